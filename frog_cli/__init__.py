@@ -1,0 +1,1 @@
+"""Train without backpropagation: forward gradients, their experiments and their tables."""

@@ -1,0 +1,278 @@
+"""From the words of a command line to checked settings: Hydra composes, frog_cli.schema checks.
+
+Whatever is wrong is reported as one RequestError that names the option, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from frog_cli import learning_rates, schema
+from frog_cli.errors import RequestError
+from frog_cli.resources import folder
+from frog_cli.schema import ClassificationRun, Cone, Forward, FunctionRun, Quality, Run, Seeds, Switch
+
+RATE_SOURCES = ("published",)
+GROUPS = ("experiment", "objective", "data", "model", "gradient", "tangents")
+FREE_OPTIONS = "optimizer.options"  # the one place where any name may stand
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+OmegaConf.register_new_resolver("data_root", lambda: os.environ.get("FROG_DATA", "data"), replace=True)
+
+
+class Request(NamedTuple):
+    """Runs that differ in their seed alone, so that they may be computed side by side."""
+
+    runs: list[Run]
+    learning_rate: str  # a number, or where it was looked up
+    overwrite: bool
+
+
+def train_request(overrides: Sequence[str]) -> Request:
+    """Compose and check the settings of `frog train`."""
+    given, settings = compose_settings("train", overrides)
+    overwrite = _check(TypeAdapter(Switch), settings.pop("overwrite"), given, "overwrite")
+    seeds = seed_list(settings.pop("seeds"), given)
+    if seeds is None:
+        seeds = [settings["seed"]]
+    elif "seed" in given:
+        raise RequestError(f"seed={given['seed']}", "either seed or seeds, not both")
+
+    rate = settings["learning_rate"]
+    looked_up = rate in RATE_SOURCES
+    if looked_up:
+        settings["learning_rate"] = 1.0  # until the rest is known to be right
+    settings["objective"].pop("perturb")
+    kind = FunctionRun if "steps" in settings else ClassificationRun
+    runs = [_validate(kind, {**settings, "seed": seed}, given) for seed in seeds]
+    _check_combinations(runs[0])
+    if looked_up:
+        found = learning_rates.look_up(rate, runs[0])
+        runs = [run.model_copy(update={"learning_rate": found}) for run in runs]
+    return Request(runs, str(rate), overwrite)
+
+
+def quality_request(overrides: Sequence[str]) -> Quality:
+    """Compose and check the settings of `frog quality`."""
+    given, settings = compose_settings("quality", overrides)
+    quality = _validate(Quality, settings, given)
+    if quality.angles is not None and "cone" not in quality.tangents:
+        raise RequestError(_as_given("angles", settings, given), "only tangents=[cone] have an angle")
+    if quality.angles is None and "cone" in quality.tangents:
+        raise RequestError("tangents=[cone]", "needs angles in degrees, such as angles=[45]")
+    if "cone" in quality.tangents and quality.n < 2:
+        raise RequestError("tangents=[cone]", "needs n of at least 2")
+    return quality
+
+
+def seed_list(seeds: Any, given: dict[str, str]) -> list[int] | None:
+    """Return the seeds that `seeds` stands for: N means 0 to N-1; None if it is not given.
+
+    Raises:
+        RequestError: if it is neither a count nor a list of different seeds.
+    """
+    if seeds is None:
+        return None
+    checked = _check(TypeAdapter(Seeds), seeds, given, "seeds")
+    listed = list(range(checked)) if isinstance(checked, int) else checked
+    if not listed or len(set(listed)) < len(listed):
+        raise RequestError(f"seeds={given.get('seeds', seeds)}", "must be at least one seed, and each only once")
+    return listed
+
+
+def sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Yield every combination of the values that overrides such as `gradient.k=1,2,4` list."""
+    choices = [
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [override.input_line or ""]
+        for override in _parse(overrides)
+    ]
+    yield from (list(combination) for combination in itertools.product(*choices))
+
+
+def groups(verb: str) -> dict[str, list[str]]:
+    """Return the configuration groups of a verb and what can be chosen in each."""
+    if verb != "train":
+        return {}
+    return {group: sorted(path.stem for path in (folder("conf") / group).glob("*.yaml")) for group in GROUPS}
+
+
+def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the options as given, and all settings of a verb with defaults filled in, as plain values.
+
+    Raises:
+        RequestError: for whatever Hydra cannot parse, does not know, or cannot resolve.
+    """
+    parsed = _parse([override.replace("gradient.tangents", "tangents", 1) for override in overrides])
+    for override in parsed:
+        if override.is_sweep_override():
+            raise RequestError(str(override.input_line), "several values need -m (one run each) or a list [a,b]")
+    given = {override.get_key_element(): str(override.input_line).partition("=")[2] for override in parsed}
+    choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
+    values = {key: value for key, value in given.items() if key not in groups(verb)}
+    # a verb without groups has a folder of its own, where its options may have the names of groups
+    where = folder("conf") if groups(verb) else folder("conf") / verb
+    with initialize_config_dir(str(where), version_base="1.3"):
+        chosen = _compose_choices(verb, choices)
+        for key, value in values.items():
+            _check_known(verb, key, value, choices, chosen)
+        lines = [f"{'++' if key.startswith(FREE_OPTIONS) else ''}{key}={value}" for key, value in values.items()]
+        try:
+            composed = compose(verb, choices + lines)
+            settings = OmegaConf.to_container(composed, resolve=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise RequestError(" ".join(overrides), str(error).splitlines()[0]) from None
+    assert isinstance(settings, dict)
+    settings.pop("experiment", None)
+    return given, {str(name): value for name, value in settings.items()}
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides, of which only the form option=value is accepted."""
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.replace("_", "a").replace(".", "a").isalnum():
+            raise RequestError(text, "must have the form option=value")
+        if "${" in value:
+            raise RequestError(text, "a value cannot refer to others with ${..}")
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise RequestError(" ".join(overrides), str(error).splitlines()[0]) from None
+
+
+def _compose_choices(verb: str, choices: list[str]) -> DictConfig:
+    """Compose with the choices of groups alone; refuse those that there are not."""
+    for choice in choices:
+        group, _, name = choice.partition("=")
+        if name not in groups(verb)[group]:
+            raise RequestError(choice, f"must be one of {', '.join(groups(verb)[group])}{_nearest(name, groups(verb)[group])}")
+    try:
+        return compose(verb, choices)
+    except HydraException as error:
+        for choice in choices:
+            others = [other for other in choices if other != choice]
+            if _composes(verb, others):
+                chosen = f" with {' '.join(others)}" if others else ""
+                raise RequestError(choice, f"cannot be chosen{chosen}") from None
+        raise RequestError(" ".join(choices), str(error).splitlines()[0]) from None
+
+
+def _composes(verb: str, choices: list[str]) -> DictConfig | None:
+    try:
+        return compose(verb, choices)
+    except HydraException:
+        return None
+
+
+def _check_known(verb: str, key: str, value: str, choices: list[str], chosen: DictConfig) -> None:
+    """Refuse an option that these choices do not have, and say where it exists or what resembles it."""
+    known = {name for name in _names(chosen) if name.removesuffix(".name") not in groups(verb)}
+    if key in known or key.startswith(f"{FREE_OPTIONS}."):
+        return
+    group = key.partition(".")[0]
+    if group in groups(verb) and key == f"{group}.name":
+        raise RequestError(f"{key}={value}", f"is chosen with {group}={value}")
+    if group in groups(verb):
+        others = [choice for choice in choices if not choice.startswith(f"{group}=")]
+        having = [
+            f"{group}={name}"
+            for name in groups(verb)[group]
+            if (config := _composes(verb, [*others, f"{group}={name}"])) and key in _names(config)
+        ]
+        if having:
+            raise RequestError(f"{key}={value}", f"exists only with {', '.join(having)}")
+    candidates = sorted(known | groups(verb).keys())
+    raise RequestError(f"{key}={value}", f"unknown option{_nearest(key, candidates)}; see frog {verb} --help")
+
+
+def _names(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all options."""
+    for name, value in OmegaConf.to_container(config).items():  # type: ignore[union-attr]
+        yield f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _names(OmegaConf.create(value), f"{prefix}{name}.")
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return `, did you mean ..?` or nothing."""
+    candidates = list(candidates)
+    last = {candidate.rpartition(".")[2]: candidate for candidate in candidates}
+    close = difflib.get_close_matches(name, candidates, n=1) or [
+        last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=1)
+    ]
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _validate(expected: type[Checked], settings: dict[str, Any], given: dict[str, str]) -> Checked:
+    """Check settings against a schema and report the first that is wrong."""
+    try:
+        return expected.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = _option(settings, first["loc"])
+        message = first["msg"].replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
+        if first["type"] == "model_type":
+            message = "has options of its own, such as " + ", ".join(
+                f"{option}.{name}" for name in getattr(schema, first["ctx"]["class_name"]).model_fields
+            )
+        raise RequestError(_as_given(option, settings, given), message) from None
+
+
+def _check(adapter: TypeAdapter[Any], value: Any, given: dict[str, str], option: str) -> Any:
+    """Check a single value as `_validate` does a whole."""
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise RequestError(f"{option}={given.get(option, value)}", error.errors()[0]["msg"]) from None
+
+
+def _option(settings: dict[str, Any], location: Iterable[str | int]) -> str:
+    """Return the dotted name of the option at a place that also names the alternatives of a union."""
+    names, place = [], settings
+    for part in location:
+        if isinstance(place, dict) and part in place:
+            names.append(str(part))
+            place = place[part]  # type: ignore[index]
+    return ".".join(names)
+
+
+def _as_given(option: str, settings: dict[str, Any], given: dict[str, str]) -> str:
+    """Return option=value, in the user's own spelling where there is one."""
+    if option in given:
+        return f"{option}={given[option]}"
+    value: Any = settings
+    for part in option.split("."):
+        value = value[part]
+    return f"{option}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
+
+
+def _check_combinations(run: Run) -> None:
+    """Refuse what is right by itself but not together."""
+    if not isinstance(run, FunctionRun):
+        return
+    if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
+        raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
+    if isinstance(run.tangents, Cone) and run.objective.n < 2:
+        raise RequestError("tangents=cone", "needs objective.n of at least 2")
+
+
+def run_root() -> Path:
+    """Return the folder in which run folders are made."""
+    return Path(os.environ.get("FROG_RUNS", "runs"))

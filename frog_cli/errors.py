@@ -1,0 +1,15 @@
+"""What can be wrong with a request."""
+
+from __future__ import annotations
+
+
+class RequestError(ValueError):
+    """A request that cannot be carried out as asked: told in one line, exit status 2.
+
+    Args:
+        given: the option and the value as the user wrote them, such as `gradient.k=0`.
+        allowed: what would be right instead.
+    """
+
+    def __init__(self, given: str, allowed: str):
+        super().__init__(f"{given}: {allowed}")

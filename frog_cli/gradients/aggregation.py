@@ -1,0 +1,65 @@
+"""Aggregation: how k slopes become the coefficients c of the tangents, so that the estimate is V c.
+
+Every function takes tangents `[..., k, n]` (the rows are the tangents) and slopes `[..., k, m]`, the directional
+derivatives along them of m functions at a time, and returns coefficients `[..., k, m]`. Leading indices are
+independent of each other, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Aggregation = Callable[[Tensor, Tensor], Tensor]
+
+
+def sum_(tangents: Tensor, slopes: Tensor) -> Tensor:
+    """Add up the single-tangent forward gradients (arXiv 2410.17764, Definition 3)."""
+    del tangents
+    return slopes
+
+
+def mean(tangents: Tensor, slopes: Tensor) -> Tensor:
+    """Average the single-tangent forward gradients (arXiv 2410.17764, Definition 4)."""
+    return slopes / tangents.shape[-2]
+
+
+def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
+    """Project the gradient orthogonally onto the span of the tangents (arXiv 2410.17764, Definition 5).
+
+    Defined for every set of tangents: with k >= n spanning ones the estimate is the gradient itself; with dependent
+    ones the coefficients are those of minimum norm. Well-conditioned tangents are solved through the Cholesky
+    factor of their Gram matrix, all others through their singular values, so the error grows with the condition
+    number of the tangents and not with its square.
+    """
+    if tangents.ndim != 3:
+        grouped = projection(tangents.reshape(-1, *tangents.shape[-2:]), slopes.reshape(-1, *slopes.shape[-2:]))
+        return grouped.reshape(slopes.shape)
+    k, n = tangents.shape[-2:]
+    if k > n:
+        return torch.stack([_minimum_norm(v, d) for v, d in zip(tangents, slopes, strict=True)])
+    gram = tangents @ tangents.mT
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    coefficients = torch.cholesky_solve(slopes, factor)
+    # The squared sine of the angle between each tangent and the span of those before it is factor_ii^2 / gram_ii.
+    smallest = torch.finfo(gram.dtype).eps ** (1 / 3) * gram.diagonal(dim1=-2, dim2=-1)
+    independent = factor.diagonal(dim1=-2, dim2=-1).square() > smallest
+    if failed.any() or not independent.all():
+        for index in (failed.bool() | ~independent.all(-1)).nonzero().flatten().tolist():
+            coefficients[index] = _minimum_norm(tangents[index], slopes[index])
+    return coefficients
+
+
+def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:
+    """Return the coefficients of the projection for any tangents `[k, n]` and slopes `[k, m]`."""
+    length = torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
+    length = torch.where(length > 0, length, 1)
+    U, S, _ = torch.linalg.svd(tangents / length, full_matrices=False)
+    kept = S > S.amax() * max(tangents.shape) * torch.finfo(S.dtype).eps
+    inverse = torch.where(kept, 1 / torch.where(kept, S, 1), 0).unsqueeze(-1)
+    return U @ (inverse * (inverse * (U.mT @ (slopes / length)))) / length
+
+
+AGGREGATIONS: dict[str, Aggregation] = {"sum": sum_, "mean": mean, "projection": projection}

@@ -1,0 +1,52 @@
+"""Measurement: how the slopes, the directional derivatives along k tangents, are obtained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vmap
+
+Tensors = tuple[Tensor, ...]
+
+
+def forward(
+    function: Callable[..., tuple[Tensor, Any]],
+    primals: Tensors,
+    tangents: Tensors,
+    chunk_size: int | None = None,
+) -> tuple[Tensor, Tensor, Any]:
+    """Measure slopes by forward-mode automatic differentiation: no backward pass, no stored graph.
+
+    The value is computed once for all tangents of a pass and shared by them, which costs about 1 + k evaluations.
+
+    Args:
+        function: of `len(primals)` tensors, returning a value `[...]` and anything else worth keeping.
+        primals: where to differentiate.
+        tangents: the directions, for each primal a tensor `[k, *primal.shape]`.
+        chunk_size: tangents per pass; bounds the memory to that many sets of activations; None for all at once.
+
+    Returns:
+        The value `[...]`, the slopes `[k, ...]`, and the function's second result.
+    """
+
+    def along(*tangent: Tensor) -> tuple[Tensor, Tensor, Any]:
+        return jvp(function, primals, tangent, has_aux=True)
+
+    # randomness="same": one dropout mask for all tangents, or they would belong to different functions
+    shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")
+    size = chunk_size or tangents[0].shape[0]
+    with torch.no_grad():
+        passes = [shared_primal(*chunk) for chunk in zip(*(t.split(size) for t in tangents), strict=True)]
+    value, _, kept = passes[0]
+    return value, torch.cat([slopes for _, slopes, _ in passes]), kept
+
+
+def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:
+    """Compute the slopes `[..., k, m]` along tangents `[..., k, n]` from true gradients `[..., n, m]`.
+
+    The same numbers as `forward`, cheaper beyond two tangents; needs the gradient that frog does without.
+    """
+    return tangents @ gradient

@@ -1,0 +1,121 @@
+"""Gradients of a function of n variables at S points at once: one point for each seed of a run.
+
+What happens at one point does not depend, to the last bit, on how many others are computed beside it. That is why
+each seed has a generator of its own, tangents of a point start at a multiple of 64 bytes (matrix products may round
+differently elsewhere), and a single point is computed beside a copy of itself (a batch of one takes other kernels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.func import grad_and_value
+
+from frog_cli.gradients.estimate import ForwardGradient
+from frog_cli.gradients.measurement import forward, simulated
+from frog_cli.gradients.replay import record
+from frog_cli.gradients.tangents import Sampler
+
+Function = Callable[[Tensor], Tensor]
+"""Maps points `[..., n]` to values `[...]`."""
+
+PointGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Maps points `[S, n]` to values `[S]` and gradient estimates `[S, n]`."""
+
+_ALIGNMENT = 8  # elements: 64 bytes of float64, and a multiple of any vector register in float32
+_SAMPLED_AHEAD = 2**17  # elements per seed: one large draw is faster than many small ones
+
+
+class TangentStream:
+    """An endless stream of tangents `[S, k, n]`, those of each seed independent of the other seeds.
+
+    Drawn for many steps ahead. How many depends on k and n alone, as the numbers do.
+    """
+
+    def __init__(
+        self, tangents: Sampler, seeds: Sequence[int], k: int, n: int, dtype: torch.dtype, device: torch.device
+    ):
+        self._tangents = tangents
+        self._generators = [Generator(device).manual_seed(seed) for seed in seeds]
+        self._shape = (max(1, _SAMPLED_AHEAD // (k * n)), k, n)
+        aligned = -(-k * n // _ALIGNMENT) * _ALIGNMENT
+        self._drawn = torch.empty(self._shape[0], len(seeds), aligned, dtype=dtype, device=device)
+        self._next = self._shape[0]
+
+    def peek(self) -> Tensor:
+        """Return the next step's tangents without taking them."""
+        tangents = next(self)
+        self._next -= 1
+        return tangents
+
+    def __next__(self) -> Tensor:
+        """Return the next step's tangents; their memory is written again many steps later."""
+        steps, k, n = self._shape
+        if self._next == steps:
+            for index, generator in enumerate(self._generators):
+                drawn = self._tangents(self._shape, generator, self._drawn.dtype)
+                self._drawn[:, index, : k * n] = drawn.flatten(1)
+            self._next = 0
+        self._next += 1
+        return self._drawn[self._next - 1, :, : k * n].unflatten(1, (k, n))
+
+
+def forward_gradient(
+    method: ForwardGradient, function: Function, points: Tensor, seeds: Sequence[int]
+) -> PointGradient:
+    """Return an estimator of the function's gradient from k tangents, one seed for each of the points `[S, n]`."""
+    count, n = points.shape
+    paired_seeds = [*seeds, *seeds] if count == 1 else seeds
+    stream = TangentStream(method.tangents, paired_seeds, method.k, n, points.dtype, points.device)
+
+    if method.measure == "forward":
+
+        def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+            directions = V.transpose(0, 1)
+            values, slopes, _ = forward(lambda x: (function(x), ()), (points,), (directions,), method.chunk_size)
+            return values, slopes.transpose(0, 1).unsqueeze(-1).contiguous()
+    else:
+
+        def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+            gradients, values = _gradient_and_value(function, points)
+            return values, simulated(gradients.unsqueeze(-1), V)
+
+    replay = record(measured, _paired(points), stream.peek())
+
+    def estimate(points: Tensor) -> tuple[Tensor, Tensor]:
+        V = next(stream)
+        values, slopes = replay(_paired(points), V)
+        gradients = (method.aggregation(V, slopes) * V).sum(-2)
+        return values[:count], gradients[:count]
+
+    return estimate
+
+
+def backprop(function: Function, points: Tensor, seeds: Sequence[int]) -> PointGradient:
+    """Return the gradient itself by one reverse pass: the reference."""
+    del seeds
+    count = len(points)
+    replay = record(lambda x: _gradient_and_value(function, x), _paired(points))
+
+    def estimate(points: Tensor) -> tuple[Tensor, Tensor]:
+        gradients, values = replay(_paired(points))
+        return values[:count], gradients[:count]
+
+    return estimate
+
+
+def _gradient_and_value(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients `[S, n]` and the values `[S]` of a function at each point."""
+
+    def total(points: Tensor) -> tuple[Tensor, Tensor]:
+        values = function(points)
+        return values.sum(), values
+
+    gradients, (_, values) = grad_and_value(total, has_aux=True)(points)
+    return gradients, values
+
+
+def _paired(points: Tensor) -> Tensor:
+    return points.expand(2, -1).contiguous() if len(points) == 1 else points

@@ -1,0 +1,75 @@
+"""Distributions of tangents: which directions are measured.
+
+Every function samples tangents `[..., k, n]`: k rows of dimension n, for each leading index independently.
+They draw from the given generator only, on its device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+Sampler = Callable[[tuple[int, ...], Generator, torch.dtype], Tensor]
+
+
+def normal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
+    """Sample independent standard normal entries: unbiased for sum and mean."""
+    return torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
+
+
+def rademacher(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
+    """Sample independent entries that are -1 or 1: unbiased for sum and mean."""
+    halves = torch.full(shape, 0.5, dtype=dtype, device=generator.device)
+    return torch.bernoulli(halves, generator=generator).mul_(2).sub_(1)
+
+
+def normalised(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
+    """Sample directions uniformly, each tangent of unit length (the set W of arXiv 2410.17764, Section IV-A)."""
+    tangents = normal(shape, generator, dtype)
+    return tangents / torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
+
+
+def standard_basis(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
+    """Sample unit vectors of random coordinates, without repetition; beyond k = n the same ones come again."""
+    k, n = shape[-2:]
+    order = torch.rand(*shape[:-2], n, generator=generator, device=generator.device).argsort(dim=-1)
+    coordinates = order[..., torch.arange(k, device=generator.device) % n]
+    return torch.zeros(shape, dtype=dtype, device=generator.device).scatter_(-1, coordinates.unsqueeze(-1), 1)
+
+
+def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: float) -> Tensor:
+    """Sample normal tangents and rotate all but the first to one angle to the first.
+
+    Each is rotated in the plane that it spans with the first tangent and keeps its length
+    (the cone of arXiv 2410.17764, Section IV-C).
+
+    Args:
+        shape: `[..., k, n]` with n of at least 2.
+        generator: the source of randomness.
+        dtype: of the tangents.
+        angle: in degrees, in (0, 90].
+
+    Returns:
+        Tangents `[..., k, n]`.
+
+    Raises:
+        ValueError: if n is 1, where every angle is 0 or 180 degrees.
+    """
+    if shape[-1] < 2:
+        raise ValueError("tangents on a cone need at least 2 dimensions")
+    tangents = normal(shape, generator, dtype)
+    first, others = tangents[..., :1, :], tangents[..., 1:, :]
+    axis = first / torch.linalg.vector_norm(first, dim=-1, keepdim=True)
+    across = others - (others * axis).sum(-1, keepdim=True) * axis
+    across = across / torch.linalg.vector_norm(across, dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(others, dim=-1, keepdim=True)
+    radians = math.radians(angle)
+    return torch.cat([first, length * (math.cos(radians) * axis + math.sin(radians) * across)], dim=-2)
+
+
+TANGENTS: dict[str, Callable[..., Tensor]] = {
+    function.__name__: function for function in (normal, rademacher, normalised, standard_basis, cone)
+}

@@ -1,0 +1,62 @@
+"""Learning rates found before: rows of sweeps/*/learning_rates_*.csv, looked up by all their columns."""
+
+from __future__ import annotations
+
+import csv
+
+from frog_cli.errors import RequestError
+from frog_cli.resources import folder
+from frog_cli.schema import MLP, Backprop, ClassificationRun, Cone, FunctionRun, Run
+
+RATE = "learning_rate"
+
+
+def factors(run: Run) -> dict[str, str]:
+    """Return what a learning rate depends on, as columns of a table."""
+    found: dict[str, object] = {}
+    if isinstance(run, FunctionRun):
+        found |= {"function": run.objective.name, "n": run.objective.n}
+    if isinstance(run, ClassificationRun):
+        found |= {"model": run.model.name, "data": run.data.name}
+        if isinstance(run.model, MLP):
+            found |= {"width": run.model.width, "depth": run.model.depth}
+    found["gradient"] = run.gradient.name
+    if not isinstance(run.gradient, Backprop):
+        found |= {"k": run.gradient.k, "tangents": run.tangents.name}
+        if isinstance(run.tangents, Cone):
+            found["angle"] = f"{run.tangents.angle:g}"
+        if isinstance(run, ClassificationRun):
+            found["perturb"] = run.gradient.perturb
+    if run.optimizer.name != "SGD" or run.optimizer.options:
+        found["optimizer"] = f"{run.optimizer.name} {run.optimizer.options}"
+    return {name: str(value) for name, value in found.items()}
+
+
+def look_up(source: str, run: Run) -> float:
+    """Return the learning rate of a run from sweeps/`source`.
+
+    Raises:
+        RequestError: if there is none, or more than one.
+    """
+    wanted = factors(run)
+    rows = []
+    for path in sorted((folder("sweeps") / source).glob("learning_rates_*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows += list(csv.DictReader(file))
+    differences = [_difference(row, wanted) for row in rows]
+    matches = [row for row, difference in zip(rows, differences, strict=True) if not difference]
+    if len(matches) == 1:
+        return float(matches[0][RATE])
+    setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
+    if matches:
+        raise RequestError(f"learning_rate={source}", f"{len(matches)} are known for {setting}; give a number")
+    nearest = min(differences, key=len)
+    near = sorted({values for difference in differences if len(difference) == len(nearest) for values in difference})
+    hint = f"; there is one for {' or '.join(near)}" if len(near) <= 8 else ""
+    raise RequestError(f"learning_rate={source}", f"none is known for {setting}{hint}; else give a number above 0")
+
+
+def _difference(row: dict[str, str], wanted: dict[str, str]) -> list[str]:
+    """Return the row's columns that differ from the wanted settings, as name=value."""
+    names = (row.keys() | wanted.keys()) - {RATE}
+    return [f"{name}={row.get(name, '')}" for name in names if row.get(name, "") != wanted.get(name, "")]

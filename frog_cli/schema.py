@@ -1,0 +1,205 @@
+"""Every option of a run, its type and what is allowed. Defaults stand in conf/, never here.
+
+Nothing here imports torch: a wrong request is refused in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WrapValidator
+from pydantic_core import PydanticCustomError
+
+
+def _allowed(text: str) -> WrapValidator:
+    """Report any failure of the annotated type as the one sentence that says what is allowed."""
+
+    def check(value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError("not_allowed", text) from None  # type: ignore[arg-type]
+
+    return WrapValidator(check)
+
+
+Count = Annotated[int, Field(ge=1), _allowed("must be a whole number, at least 1")]
+CountOrNull = Annotated[int | None, Field(ge=1), _allowed("must be a whole number, at least 1, or null")]
+Seed = Annotated[int, Field(ge=0, lt=2**63), _allowed("must be a whole number, at least 0")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _allowed("must be a finite number above 0")]
+PositiveOrNull = Annotated[
+    float | None, Field(gt=0, allow_inf_nan=False), _allowed("must be a finite number above 0, or null")
+]
+LearningRate = Annotated[
+    float, Field(gt=0, allow_inf_nan=False), _allowed("must be a finite number above 0, or published")
+]
+Angle = Annotated[float, Field(gt=0, le=90), _allowed("must be an angle in degrees above 0, at most 90")]
+Seeds = Annotated[
+    list[Seed] | Count, _allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]")
+]
+Switch = Annotated[bool, _allowed("must be true or false")]
+Device = Annotated[
+    str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), _allowed("must be auto, cpu, cuda, cuda:N or mps")
+]
+Distribution = Literal["normal", "rademacher", "normalised", "standard_basis"]
+
+
+class Options(BaseModel):
+    """A group of options; unknown ones are refused, and so are values of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Backprop(Options):
+    """The gradient by one reverse pass."""
+
+    name: Literal["backprop"]
+
+
+class Forward(Options):
+    """A forward gradient from k tangents."""
+
+    name: Literal["sum", "mean", "projection"]
+    k: Count
+    measure: Literal["forward", "simulated"]
+    perturb: Literal["weights", "activities"]
+    chunk_size: CountOrNull
+
+
+class Independent(Options):
+    """Tangents drawn independently of each other."""
+
+    name: Distribution
+
+
+class Cone(Options):
+    """Tangents at one angle, in degrees, to the first."""
+
+    name: Literal["cone"]
+    angle: Angle
+
+
+class Optimizer(Options):
+    """A class of torch.optim and its arguments other than the learning rate."""
+
+    name: str
+    options: dict[str, Any]
+
+
+class EarlyStopping(Options):
+    """When a run stops before its end."""
+
+    patience: CountOrNull
+
+
+class Function(Options):
+    """A closed-form function of n variables."""
+
+    name: Literal["sphere", "rosenbrock", "styblinski-tang"]
+    n: Count
+    dtype: Literal["float32", "float64"]
+
+
+class Classification(Options):
+    """Classify images."""
+
+    name: Literal["classification"]
+
+
+class Digits(Options):
+    """scikit-learn's handwritten digits, shipped with frog."""
+
+    name: Literal["digits"]
+    validation: Count
+    limit: CountOrNull
+
+
+class MNIST(Options):
+    """MNIST in torchvision's layout below `root`."""
+
+    name: Literal["mnist"]
+    root: str
+    download: Switch
+    validation: Count
+    limit: CountOrNull
+
+
+class ImageFolder(Options):
+    """Images in root/train/CLASS/* and root/test/CLASS/*, scaled to `size` (height, width)."""
+
+    name: Literal["image_folder"]
+    root: str
+    variant: str
+    size: Annotated[list[Count] | None, Field(min_length=2, max_length=2), _allowed("must be [height,width] or null")]
+    validation: Count
+    limit: CountOrNull
+
+
+class MLP(Options):
+    """A multilayer perceptron with `depth` hidden layers of `width` units."""
+
+    name: Literal["mlp"]
+    width: Count
+    depth: Count
+
+
+class LogisticRegression(Options):
+    """One linear layer."""
+
+    name: Literal["logistic_regression"]
+
+
+class Run(Options):
+    """What every run has."""
+
+    seed: Seed
+    learning_rate: LearningRate
+    optimizer: Optimizer
+    diverged_above: PositiveOrNull
+    device: Device
+    gradient: Annotated[Backprop | Forward, Field(discriminator="name")]
+    tangents: Annotated[Independent | Cone, Field(discriminator="name")]
+    early_stopping: EarlyStopping
+
+
+class FunctionRun(Run):
+    """The minimisation of a closed-form function."""
+
+    objective: Function
+    steps: Count
+    record_every: Count
+
+
+class ClassificationRun(Run):
+    """The training of a network that classifies images."""
+
+    objective: Classification
+    data: Annotated[Digits | MNIST | ImageFolder, Field(discriminator="name")]
+    model: Annotated[MLP | LogisticRegression, Field(discriminator="name")]
+    epochs: Count
+    batch_size: Count
+    evaluation_batch_size: Count
+
+
+class Quality(Options):
+    """A study of approximation quality: every combination of the lists, over all seeds."""
+
+    n: Count
+    k: Annotated[list[Count], Field(min_length=1), _allowed("must be a list of whole numbers, each at least 1")]
+    gradients: Annotated[
+        list[Literal["sum", "mean", "projection"]],
+        Field(min_length=1),
+        _allowed("must be a list of sum, mean, projection"),
+    ]
+    tangents: Annotated[
+        list[Distribution | Literal["cone"]],
+        Field(min_length=1),
+        _allowed("must be a list of normal, rademacher, normalised, standard_basis, cone"),
+    ]
+    angles: Annotated[
+        list[Angle] | None,
+        Field(min_length=1),
+        _allowed("must be a list of angles in degrees, each above 0 and at most 90, or null"),
+    ]
+    seeds: Seeds
+    device: Device
