@@ -24,8 +24,12 @@ Function = Callable[[Tensor], Tensor]
 PointGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps points `[S, n]` to values `[S]` and gradient estimates `[S, n]`."""
 
+Estimator = Callable[[Function, Tensor, Sequence[int]], PointGradient]
+"""Makes an estimator of a function's gradient for points `[S, n]`, with one seed for each."""
+
 _ALIGNMENT = 8  # elements: 64 bytes of float64, and a multiple of any vector register in float32
 _SAMPLED_AHEAD = 2**17  # elements per seed: one large draw is faster than many small ones
+_STEPS_AHEAD = 2**10
 
 
 class TangentStream:
@@ -39,7 +43,7 @@ class TangentStream:
     ):
         self._tangents = tangents
         self._generators = [Generator(device).manual_seed(seed) for seed in seeds]
-        self._shape = (max(1, _SAMPLED_AHEAD // (k * n)), k, n)
+        self._shape = (min(max(1, _SAMPLED_AHEAD // (k * n)), _STEPS_AHEAD), k, n)
         aligned = -(-k * n // _ALIGNMENT) * _ALIGNMENT
         self._drawn = torch.empty(self._shape[0], len(seeds), aligned, dtype=dtype, device=device)
         self._next = self._shape[0]

@@ -1,0 +1,57 @@
+"""The command `frog`: hands the words after a verb to the verb's module, which alone imports what it needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from frog_cli.errors import RequestError
+
+VERBS = {
+    "train": "one run of anything that is minimised; -m for a sweep",
+    "quality": "approximation quality of gradient estimates, without training",
+}
+
+HELP = """usage: frog VERB [option=value ...]
+
+Train without backpropagation, and check what is claimed about it.
+
+verbs:
+{verbs}
+
+frog VERB --help    the options of a verb, with their defaults
+frog --version      the version of frog
+
+environment:
+  FROG_DATA    folder with data sets (default: data)
+  FROG_RUNS    folder that run folders are made in (default: runs)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a frog command; exit status 0 done, 1 the run failed, 2 the request was wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verb = words.pop(0) if words else "--help"
+    if verb in ("-h", "--help"):
+        print(HELP.format(verbs="\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())), end="")
+        return 0
+    if verb == "--version":
+        print(f"frog {version('frog-cli')}")
+        return 0
+    try:
+        if verb not in VERBS:
+            raise RequestError(f"frog {verb}", f"must be one of {', '.join(VERBS)}; see frog --help")
+        module = import_module(f"frog_cli.{verb}")
+        if {"-h", "--help"} & set(words):
+            print(module.help_text(), end="")
+            return 0
+        status: int = module.main(words)
+    except RequestError as error:
+        print(" ".join(f"frog: {error}".split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("frog: interrupted", file=sys.stderr)
+        return 130
+    return status

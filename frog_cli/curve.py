@@ -1,0 +1,47 @@
+"""The learning curve of a run as a picture, drawn from its metrics.csv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = {"training": "0.55", "validation": "C1", "test": "C0"}
+STYLES = {"training": "-", "validation": "--", "test": "-"}
+
+
+def draw_curve(metrics: Path, title: str, picture: Path) -> None:
+    """Draw losses and errors by epoch, or the value of a function by step, as a PNG."""
+    table = pd.read_csv(metrics)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    if "epoch" in table:
+        loss, error = figure.subplots(1, 2)
+        for split, colour in COLOURS.items():
+            style = {"color": colour, "linestyle": STYLES[split], "label": split}
+            loss.plot(table["epoch"], table[f"{split}_loss"], **style)
+            error.plot(table["epoch"], 100 - table[f"{split}_accuracy_percent"], **style)
+        loss.set(xlabel="epoch", ylabel="cross-entropy loss")
+        error.set(xlabel="epoch", ylabel="error in %")
+        for axes in (loss, error):
+            _log_if_positive(axes)
+            axes.legend(frameon=False)
+    else:
+        axes = figure.subplots()
+        axes.plot(table["step"], table["value"], color="0.55", label="value")
+        axes.plot(table["step"], table["best_value"], color="C0", label="best value so far")
+        axes.set(xlabel="step", ylabel="value of the function")
+        _log_if_positive(axes)
+        axes.legend(frameon=False)
+    figure.suptitle(title)
+    figure.savefig(picture, dpi=150)
+
+
+def _log_if_positive(axes: Axes) -> None:
+    """Use a logarithmic scale where all values are positive and span more than a factor of ten."""
+    values = [value for line in axes.get_lines() for value in line.get_ydata()]  # type: ignore[union-attr]
+    finite = [float(value) for value in values if abs(value) < float("inf")]
+    if finite and min(finite) > 0 and max(finite) > 10 * min(finite):
+        axes.set_yscale("log")
+    axes.grid(alpha=0.3)

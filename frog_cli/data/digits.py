@@ -1,0 +1,27 @@
+"""The handwritten digits of scikit-learn, shipped with frog.
+
+E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998
+(doi 10.24432/C50P49, CC BY 4.0); 1 797 images of 8 x 8 pixels with 17 grey levels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frog_cli.schema import Digits
+
+_TEST_IMAGES = 300
+_SPLIT_SEED = 0  # the file is ordered by writer; its own end would be a test set of other handwriting
+
+
+def read_digits(data: Digits) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return 1 497 training and 300 test images `[N, 1, 8, 8]` with their labels."""
+    del data
+    table = torch.from_numpy(np.loadtxt(Path(__file__).with_name("digits.csv.gz"), delimiter=",", dtype=np.uint8))
+    table = table[torch.randperm(len(table), generator=torch.Generator().manual_seed(_SPLIT_SEED))]
+    images, labels = table[:, :64].reshape(-1, 1, 8, 8), table[:, 64].to(torch.int64)
+    return images[_TEST_IMAGES:], labels[_TEST_IMAGES:], images[:_TEST_IMAGES], labels[:_TEST_IMAGES]

@@ -1,0 +1,45 @@
+"""Whether the data of a run are where its settings say, found out before torch is imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from frog_cli.errors import RequestError
+from frog_cli.schema import MNIST, Digits, ImageFolder
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+_MNIST_FILES = [f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
+
+
+def check(data: Digits | MNIST | ImageFolder) -> None:
+    """Refuse settings whose data are not there.
+
+    Raises:
+        RequestError: naming the folder and what is missing in it.
+    """
+    if isinstance(data, MNIST) and not data.download:
+        raw = Path(data.root, "MNIST", "raw")
+        missing = [name for name in _MNIST_FILES if not (raw / name).is_file()]
+        if missing:
+            raise RequestError(
+                f"data.root={data.root}",
+                f"no {missing[0]} in {raw}; set data.root or FROG_DATA to a folder that has MNIST, "
+                "or data.download=true",
+            )
+    if isinstance(data, ImageFolder):
+        train, test = (_classes(Path(data.root, split), data) for split in ("train", "test"))
+        if train != test:
+            odd = sorted(train ^ test)[0]
+            raise RequestError(f"data.root={data.root}", f"train and test need the same classes, {odd} is in one only")
+
+
+def _classes(split: Path, data: ImageFolder) -> set[str]:
+    """Return the classes of a split, each of which must hold an image."""
+    classes = {entry.name for entry in os.scandir(split) if entry.is_dir()} if split.is_dir() else set()
+    if not classes:
+        raise RequestError(f"data.root={data.root}", f"no folder {split}/CLASS with images")
+    for name in sorted(classes):
+        if not any(Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in os.scandir(split / name)):
+            raise RequestError(f"data.root={data.root}", f"no images in {split / name}")
+    return classes

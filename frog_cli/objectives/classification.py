@@ -1,0 +1,140 @@
+"""Train a network to classify images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
+
+from frog_cli.data import ImageData, Split
+from frog_cli.gradients import Gradient, SampleLoss, backprop, estimate_from_activities, estimate_from_weights
+from frog_cli.gradients.estimate import trainable
+from frog_cli.models import MODELS
+from frog_cli.objectives import named
+from frog_cli.objectives.objective import Outcome, Row
+from frog_cli.schema import Backprop, ClassificationRun
+
+SPLITS = ("training", "validation", "test")
+
+sample_loss: SampleLoss = partial(cross_entropy, reduction="none")
+
+
+class Classification:
+    """One network, its optimiser, and where it stands."""
+
+    def __init__(self, run: ClassificationRun, data: ImageData, device: torch.device):
+        self._run = run
+        self._data = data
+        initial, order, tangents = (int(seed) for seed in np.random.SeedSequence(run.seed).generate_state(3))
+        torch.manual_seed(initial)  # of the initial weights and of dropout
+        self._order = Generator().manual_seed(order)
+        self._tangents = Generator(device).manual_seed(tangents)
+        image = tuple(data.training.images.shape[1:])
+        self._model = MODELS[run.model.name](run.model, image, data.classes).to(device)
+        self._parameters = [parameter for _, parameter in trainable(self._model)]
+        self._optimizer = named.optimizer(run, self._parameters)
+        self._gradient: Gradient = backprop
+        if not isinstance(run.gradient, Backprop):
+            estimate = {"weights": estimate_from_weights, "activities": estimate_from_activities}[run.gradient.perturb]
+            self._gradient = partial(estimate, named.forward_gradient(run.gradient, run.tangents))
+        self._losses: list[Tensor] = []
+        self._rows: list[Row] = []
+        self._steps = 0
+        self._outcome: Outcome = "running"
+
+    @property
+    def epochs(self) -> int:
+        """The number of passes through the training split."""
+        return self._run.epochs
+
+    def epoch(self) -> None:
+        """Pass through the training split once, in random order; the last batch may be smaller."""
+        images, labels = self._data.training
+        self._model.train()
+        self._losses = []
+        for batch in torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size):
+            loss, gradients = self._gradient(self._model, sample_loss, images[batch], labels[batch], self._tangents)
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                parameter.grad = gradient
+            self._optimizer.step()
+            self._losses.append(loss)
+
+    def measure(self) -> list[Row]:
+        """Return loss and accuracy of all splits, and judge whether the run goes on."""
+        row: Row = {"epoch": len(self._rows), "step": self._steps + len(self._losses)}
+        for name, split in zip(SPLITS, self._data[:3], strict=True):
+            row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = self._evaluate(split)
+        self._rows.append(row)
+        self._outcome = self._judge()
+        self._steps = int(row["step"])
+        return [row]
+
+    def outcomes(self) -> list[Outcome]:
+        """Return whether and how the run has ended."""
+        return [self._outcome]
+
+    def summaries(self) -> list[Row]:
+        """Return the best and the last test error, and the test error where the validation loss is lowest."""
+        errors = [100 - row["test_accuracy_percent"] for row in self._rows]
+        validation = [row["validation_loss"] if math.isfinite(row["validation_loss"]) else math.inf for row in self._rows]
+        best = validation.index(min(validation))
+        summary: Row = {
+            "best_test_error_percent": min(errors),
+            "best_test_error_epoch": errors.index(min(errors)),
+            "last_test_error_percent": errors[-1],
+            "best_validation_loss": validation[best],
+            "best_validation_loss_epoch": best,
+            "test_error_percent_at_best_validation_loss": errors[best],
+            "epochs": len(self._rows) - 1,
+            "steps": self._steps,
+        }
+        if self._outcome == "diverged":
+            summary["diverged_at_step"] = self._diverged_at()
+        return [summary]
+
+    def describe(self, rows: Sequence[Row | None]) -> str:
+        """Return the epoch with its losses and the test error."""
+        row = rows[-1] or self._rows[-1]
+        losses = "  ".join(f"{name} {row[f'{name}_loss']:.4f}" for name in SPLITS)
+        error = 100 - row["test_accuracy_percent"]
+        return f"epoch {row['epoch']}/{self._run.epochs}  loss: {losses}  test error {error:.2f} %"
+
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        """Return the mean loss and the accuracy in percent."""
+        self._model.eval()
+        size = self._run.evaluation_batch_size
+        losses = torch.zeros((), device=split.labels.device, dtype=torch.float64)
+        correct = torch.zeros_like(losses)
+        with torch.inference_mode():
+            for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
+                outputs = self._model(images)
+                losses += sample_loss(outputs, labels).sum()
+                correct += (outputs.argmax(1) == labels).sum()
+        loss, accuracy = torch.stack([losses, 100 * correct]).div(len(split.labels)).tolist()
+        return loss, accuracy
+
+    def _judge(self) -> Outcome:
+        run, row = self._run, self._rows[-1]
+        if self._diverged_at() is not None:
+            return "diverged"
+        losses = [row["validation_loss"] for row in self._rows]
+        patience = run.early_stopping.patience
+        if patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience:
+            return "stopped_early"
+        return "completed" if row["epoch"] == run.epochs else "running"
+
+    def _diverged_at(self) -> int | None:
+        """Return the first step of this epoch with a loss beyond bounds, or the epoch's last by its evaluation."""
+        highest = self._run.diverged_above or math.inf
+        row = self._rows[-1]
+        losses = torch.stack(self._losses).tolist() if self._losses else []
+        first = int(row["step"]) - len(losses) + 1
+        for step, loss in enumerate([*losses, *(row[f"{name}_loss"] for name in SPLITS)], start=first):
+            if not math.isfinite(loss) or loss > highest:
+                return min(step, int(row["step"]))
+        return None

@@ -1,0 +1,60 @@
+"""From checked settings to what they name in torch and in frog_cli.gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from frog_cli.errors import RequestError
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
+from frog_cli.schema import Cone, Forward, Independent, Run
+
+
+def forward_gradient(gradient: Forward, tangents: Independent | Cone) -> ForwardGradient:
+    """Return the forward gradient that the settings describe."""
+    sampler = TANGENTS[tangents.name]
+    return ForwardGradient(
+        k=gradient.k,
+        tangents=partial(sampler, angle=tangents.angle) if isinstance(tangents, Cone) else sampler,
+        measure=gradient.measure,
+        aggregation=AGGREGATIONS[gradient.name],
+        chunk_size=gradient.chunk_size,
+    )
+
+
+def optimizer(run: Run, parameters: Iterable[Tensor]) -> Optimizer:
+    """Return the run's optimiser.
+
+    Raises:
+        RequestError: if torch.optim has no such class, it needs a closure, or it does not take the options.
+    """
+    found = getattr(torch.optim, run.optimizer.name, None)
+    given = f"optimizer.name={run.optimizer.name}"
+    if not (isinstance(found, type) and issubclass(found, Optimizer)) or found is Optimizer:
+        raise RequestError(given, "must be a class of torch.optim, such as SGD or Adam")
+    if found is torch.optim.LBFGS:
+        raise RequestError(given, "evaluates a step several times, which a sampled gradient does not allow")
+    try:
+        made: Optimizer = found(parameters, lr=run.learning_rate, **run.optimizer.options)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"optimizer.options={run.optimizer.options}", str(error)) from None
+    return made
+
+
+def device(name: str) -> torch.device:
+    """Return the device; auto means CUDA, then MPS, then CPU, whichever is there first.
+
+    Raises:
+        RequestError: if this machine does not have it.
+    """
+    count = torch.cuda.device_count()
+    present = ["cpu", *(["mps"] if torch.backends.mps.is_available() else []), *(["cuda"] if count else [])]
+    chosen = torch.device(present[-1] if name == "auto" else name)
+    if chosen.type not in present or (chosen.index or 0) >= max(count, 1):
+        indices = [f"cuda:{index}" for index in range(count)]
+        raise RequestError(f"device={name}", f"is not on this machine, which has {', '.join(present + indices)}")
+    return chosen

@@ -1,0 +1,185 @@
+"""A run's identity and its folder: what was asked, on what it ran, what came out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frog_cli.errors import RequestError
+from frog_cli.resources import folder
+from frog_cli.schema import MLP, Backprop, ClassificationRun, Cone, FunctionRun, Run
+
+_WITHOUT_EFFECT = ("device", "evaluation_batch_size")
+"""Settings that change a result by rounding at most; they are recorded, and a run that differs in them is the same."""
+
+
+def identity(run: Run) -> str:
+    """Return a readable name and a hash of all settings that determine the result."""
+    settings = run.model_dump(exclude={*_WITHOUT_EFFECT})
+    if isinstance(run.gradient, Backprop):
+        del settings["tangents"]
+    settings["gradient"].pop("chunk_size", None)
+    for where_from in ("root", "download"):
+        settings.get("data", {}).pop(where_from, None)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+    return "-".join([*_slug(run), f"seed{run.seed}", digest])
+
+
+def _slug(run: Run) -> list[str]:
+    words = []
+    if isinstance(run, FunctionRun):
+        words = [run.objective.name, f"n{run.objective.n}"]
+    if isinstance(run, ClassificationRun):
+        size = str(run.model.width) if isinstance(run.model, MLP) else ""
+        words = [run.model.name + size, run.data.name]
+    words.append(run.gradient.name)
+    if not isinstance(run.gradient, Backprop):
+        words.append(f"k{run.gradient.k}")
+        if isinstance(run.tangents, Cone):
+            words.append(f"cone{run.tangents.angle:g}")
+        elif run.tangents.name != "normal":
+            words.append(run.tangents.name)
+    return words
+
+
+def root() -> Path:
+    """Return the folder that holds the run folders: FROG_RUNS, or runs.
+
+    Raises:
+        RequestError: if nothing can be written there.
+    """
+    path = Path(os.environ.get("FROG_RUNS") or "runs")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable-{socket.gethostname()}-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RequestError(f"FROG_RUNS={path}", f"must be a folder that can be written: {error.strerror}") from None
+    return path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that at any time, whatever happens, it has its old or its new content."""
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if os.name == "posix":
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+class RunFolder:
+    """The folder of one run: config.yaml, run.json, metrics.csv, timings.csv, summary.json, curve.png."""
+
+    def __init__(self, parent: Path, run: Run):
+        self.run = run
+        self.path = parent / identity(run)
+
+    def finished(self) -> dict[str, Any] | None:
+        """Return the summary of a run that is done, None if there is none."""
+        try:
+            summary: dict[str, Any] = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return summary
+
+    def start(self, device: str, learning_rate: str, seeds: list[int]) -> None:
+        """Write what was asked and on what it runs, and drop what an earlier, unfinished attempt left."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png"):
+            (self.path / name).unlink(missing_ok=True)
+        settings = yaml.safe_dump(self.run.model_dump(), sort_keys=False)
+        write_atomically(self.path / "config.yaml", settings)
+        self._about = {
+            "status": "running",
+            "started": _now(),
+            "learning_rate_from": learning_rate,
+            "seeds_side_by_side": seeds,
+            "device": device,
+            **environment(),
+        }
+        self._write_about()
+
+    def record(self, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
+        """Append a row of metrics and one of timings."""
+        _append(self.path / "metrics.csv", metrics)
+        _append(self.path / "timings.csv", timings)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the summary, whose presence says that the run is done."""
+        self._about |= {"status": "done", "finished": _now()}
+        self._write_about()
+        write_atomically(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+    def fail(self, reason: str) -> None:
+        """Record that the run could not be carried out to its end."""
+        self._about |= {"status": "failed", "finished": _now(), "error": reason}
+        self._write_about()
+
+    def _write_about(self) -> None:
+        write_atomically(self.path / "run.json", json.dumps(self._about, indent=2) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Return what a result may depend on besides its settings: versions, commit, machine."""
+    import torch
+
+    packages = ("frog-cli", "torch", "torchvision", "numpy", "hydra-core")
+    return {
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "commit": _commit(),
+        "host": socket.gethostname(),
+        "processor": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the git commit of a frog that runs from a checkout, marked if the working tree differs from it."""
+    checkout = folder("conf").parent
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def _append(path: Path, row: Mapping[str, float]) -> None:
+    """Append a row to a CSV file, which starts with the names of its columns; floats keep every digit."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
