@@ -48,8 +48,13 @@ def estimate_from_activities(
     return Estimate(losses.mean(), gradients)
 
 
+def activity_dimension(model: Sequential, inputs: Tensor) -> int:
+    """Return n, the number of all layers' outputs for one sample of the batch `inputs`."""
+    return sum(activity_sizes(model, inputs))
+
+
 def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
-    """Return the number of outputs of each layer for one sample of the batch `inputs`; they add up to n."""
+    """Return the number of outputs of each layer for one sample of the batch `inputs`."""
     training = model.training
     with torch.no_grad():
         sizes = [output[0].numel() for output in _layer_by_layer(model.eval(), inputs)[1]]
@@ -98,7 +103,7 @@ def _reverse(
     last = outputs[-1].detach().requires_grad_()
     with torch.enable_grad():
         losses = loss(last, targets)
-    gradients = [torch.autograd.grad(losses.sum(), last)[0]]
+        gradients = [torch.autograd.grad(losses.sum(), last)[0]]
     for layer_input, output in zip(entering[:0:-1], outputs[:0:-1], strict=True):
         gradients.insert(0, torch.autograd.grad(output, layer_input, gradients[0], retain_graph=True)[0])
     return losses.detach(), gradients

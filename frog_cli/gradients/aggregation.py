@@ -34,22 +34,26 @@ def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
     factor of their Gram matrix, all others through their singular values, so the error grows with the condition
     number of the tangents and not with its square.
     """
-    if tangents.ndim != 3:
-        grouped = projection(tangents.reshape(-1, *tangents.shape[-2:]), slopes.reshape(-1, *slopes.shape[-2:]))
-        return grouped.reshape(slopes.shape)
-    k, n = tangents.shape[-2:]
-    if k > n:
-        return torch.stack([_minimum_norm(v, d) for v, d in zip(tangents, slopes, strict=True)])
+    coefficients = projection_if_well_conditioned(tangents, slopes)
+    if not coefficients.isfinite().all():
+        k, m = slopes.shape[-2:]
+        sets = (tangents.reshape(-1, *tangents.shape[-2:]), slopes.reshape(-1, k, m), coefficients.reshape(-1, k, m))
+        solved = [c if c.isfinite().all() else _minimum_norm(V, d) for V, d, c in zip(*sets, strict=True)]
+        coefficients = torch.stack(solved).reshape(slopes.shape)
+    return coefficients
+
+
+def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
+    """Project through the Cholesky factor of the Gram matrix; NaN where the tangents are too dependent for that.
+
+    Without a branch, so that it can be recorded.
+    """
     gram = tangents @ tangents.mT
     factor, failed = torch.linalg.cholesky_ex(gram)
-    coefficients = torch.cholesky_solve(slopes, factor)
-    # The squared sine of the angle between each tangent and the span of those before it is factor_ii^2 / gram_ii.
-    smallest = torch.finfo(gram.dtype).eps ** (1 / 3) * gram.diagonal(dim1=-2, dim2=-1)
-    independent = factor.diagonal(dim1=-2, dim2=-1).square() > smallest
-    if failed.any() or not independent.all():
-        for index in (failed.bool() | ~independent.all(-1)).nonzero().flatten().tolist():
-            coefficients[index] = _minimum_norm(tangents[index], slopes[index])
-    return coefficients
+    # squared sine of the angle between each tangent and the span of those before it; blind to their lengths
+    sine2 = (factor.diagonal(dim1=-2, dim2=-1).square() / gram.diagonal(dim1=-2, dim2=-1)).amin(-1)
+    trusted = (sine2 > torch.finfo(gram.dtype).eps ** (1 / 3)) & (failed == 0)
+    return torch.where(trusted[..., None, None], torch.cholesky_solve(slopes, factor), torch.nan)
 
 
 def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:

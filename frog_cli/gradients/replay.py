@@ -1,20 +1,124 @@
 """Record the tensor operations of a function once and replay them without the transforms' overhead.
 
-`torch.func.vmap` and `jvp` cost far more Python time than arithmetic on small problems. Their operations do not
-depend on the values, so frog records them for given shapes and replays the list.
+`torch.func.vmap` and `jvp` cost far more Python time than arithmetic on small problems, and under `vmap` they multiply
+by the zero tangents of weights that are not perturbed. The operations of a step do not depend on the values, so frog
+records them for given shapes, drops those whose results nobody uses, and replays the list.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import Module
+
+from frog_cli.gradients.aggregation import Aggregation, projection, projection_if_well_conditioned
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
+from frog_cli.gradients.weights import backprop
+
+Tensors = tuple[Tensor, ...]
 
 
-def record(function: Callable[..., tuple[Tensor, ...]], *examples: Tensor) -> Callable[..., tuple[Tensor, ...]]:
+class Estimator(Protocol):
+    """How a forward gradient is carried out in one of the spaces that tangents can live in."""
+
+    def __call__(
+        self,
+        method: ForwardGradient,
+        model: Module,
+        loss: SampleLoss,
+        inputs: Tensor,
+        targets: Tensor,
+        generator: Generator,
+    ) -> Estimate:
+        """Estimate the gradient of the model's mean loss over a batch."""
+
+
+BatchGradient = Callable[[Tensor, Tensor, Generator], Estimate]
+"""Estimates the gradient of one model and loss, from inputs, targets and a source of tangents."""
+
+
+def replayed(
+    method: ForwardGradient,
+    estimator: Estimator,
+    dimension: Callable[[Any, Tensor], int],
+    model: Module,
+    loss: SampleLoss,
+) -> BatchGradient:
+    """Return a forward gradient that is recorded for each shape of a batch and then replayed.
+
+    For models without buffers, which a recording would not update. It reads the parameters where they are, so
+    optimisers must change them in place, as those of torch.optim do.
+
+    Args:
+        method: the forward gradient.
+        estimator: carries it out.
+        dimension: returns n for a model and a batch.
+        model: whose gradient is estimated.
+        loss: of each sample.
+
+    Returns:
+        The same estimates as the estimator's, bit for bit, from a generator in the same state.
+    """
+    recordable = {projection: projection_if_well_conditioned}.get(method.aggregation, method.aggregation)
+    dtype = trainable(model)[0][1].dtype
+    n = 0
+
+    def estimate(aggregation: Aggregation, inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
+        given = dataclasses.replace(method, tangents=lambda *_: V, aggregation=aggregation)
+        value, gradients = estimator(given, model, loss, inputs, targets, Generator())
+        return value, *gradients
+
+    replay = _recorded_by_shape(partial(estimate, recordable))
+
+    def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        nonlocal n
+        n = n or dimension(model, inputs)
+        V = method.tangents((method.k, n), generator, dtype)
+        value, *gradients = replay(inputs, targets, V)
+        if not gradients[-1].isfinite().all():  # tangents that need the general solution, or a loss that diverged
+            value, *gradients = estimate(method.aggregation, inputs, targets, V)
+        return Estimate(value, tuple(gradients))
+
+    return gradient
+
+
+def replayed_backprop(model: Module, loss: SampleLoss) -> BatchGradient:
+    """Return backpropagation through a model without buffers, recorded for each shape of a batch."""
+
+    def estimate(inputs: Tensor, targets: Tensor) -> Tensors:
+        value, gradients = backprop(model, loss, inputs, targets, Generator())
+        return value, *gradients
+
+    replay = _recorded_by_shape(estimate)
+
+    def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        del generator
+        value, *gradients = replay(inputs, targets)
+        return Estimate(value, tuple(gradients))
+
+    return gradient
+
+
+def _recorded_by_shape(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """Return a function that is recorded anew whenever its first argument has a new shape."""
+    recordings: dict[torch.Size, Callable[..., Tensors]] = {}
+
+    def replay(*arguments: Tensor) -> Tensors:
+        shape = arguments[0].shape
+        if shape not in recordings:
+            recordings[shape] = record(function, *arguments)
+        return recordings[shape](*arguments)
+
+    return replay
+
+
+def record(function: Callable[..., Tensors], *examples: Tensor) -> Callable[..., Tensors]:
     """Return a fast equivalent of a pure function of tensors, for arguments of the examples' shapes and strides.
 
     Args:
@@ -30,13 +134,13 @@ def record(function: Callable[..., tuple[Tensor, ...]], *examples: Tensor) -> Ca
     with torch.no_grad():
         recording = make_fx(function)(*examples)
         for node in recording.graph.nodes:
-            if node.target is torch.ops.aten.alias.default:  # another name for the same memory
+            if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):  # names of the same memory
                 node.replace_all_uses_with(node.args[0])
         recording.graph.eliminate_dead_code()
         recording.recompile()
         for expected, replayed in zip(function(*examples), recording(*examples), strict=True):
             if not torch.equal(expected.nan_to_num(), replayed.nan_to_num()):
-                raise RuntimeError(f"replaying {function.__name__} differs from running it")
+                raise RuntimeError("a recording differs from the function that it records")
 
     def replay(*arguments: Tensor) -> Any:
         with torch.no_grad():

@@ -49,6 +49,12 @@ def estimate_from_weights(
     return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
 
 
+def weight_dimension(model: Module, inputs: Tensor) -> int:
+    """Return n, the number of trained parameters; the batch does not matter."""
+    del inputs
+    return sum(parameter.numel() for _, parameter in trainable(model))
+
+
 def backprop(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
     """Return the gradient itself by one reverse pass: the reference."""
     del generator

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn import Sequential
 from torch.nn.functional import cross_entropy
 
 from frog_cli.data import ImageData, Split
-from frog_cli.gradients import Gradient, SampleLoss, backprop, estimate_from_activities, estimate_from_weights
-from frog_cli.gradients.estimate import trainable
+from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
+from frog_cli.gradients.estimate import SampleLoss, trainable
+from frog_cli.gradients.replay import BatchGradient, Estimator, replayed, replayed_backprop
+from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
 from frog_cli.models import MODELS
 from frog_cli.objectives import named
 from frog_cli.objectives.objective import Outcome, Row
 from frog_cli.schema import Backprop, ClassificationRun
 
 SPLITS = ("training", "validation", "test")
+
+SPACES: dict[str, tuple[Estimator, Callable[[Any, Tensor], int]]] = {
+    "weights": (estimate_from_weights, weight_dimension),
+    "activities": (estimate_from_activities, activity_dimension),
+}
 
 sample_loss: SampleLoss = partial(cross_entropy, reduction="none")
 
@@ -38,10 +47,7 @@ class Classification:
         self._model = MODELS[run.model.name](run.model, image, data.classes).to(device)
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._optimizer = named.optimizer(run, self._parameters)
-        self._gradient: Gradient = backprop
-        if not isinstance(run.gradient, Backprop):
-            estimate = {"weights": estimate_from_weights, "activities": estimate_from_activities}[run.gradient.perturb]
-            self._gradient = partial(estimate, named.forward_gradient(run.gradient, run.tangents))
+        self._gradient = _gradient(run, self._model)
         self._losses: list[Tensor] = []
         self._rows: list[Row] = []
         self._steps = 0
@@ -58,7 +64,7 @@ class Classification:
         self._model.train()
         self._losses = []
         for batch in torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size):
-            loss, gradients = self._gradient(self._model, sample_loss, images[batch], labels[batch], self._tangents)
+            loss, gradients = self._gradient(images[batch], labels[batch], self._tangents)
             for parameter, gradient in zip(self._parameters, gradients, strict=True):
                 parameter.grad = gradient
             self._optimizer.step()
@@ -138,3 +144,15 @@ class Classification:
             if not math.isfinite(loss) or loss > highest:
                 return min(step, int(row["step"]))
         return None
+
+
+def _gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
+    """Return the method that the settings describe, recorded if the model allows it."""
+    recordable = not any(True for _ in model.buffers())
+    if isinstance(run.gradient, Backprop):
+        return replayed_backprop(model, sample_loss) if recordable else partial(backprop, model, sample_loss)
+    method = named.forward_gradient(run.gradient, run.tangents)
+    estimator, dimension = SPACES[run.gradient.perturb]
+    if recordable:
+        return replayed(method, estimator, dimension, model, sample_loss)
+    return partial(estimator, method, model, sample_loss)

@@ -1,0 +1,176 @@
+"""frog quality: how well forward gradients approximate a gradient, without training (Fig. 3 and 5 of arXiv 2410.17764)."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from frog_cli import config, runs
+from frog_cli.schema import Quality
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+HELP = """usage: frog quality [option=value ...]
+
+Approximate the gradient (1, .., 1) of n dimensions from k tangents, for every combination of the lists given and over
+many seeds, and compare the estimate with it: cosine similarity (1 is the same direction) and norm ratio (1 is the
+same length). Examples:
+  frog quality                                                     Fig. 3 of the first paper
+  frog quality 'k=[16,64]' 'gradients=[mean,projection]' 'tangents=[cone]' 'angles=[15,30,45,60,75,90]'
+
+options and defaults:
+"""
+
+ELEMENTS_AT_ONCE = 2**23  # tangents of so many numbers are held in memory together
+
+
+class Estimator(NamedTuple):
+    """One way to estimate: a row of the result."""
+
+    gradient: str
+    tangents: str
+    angle: float | None
+    k: int
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog quality` and return its exit status."""
+    settings = config.quality_request(arguments)
+    parent = runs.root()
+    import torch
+
+    from frog_cli.objectives import named
+    from frog_cli.progress import Progress
+
+    device = named.device(settings.device)
+    seeds = config.seed_list(settings.seeds, {}) or []
+    digest = hashlib.sha256(json.dumps(settings.model_dump(exclude={"device"})).encode()).hexdigest()[:10]
+    folder = parent / f"quality-n{settings.n}-{digest}"
+    folder.mkdir(exist_ok=True)
+    runs.write_atomically(folder / "config.yaml", yaml.safe_dump(settings.model_dump(), sort_keys=False))
+    chosen = list(estimators(settings))
+    rows = []
+    with Progress(len(chosen), "estimator") as progress:
+        for estimator in chosen:
+            cosine, ratio = approximate(estimator, settings.n, seeds, device)
+            rows.append({**estimator._asdict(), "n": settings.n, "seeds": len(seeds), **_statistics(cosine, ratio)})
+            name = f"{estimator.tangents} {estimator.gradient}" + (f" {estimator.angle:g}°" if estimator.angle else "")
+            progress.show(len(rows), f"{name}, k={estimator.k}: cosine similarity {cosine.mean():.4f}")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    runs.write_atomically(folder / "quality.csv", table.getvalue())
+    about = {"device": str(device), **runs.environment()}
+    runs.write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    draw(folder / "quality.csv", folder / "quality.png")
+    print(f"{len(rows)} estimators, {len(seeds)} seeds each, n = {settings.n}, on {torch.device(device)}")
+    print(f"  table    {folder / 'quality.csv'}")
+    print(f"  picture  {folder / 'quality.png'}")
+    return 0
+
+
+def help_text() -> str:
+    """Return the usage with every option and its default."""
+    settings = config.compose_settings("quality", [])[1]
+    return HELP + "".join(f"  {name}: {json.dumps(value)}\n" for name, value in settings.items())
+
+
+def estimators(settings: Quality) -> Iterator[Estimator]:
+    """Yield every combination of the lists; only the cone has angles."""
+    for tangents in settings.tangents:
+        for angle in settings.angles or [] if tangents == "cone" else [None]:
+            for gradient in settings.gradients:
+                for k in settings.k:
+                    yield Estimator(gradient, tangents, angle, k)
+
+
+def approximate(estimator: Estimator, n: int, seeds: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Estimate the gradient (1, .., 1) once per seed.
+
+    A function whose gradient is the same everywhere is linear, so its slopes need no differentiation.
+
+    Returns:
+        The cosine similarity of each seed's estimate to the gradient, and the ratio of their norms, both `[seeds]`.
+    """
+    import torch
+
+    from frog_cli.gradients import AGGREGATIONS, TANGENTS
+    from frog_cli.gradients.measurement import simulated
+
+    options = {} if estimator.angle is None else {"angle": estimator.angle}
+    sample = partial(TANGENTS[estimator.tangents], **options)
+    gradient = torch.ones(n, 1, dtype=torch.float64, device=device)
+    at_once = max(1, ELEMENTS_AT_ONCE // (estimator.k * n))
+    cosines, ratios = [], []
+    for start in range(0, len(seeds), at_once):
+        generators = [torch.Generator(device).manual_seed(seed) for seed in seeds[start : start + at_once]]
+        V = torch.stack([sample((estimator.k, n), generator, gradient.dtype) for generator in generators])
+        estimate = V.mT @ AGGREGATIONS[estimator.gradient](V, simulated(gradient, V))
+        norms = torch.linalg.vector_norm(estimate, dim=(1, 2))
+        cosines.append(estimate.sum((1, 2)) / (norms * math.sqrt(n)))
+        ratios.append(norms / math.sqrt(n))
+    return torch.cat(cosines), torch.cat(ratios)
+
+
+def _statistics(cosine: Tensor, ratio: Tensor) -> dict[str, float]:
+    """Return mean and standard error over the seeds of what Fig. 3 shows, and of cos^2, which theory predicts."""
+    found = {}
+    for name, values in {"cosine": cosine, "squared_cosine": cosine.square(), "norm_ratio": ratio}.items():
+        error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        found |= {f"{name}_mean": values.mean().item(), f"{name}_standard_error": error}
+    return found
+
+
+def draw(table: Path, picture: Path) -> None:
+    """Draw cosine similarity and norm ratio against k, or against the angle for tangents on a cone."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    rows = pd.read_csv(table)
+    n = rows["n"].iloc[0]
+    by_angle = rows["angle"].notna().all()
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    cosine, ratio = figure.subplots(1, 2)
+    groups = ["tangents", "gradient", "k"] if by_angle else ["tangents", "gradient", "angle"]
+    markers = iter("os^vDP*X<>p" * 10)
+    for index, (key, group) in enumerate(rows.groupby(groups, sort=False, dropna=False)):
+        style: dict[str, Any] = {
+            "label": _label(*key),
+            "color": f"C{index % 10}",
+            "linestyle": ["-", "--", ":", "-."][index % 4],
+            "marker": next(markers),
+            "markersize": 4,
+        }
+        x = group["angle" if by_angle else "k"]
+        cosine.errorbar(x, group["cosine_mean"], group["cosine_standard_error"], **style)
+        ratio.errorbar(x, group["norm_ratio_mean"], group["norm_ratio_standard_error"], **style)
+    for axes, name in ((cosine, "cosine similarity to the gradient"), (ratio, "norm of estimate / norm of gradient")):
+        axes.set(xlabel="angle α to the first tangent in degrees" if by_angle else "number of tangents k", ylabel=name)
+        if not by_angle and rows["k"].max() >= n:
+            axes.axvline(n, color="0.4", linestyle="--", linewidth=0.8)
+            axes.annotate(" k = n", (n, 0.02), xycoords=("data", "axes fraction"), color="0.4")
+        axes.grid(alpha=0.3)
+    cosine.set_ylim(0, 1.05)
+    ratio.set_yscale("log")
+    cosine.legend(frameon=False, fontsize="small")
+    figure.suptitle(f"Estimates of a gradient of n = {n} dimensions, mean over {rows['seeds'].iloc[0]} seeds")
+    figure.savefig(picture, dpi=150)
+
+
+def _label(tangents: str, gradient: str, last: float) -> str:
+    """Return the name of a curve; `last` is k where the angle is on the axis, else the angle, if any."""
+    if math.isnan(last):
+        return f"{gradient}, {tangents} tangents"
+    return f"{gradient}, {tangents}, " + (f"k = {last}" if isinstance(last, int) else f"{last:g}°")
