@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         if verb not in VERBS:
-            raise RequestError(f"frog {verb}", f"must be one of {', '.join(VERBS)}; see frog --help")
+            raise RequestError(verb, f"must be one of {', '.join(VERBS)}; see frog --help")
         module = import_module(f"frog_cli.{verb}")
         if {"-h", "--help"} & set(words):
             print(module.help_text(), end="")

@@ -162,7 +162,8 @@ def _compose_choices(verb: str, choices: list[str]) -> DictConfig:
     for choice in choices:
         group, _, name = choice.partition("=")
         if name not in groups(verb)[group]:
-            raise RequestError(choice, f"must be one of {', '.join(groups(verb)[group])}{_nearest(name, groups(verb)[group])}")
+            known = groups(verb)[group]
+            raise RequestError(choice, f"must be one of {', '.join(known)}{_nearest(name, known)}")
     try:
         return compose(verb, choices)
     except HydraException as error:
@@ -204,10 +205,11 @@ def _check_known(verb: str, key: str, value: str, choices: list[str], chosen: Di
 
 def _names(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """Yield the dotted names of all options."""
-    for name, value in OmegaConf.to_container(config).items():  # type: ignore[union-attr]
-        yield f"{prefix}{name}"
-        if isinstance(value, dict):
-            yield from _names(OmegaConf.create(value), f"{prefix}{name}.")
+    for key in config:
+        name = f"{prefix}{key!s}"
+        yield name
+        if not OmegaConf.is_interpolation(config, str(key)) and isinstance(config[key], DictConfig):
+            yield from _names(config[key], f"{name}.")
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:
@@ -227,7 +229,7 @@ def _validate(expected: type[Checked], settings: dict[str, Any], given: dict[str
     except ValidationError as error:
         first = error.errors()[0]
         option = _option(settings, first["loc"])
-        message = first["msg"].replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
+        message = first["msg"].replace("Input should be", "must be")
         if first["type"] == "model_type":
             message = "has options of its own, such as " + ", ".join(
                 f"{option}.{name}" for name in getattr(schema, first["ctx"]["class_name"]).model_fields
@@ -245,11 +247,12 @@ def _check(adapter: TypeAdapter[Any], value: Any, given: dict[str, str], option:
 
 def _option(settings: dict[str, Any], location: Iterable[str | int]) -> str:
     """Return the dotted name of the option at a place that also names the alternatives of a union."""
-    names, place = [], settings
+    names: list[str] = []
+    place: Any = settings
     for part in location:
         if isinstance(place, dict) and part in place:
             names.append(str(part))
-            place = place[part]  # type: ignore[index]
+            place = place[part]
     return ".".join(names)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,8 +41,8 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
 
 def _log_if_positive(axes: Axes) -> None:
     """Use a logarithmic scale where all values are positive and span more than a factor of ten."""
-    values = [value for line in axes.get_lines() for value in line.get_ydata()]  # type: ignore[union-attr]
-    finite = [float(value) for value in values if abs(value) < float("inf")]
-    if finite and min(finite) > 0 and max(finite) > 10 * min(finite):
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+    finite = values[np.isfinite(values)]
+    if finite.size and finite.min() > 0 and finite.max() > 10 * finite.min():
         axes.set_yscale("log")
     axes.grid(alpha=0.3)

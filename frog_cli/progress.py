@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -18,7 +18,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._total = total
         self._every = max(1, total // _PLAIN_LINES)
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         if self._stream.isatty():
             self._bar = tqdm(total=total, unit=unit, file=self._stream, dynamic_ncols=True, leave=False)
 

@@ -1,4 +1,7 @@
-"""frog quality: how well forward gradients approximate a gradient, without training (Fig. 3 and 5 of arXiv 2410.17764)."""
+"""frog quality: how well forward gradients approximate a gradient, without training.
+
+The studies behind Fig. 3 and the left half of Fig. 5 of arXiv 2410.17764.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +129,7 @@ def approximate(estimator: Estimator, n: int, seeds: Sequence[int], device: torc
 
 def _statistics(cosine: Tensor, ratio: Tensor) -> dict[str, float]:
     """Return mean and standard error over the seeds of what Fig. 3 shows, and of cos^2, which theory predicts."""
-    found = {}
+    found: dict[str, float] = {}
     for name, values in {"cosine": cosine, "squared_cosine": cosine.square(), "norm_ratio": ratio}.items():
         error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
         found |= {f"{name}_mean": values.mean().item(), f"{name}_standard_error": error}
@@ -147,7 +150,7 @@ def draw(table: Path, picture: Path) -> None:
     markers = iter("os^vDP*X<>p" * 10)
     for index, (key, group) in enumerate(rows.groupby(groups, sort=False, dropna=False)):
         style: dict[str, Any] = {
-            "label": _label(*key),
+            "label": _label(*list(key)),
             "color": f"C{index % 10}",
             "linestyle": ["-", "--", ":", "-."][index % 4],
             "marker": next(markers),
@@ -157,7 +160,7 @@ def draw(table: Path, picture: Path) -> None:
         cosine.errorbar(x, group["cosine_mean"], group["cosine_standard_error"], **style)
         ratio.errorbar(x, group["norm_ratio_mean"], group["norm_ratio_standard_error"], **style)
     for axes, name in ((cosine, "cosine similarity to the gradient"), (ratio, "norm of estimate / norm of gradient")):
-        axes.set(xlabel="angle α to the first tangent in degrees" if by_angle else "number of tangents k", ylabel=name)
+        axes.set(xlabel="angle to the first tangent in degrees" if by_angle else "number of tangents k", ylabel=name)
         if not by_angle and rows["k"].max() >= n:
             axes.axvline(n, color="0.4", linestyle="--", linewidth=0.8)
             axes.annotate(" k = n", (n, 0.02), xycoords=("data", "axes fraction"), color="0.4")
@@ -169,7 +172,7 @@ def draw(table: Path, picture: Path) -> None:
     figure.savefig(picture, dpi=150)
 
 
-def _label(tangents: str, gradient: str, last: float) -> str:
+def _label(tangents: Any, gradient: Any, last: Any) -> str:
     """Return the name of a curve; `last` is k where the angle is on the axis, else the angle, if any."""
     if math.isnan(last):
         return f"{gradient}, {tangents} tangents"

@@ -18,7 +18,7 @@ def _allowed(text: str) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError:
-            raise PydanticCustomError("not_allowed", text) from None  # type: ignore[arg-type]
+            raise PydanticCustomError("not_allowed", text) from None
 
     return WrapValidator(check)
 

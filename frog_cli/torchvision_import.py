@@ -8,12 +8,12 @@ their signatures is enough for everything written in Python. Where torchvision l
 from __future__ import annotations
 
 import sys
-from types import ModuleType
+from typing import Any
 
 import torch
 
 
-def torchvision() -> ModuleType:
+def torchvision() -> Any:
     """Return torchvision, with `datasets` and `models`."""
     try:
         import torchvision

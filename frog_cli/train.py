@@ -5,14 +5,25 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import yaml
 
 from frog_cli import config, runs
 from frog_cli.config import Request
 from frog_cli.data import locations
+from frog_cli.errors import RequestError
 from frog_cli.schema import ClassificationRun, FunctionRun
+
+
+class Result(NamedTuple):
+    """A run that is done, or why it is not."""
+
+    folder: runs.RunFolder
+    ran: bool
+    error: str | None
+
 
 HELP = """usage: frog train [-m] [--cfg] [option=value ...]
 
@@ -42,13 +53,14 @@ def main(arguments: Sequence[str]) -> int:
             locations.check(request.runs[0].data)
     runs.root()
 
-    failures = []
+    results = []
     for request, combination in zip(requests, combinations, strict=True):
         if len(requests) > 1:
             print(f"frog train {' '.join(combination)}", file=sys.stderr)
-        failures += [f"{' '.join(combination)}: {failure}" for failure in carry_out(request)]
-    for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        results += [(" ".join(combination) * (len(requests) > 1), result) for result in carry_out(request)]
+    failures = [failure for name, result in results if (failure := _report(name, result))]
+    if len(results) > 1 and failures:
+        print("\n".join([f"{len(failures)} of {len(results)} runs did not succeed:", *failures]), file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -57,22 +69,33 @@ def help_text() -> str:
     lines = [HELP, "groups, chosen as in model=mlp:"]
     lines += [f"  {group:<12} {', '.join(names)}" for group, names in config.groups("train").items()]
     settings = yaml.safe_dump(config.compose_settings("train", [])[1], sort_keys=False, default_flow_style=None)
-    return "\n".join([*lines, "", "options and defaults with these choices (others with other choices: --cfg):", settings])
+    return "\n".join(
+        [*lines, "", "options and defaults with these choices (others with other choices: --cfg):", settings]
+    )
 
 
-def carry_out(request: Request) -> list[str]:
-    """Carry out the runs of a request that are not done yet, print their results, and return what failed."""
+def carry_out(request: Request) -> list[Result]:
+    """Carry out the runs of a request that are not done yet; a run that raises does not keep others from running."""
     from frog_cli.objectives import named  # imports torch
 
+    device = named.device(request.runs[0].device)
     parent = runs.root()
     folders = [runs.RunFolder(parent, run) for run in request.runs]
     waiting = [folder for folder in folders if request.overwrite or folder.finished() is None]
-    if waiting:
-        device = named.device(request.runs[0].device)
-        side_by_side = [waiting] if isinstance(request.runs[0], FunctionRun) else [[folder] for folder in waiting]
-        for lanes in side_by_side:
+    if isinstance(request.runs[0], FunctionRun):
+        side_by_side = [waiting] if waiting else []
+    else:
+        side_by_side = [[folder] for folder in waiting]
+    errors: dict[Path, str] = {}
+    for lanes in side_by_side:
+        try:
             _run(lanes, device, request.learning_rate)
-    return [failure for folder in folders if (failure := _report(folder, folder in waiting))]
+        except RequestError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            errors |= {folder.path: _first_line(error) for folder in lanes}
+    return [Result(folder, folder in waiting, errors.get(folder.path)) for folder in folders]
 
 
 def _run(folders: list[runs.RunFolder], device: Any, learning_rate: str) -> None:
@@ -97,7 +120,7 @@ def _run(folders: list[runs.RunFolder], device: Any, learning_rate: str) -> None
             train(objective, folders, progress)
     except BaseException as error:
         for folder in folders:
-            folder.fail("".join(traceback.format_exception_only(error)).strip())
+            folder.fail(_first_line(error))
         raise
     for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):
         draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")
@@ -108,7 +131,7 @@ def _objective(folders: list[runs.RunFolder], device: Any) -> Any:
     """Return the objective of runs that differ in their seeds alone."""
     run = folders[0].run
     if isinstance(run, ClassificationRun):
-        from frog_cli.data import load
+        from frog_cli.data.dataset import load
         from frog_cli.objectives.classification import Classification
 
         return Classification(run, load(run.data, device), device)
@@ -117,19 +140,27 @@ def _objective(folders: list[runs.RunFolder], device: Any) -> Any:
     return Minimisation([folder.run for folder in folders if isinstance(folder.run, FunctionRun)], device)
 
 
-def _report(folder: runs.RunFolder, ran: bool) -> str | None:
-    """Print the result of a finished run; return what is wrong with it."""
-    summary = folder.finished() or {}
-    outcome = summary["outcome"]
+def _report(name: str, result: Result) -> str | None:
+    """Print the result of a run under the name of its request; return what is wrong with it."""
+    title = f"{name} seed {result.folder.run.seed}".strip()
+    if result.error is not None:
+        print(f"{title}: failed, {result.error}")
+        print(f"  run      {result.folder.path}")
+        return f"{title} failed, {result.error}"
+    summary = result.folder.finished() or {}
+    outcome = summary["outcome"].replace("_", " ")
     if "best_value" in summary:
-        result = f"best value {summary['best_value']:.6g} at step {summary['best_step']} of {summary['steps']}"
+        text = f"best value {summary['best_value']:.6g} at step {summary['best_step']} of {summary['steps']}"
     else:
-        result = (
-            f"test error {summary['best_test_error_percent']:.2f} % at best (epoch {summary['best_test_error_epoch']}), "
-            f"{summary['last_test_error_percent']:.2f} % at the end (epoch {summary['epochs']})"
-        )
-    already = "" if ran else " (was already done; overwrite=true repeats it)"
-    print(f"seed {folder.run.seed}: {outcome.replace('_', ' ')}, {result}{already}")
-    print(f"  run      {folder.path}")
-    print(f"  picture  {folder.path / 'curve.png'}")
-    return f"seed {folder.run.seed} diverged" if outcome == "diverged" else None
+        best, last = summary["best_test_error_percent"], summary["last_test_error_percent"]
+        text = f"test error {best:.2f} % at best (epoch {summary['best_test_error_epoch']}), "
+        text += f"{last:.2f} % at the end (epoch {summary['epochs']})"
+    already = "" if result.ran else " (was done already; overwrite=true repeats it)"
+    print(f"{title}: {outcome}, {text}{already}")
+    print(f"  run      {result.folder.path}")
+    print(f"  picture  {result.folder.path / 'curve.png'}")
+    return f"{title} diverged" if outcome == "diverged" else None
+
+
+def _first_line(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip().partition("\n")[0]

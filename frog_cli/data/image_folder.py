@@ -12,11 +12,7 @@ from frog_cli.torchvision_import import torchvision
 
 
 def read_image_folder(data: ImageFolder) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the images of both splits as RGB `[N, 3, H, W]` with the indices of their classes, sorted by name.
-
-    Raises:
-        RequestError: if an image cannot be decoded, or the sizes differ and none is given to scale to.
-    """
+    """Return the images of both splits as RGB `[N, 3, H, W]` with the indices of their classes, sorted by name."""
     training, test = (_read(f"{data.root}/{split}", data) for split in ("train", "test"))
     return *training, *test
 

@@ -38,8 +38,8 @@ def estimate_from_activities(
     if method.measure == "forward":
         losses, slopes = _measure_forward(model, loss, targets, activities, V, method.chunk_size)
     else:
-        losses, gradients = _reverse(loss, targets, inputs_of, outputs)
-        slopes = simulated(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1).mT, V)
+        losses, true_gradients = _reverse(loss, targets, inputs_of, outputs)
+        slopes = simulated(torch.cat([gradient.flatten(1) for gradient in true_gradients], dim=1).mT, V)
 
     estimated = method.aggregation(V, slopes).mT @ V / len(inputs)
     cotangents = [g.view_as(a) for g, a in zip(estimated.split(sizes, dim=1), activities, strict=True)]
@@ -64,7 +64,8 @@ def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
 
 def _layer_by_layer(model: Sequential, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Pass the batch through the layers, each with a graph of its own: their inputs and their outputs."""
-    entering, outputs = [], []
+    entering: list[Tensor] = []
+    outputs: list[Tensor] = []
     with torch.enable_grad():
         for layer in model:
             entering.append((outputs[-1] if outputs else inputs).detach().requires_grad_(bool(outputs)))

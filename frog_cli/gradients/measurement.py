@@ -33,10 +33,11 @@ def forward(
     """
 
     def along(*tangent: Tensor) -> tuple[Tensor, Tensor, Any]:
-        return jvp(function, primals, tangent, has_aux=True)
+        value, slope, kept = jvp(function, primals, tangent, has_aux=True)  # type: ignore[misc]
+        return value, slope, kept
 
     # randomness="same": one dropout mask for all tangents, or they would belong to different functions
-    shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")
+    shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
     size = chunk_size or tangents[0].shape[0]
     with torch.no_grad():
         passes = [shared_primal(*chunk) for chunk in zip(*(t.split(size) for t in tangents), strict=True)]

@@ -65,7 +65,7 @@ def replayed(
     Returns:
         The same estimates as the estimator's, bit for bit, from a generator in the same state.
     """
-    recordable = {projection: projection_if_well_conditioned}.get(method.aggregation, method.aggregation)
+    recordable = projection_if_well_conditioned if method.aggregation is projection else method.aggregation
     dtype = trainable(model)[0][1].dtype
     n = 0
 
@@ -131,14 +131,18 @@ def record(function: Callable[..., Tensors], *examples: Tensor) -> Callable[...,
     Raises:
         RuntimeError: if the recording does not reproduce the function on the examples.
     """
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng():
         recording = make_fx(function)(*examples)
         for node in recording.graph.nodes:
             if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):  # names of the same memory
                 node.replace_all_uses_with(node.args[0])
         recording.graph.eliminate_dead_code()
         recording.recompile()
-        for expected, replayed in zip(function(*examples), recording(*examples), strict=True):
+        results = []
+        for either in (function, recording):
+            torch.manual_seed(0)  # of dropout
+            results.append(either(*examples))
+        for expected, replayed in zip(*results, strict=True):
             if not torch.equal(expected.nan_to_num(), replayed.nan_to_num()):
                 raise RuntimeError("a recording differs from the function that it records")
 

@@ -1,0 +1,1 @@
+"""What can be minimised: closed-form functions, and the loss of a network that classifies images."""

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.nn import Sequential
 from torch.nn.functional import cross_entropy
 
-from frog_cli.data import ImageData, Split
+from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
 from frog_cli.gradients.estimate import SampleLoss, trainable
 from frog_cli.gradients.replay import BatchGradient, Estimator, replayed, replayed_backprop
@@ -64,7 +64,8 @@ class Classification:
         self._model.train()
         self._losses = []
         for batch in torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size):
-            loss, gradients = self._gradient(images[batch], labels[batch], self._tangents)
+            chosen = images.index_select(0, batch), labels.index_select(0, batch)
+            loss, gradients = self._gradient(*chosen, self._tangents)
             for parameter, gradient in zip(self._parameters, gradients, strict=True):
                 parameter.grad = gradient
             self._optimizer.step()
@@ -87,7 +88,8 @@ class Classification:
     def summaries(self) -> list[Row]:
         """Return the best and the last test error, and the test error where the validation loss is lowest."""
         errors = [100 - row["test_accuracy_percent"] for row in self._rows]
-        validation = [row["validation_loss"] if math.isfinite(row["validation_loss"]) else math.inf for row in self._rows]
+        validation = [row["validation_loss"] for row in self._rows]
+        validation = [loss if math.isfinite(loss) else math.inf for loss in validation]
         best = validation.index(min(validation))
         summary: Row = {
             "best_test_error_percent": min(errors),
@@ -99,8 +101,9 @@ class Classification:
             "epochs": len(self._rows) - 1,
             "steps": self._steps,
         }
-        if self._outcome == "diverged":
-            summary["diverged_at_step"] = self._diverged_at()
+        diverged_at = self._diverged_at()
+        if diverged_at is not None:
+            summary["diverged_at_step"] = diverged_at
         return [summary]
 
     def describe(self, rows: Sequence[Row | None]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,14 +33,14 @@ def optimizer(run: Run, parameters: Iterable[Tensor]) -> Optimizer:
     Raises:
         RequestError: if torch.optim has no such class, it needs a closure, or it does not take the options.
     """
-    found = getattr(torch.optim, run.optimizer.name, None)
+    found: Any = getattr(torch.optim, run.optimizer.name, None)
     given = f"optimizer.name={run.optimizer.name}"
     if not (isinstance(found, type) and issubclass(found, Optimizer)) or found is Optimizer:
         raise RequestError(given, "must be a class of torch.optim, such as SGD or Adam")
     if found is torch.optim.LBFGS:
         raise RequestError(given, "evaluates a step several times, which a sampled gradient does not allow")
     try:
-        made: Optimizer = found(parameters, lr=run.learning_rate, **run.optimizer.options)
+        made: Optimizer = found(parameters, lr=run.learning_rate, **run.optimizer.options)  # type: ignore[call-arg]
     except (TypeError, ValueError) as error:
         raise RequestError(f"optimizer.options={run.optimizer.options}", str(error)) from None
     return made

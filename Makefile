@@ -1,0 +1,43 @@
+# make help: what there is to do. Everything happens in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow bench check format clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+		while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
+
+install: $(INSTALLED) ## install frog and its tools into .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## train on handwritten digits without backpropagation, and with it for comparison
+	$(BIN)/frog train -m gradient=projection,backprop overwrite=true
+
+test: $(INSTALLED) ## run the tests that take seconds (those on MNIST need FROG_DATA)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED) ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+bench: $(INSTALLED) ## measure frog against plain loops, in the same run
+	$(BIN)/python -m tests.benchmarks.minimisation
+	$(BIN)/python -m tests.benchmarks.data
+
+check: $(INSTALLED) ## lint, check the formatting and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove .venv and caches; runs and data stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist

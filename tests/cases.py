@@ -1,0 +1,59 @@
+"""Small models in float64 with a batch, for everything that is compared with an independent oracle."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from frog_cli.models.logistic_regression import logistic_regression
+from frog_cli.models.mlp import mlp
+from frog_cli.schema import MLP, LogisticRegression
+
+sample_loss = partial(cross_entropy, reduction="none")
+
+IMAGE = (1, 4, 4)
+CLASSES = 3
+MODELS = {
+    "logistic_regression": lambda: logistic_regression(LogisticRegression(name="logistic_regression"), IMAGE, CLASSES),
+    "mlp": lambda: mlp(MLP(name="mlp", width=7, depth=2), IMAGE, CLASSES),
+    "deep_mlp": lambda: mlp(MLP(name="mlp", width=5, depth=4), IMAGE, CLASSES),
+}
+
+
+def case(name: str, batch: int = 6) -> tuple[nn.Sequential, Tensor, Tensor]:
+    """Return a model, images and labels."""
+    torch.manual_seed(1)
+    model = MODELS[name]().double()
+    return model, torch.randn(batch, *IMAGE, dtype=torch.float64), torch.randint(CLASSES, (batch,))
+
+
+def weight_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient `[n]` of the mean loss by reverse mode, over all weights."""
+    loss = cross_entropy(model(images), labels)
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+def activity_gradient(model: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient `[B, n]` of the summed losses by reverse mode through the whole network, over all outputs."""
+    outputs, activity = [], images
+    for layer in model:
+        activity = layer(activity)
+        outputs.append(activity)
+    gradients = torch.autograd.grad(cross_entropy(activity, labels, reduction="sum"), outputs)
+    return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
+
+
+def project(tangents: Tensor, gradient: Tensor) -> Tensor:
+    """Return the orthogonal projection of `gradient` `[n, m]` onto the rows of `tangents`, through a QR."""
+    Q, R = torch.linalg.qr(tangents.mT)
+    kept = R.diagonal().abs() > 1e-9 * R.diagonal().abs().max()
+    Q = Q[:, : len(kept)][:, kept]
+    return Q @ (Q.mT @ gradient)
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """Return the norm of the difference relative to the norm of the expected."""
+    return (torch.linalg.vector_norm(found - expected) / torch.linalg.vector_norm(expected)).item()

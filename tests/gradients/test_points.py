@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, points
+from frog_cli.gradients.aggregation import projection
+from frog_cli.objectives.functions import FUNCTIONS
+from tests.cases import project, relative_error
+
+METHOD = ForwardGradient(k=4, tangents=TANGENTS["normal"], measure="forward", aggregation=projection)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread(threads):
+    torch.set_num_threads(1)
+
+
+def starts(n: int, count: int) -> torch.Tensor:
+    return torch.randn(count, n, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+
+
+def first_tangents(method, seeds, n):
+    return next(points.TangentStream(method.tangents, seeds, method.k, n, torch.float64, CPU))
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(("k", "n"), [(1, 5), (3, 5), (5, 5), (9, 5), (16, 64)])
+def test_projection_at_every_point(name, k, n, measure):
+    function, seeds, x = FUNCTIONS[name].function, [0, 1, 2], starts(n, 3)
+    method = replace(METHOD, k=k, measure=measure)
+    values, gradients = points.forward_gradient(method, function, x, seeds)(x)
+    assert torch.equal(values, function(x))
+    for point, V, found in zip(x, first_tangents(method, seeds, n), gradients, strict=True):
+        gradient = torch.func.grad(function)(point).unsqueeze(1)
+        assert relative_error(found.unsqueeze(1), project(V, gradient)) < 1e-10
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_backprop_is_the_gradient(name):
+    function, x = FUNCTIONS[name].function, starts(6, 2)
+    values, gradients = points.backprop(function, x, [0, 1])(x)
+    assert torch.equal(values, function(x))
+    torch.testing.assert_close(gradients, torch.func.vmap(torch.func.grad(function))(x), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 4])
+def test_chunks_give_the_same_numbers(chunk_size):
+    function, x = FUNCTIONS["rosenbrock"].function, starts(6, 2)
+    at_once, chunked = (
+        points.forward_gradient(replace(METHOD, chunk_size=size), function, x, [0, 1])(x)[1]
+        for size in (None, chunk_size)
+    )
+    torch.testing.assert_close(chunked, at_once, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("aggregation", ["mean", "projection"])
+@pytest.mark.parametrize(("name", "n"), [("rosenbrock", n) for n in (1, 5, 63, 64)] + [("styblinski-tang", 5)])
+def test_a_seed_does_not_depend_on_which_run_beside_it(name, n, aggregation, measure):
+    for k in (1, 5, 16):
+        method = replace(METHOD, k=k, aggregation=AGGREGATIONS[aggregation], measure=measure)
+        walk = partial(_walk, method, FUNCTIONS[name].function)
+        together = walk([0, 1, 2, 3, 4], starts(n, 5))
+        for beside in ([0], [3], [1, 4], [4, 2, 0]):
+            assert torch.equal(together[beside], walk(beside, starts(n, 5)[beside])), (k, beside)
+
+
+def _walk(method, function, seeds, x):
+    estimate = points.forward_gradient(method, function, x, seeds)
+    for _ in range(5):
+        x = x - 1e-6 * estimate(x)[1]
+    return x
+
+
+def test_the_stream_depends_on_the_seed_alone_and_does_not_repeat(monkeypatch):
+    monkeypatch.setattr(points, "_SAMPLED_AHEAD", 50)  # blocks of 3 steps
+    streams = [points.TangentStream(METHOD.tangents, seeds, 4, 4, torch.float64, CPU) for seeds in ([0, 1], [1])]
+    taken = [[next(stream).clone() for _ in range(8)] for stream in streams]
+    for both, alone in zip(*taken, strict=True):
+        assert torch.equal(both[1], alone[0])
+    assert len({V[1].sum().item() for V in taken[0]}) == 8
+
+
+def test_peeking_takes_nothing():
+    stream = points.TangentStream(METHOD.tangents, [0], 4, 4, torch.float64, CPU)
+    peeked = stream.peek().clone()
+    assert torch.equal(next(stream), peeked)
+    assert not torch.equal(next(stream), peeked)

@@ -1,0 +1,207 @@
+"""Weight and activity perturbation against reverse mode and an independent projection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, estimate_from_activities, estimate_from_weights
+from frog_cli.gradients.activities import activity_sizes
+from frog_cli.gradients.aggregation import projection
+from frog_cli.gradients.weights import backprop, weight_dimension
+from tests.cases import MODELS, activity_gradient, case, project, relative_error, sample_loss, weight_gradient
+
+METHOD = ForwardGradient(k=5, tangents=TANGENTS["normal"], measure="forward", aggregation=projection)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def flat(gradients) -> torch.Tensor:
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def weights(method, name, seed=0):
+    return estimate_from_weights(method, *_arguments(name), generator(seed))
+
+
+def activities(method, name, seed=0):
+    return estimate_from_activities(method, *_arguments(name), generator(seed))
+
+
+def _arguments(name):
+    model, images, labels = case(name)
+    return model, sample_loss, images, labels
+
+
+def weights_from_activities(model, images, activity_gradients):
+    """Return the weight gradients that follow from given gradients of all outputs, one layer at a time."""
+    found, activity, start = [], images, 0
+    for layer in model:
+        inputs = activity.detach()
+        activity = layer(inputs)
+        end = start + activity[0].numel()
+        cotangent = activity_gradients[:, start:end].view_as(activity) / len(images)
+        found += torch.autograd.grad((activity * cotangent).sum(), list(layer.parameters()))
+        start = end
+    return flat(found)
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("k", [1, 5, 40])
+@pytest.mark.parametrize("name", MODELS)
+def test_projection_in_weight_space(name, k, measure):
+    model, images, labels = case(name)
+    gradient = weight_gradient(model, images, labels).unsqueeze(1)
+    V = TANGENTS["normal"]((k, len(gradient)), generator(), torch.float64)
+    estimate = weights(replace(METHOD, k=k, measure=measure), name)
+    found = flat(estimate.gradients).unsqueeze(1)
+    assert relative_error(found, project(V, gradient)) < 1e-10
+    assert found.norm() <= gradient.norm() * (1 + 1e-12)
+    torch.testing.assert_close(estimate.loss, sample_loss(model(images), labels).mean().detach(), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("k", [1, 5, 40])
+@pytest.mark.parametrize("name", MODELS)
+def test_projection_in_activity_space(name, k, measure):
+    model, images, labels = case(name)
+    gradient = activity_gradient(model, images, labels).mT  # [n, B]
+    V = TANGENTS["normal"]((k, len(gradient)), generator(), torch.float64)
+    projected = project(V, gradient)
+    assert (projected.norm(dim=0) <= gradient.norm(dim=0) * (1 + 1e-12)).all()
+    expected = weights_from_activities(model, images, projected.mT)
+    estimate = activities(replace(METHOD, k=k, measure=measure), name)
+    assert relative_error(flat(estimate.gradients), expected) < 1e-10
+    torch.testing.assert_close(estimate.loss, sample_loss(model(images), labels).mean().detach(), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("space", [weights, activities])
+@pytest.mark.parametrize("name", MODELS)
+def test_as_many_tangents_as_dimensions_give_the_gradient(name, space, measure):
+    model, images, labels = case(name)
+    n = weight_dimension(model, images) if space is weights else sum(activity_sizes(model, images))
+    found = flat(space(replace(METHOD, k=n + 3, measure=measure), name).gradients)
+    assert relative_error(found, weight_gradient(model, images, labels)) < 1e-9
+
+
+@pytest.mark.parametrize("space", [weights, activities])
+@pytest.mark.parametrize("name", MODELS)
+def test_sum_over_the_standard_basis_gives_the_gradient(name, space):
+    model, images, labels = case(name)
+    n = weight_dimension(model, images) if space is weights else sum(activity_sizes(model, images))
+    method = replace(METHOD, k=n, tangents=TANGENTS["standard_basis"], aggregation=AGGREGATIONS["sum"])
+    assert relative_error(flat(space(method, name).gradients), weight_gradient(model, images, labels)) < 1e-12
+
+
+@pytest.mark.parametrize("space", [weights, activities])
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("k", [1, 4, 200])
+def test_simulated_is_forward(space, aggregation, k):
+    method = replace(METHOD, k=k, aggregation=AGGREGATIONS[aggregation])
+    forward = flat(space(method, "mlp").gradients)
+    simulated = flat(space(replace(method, measure="simulated"), "mlp").gradients)
+    assert relative_error(simulated, forward) < 1e-10
+
+
+def test_simulated_is_forward_for_each_sample_of_activity_space():
+    model, images, labels = case("mlp")
+    seen = {}
+    for measure in ("forward", "simulated"):
+
+        def spy(V, slopes, measure=measure):
+            seen[measure] = slopes
+            return projection(V, slopes)
+
+        estimate_from_activities(
+            replace(METHOD, measure=measure, aggregation=spy), model, sample_loss, images, labels, generator()
+        )
+    assert seen["forward"].shape == (5, len(images))
+    assert relative_error(seen["simulated"], seen["forward"]) < 1e-12
+
+
+@pytest.mark.parametrize("space", [weights, activities])
+@pytest.mark.parametrize("chunk_size", [1, 2, 5, 9])
+def test_chunked_looped_or_at_once_is_the_same(space, chunk_size):
+    at_once = flat(space(METHOD, "mlp").gradients)
+    assert relative_error(flat(space(replace(METHOD, chunk_size=chunk_size), "mlp").gradients), at_once) < 1e-12
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("space", [weights, activities])
+def test_mean_is_unbiased(space, measure):
+    """20 000 single tangents: every component of the mean within 4 standard errors, in the worst of them 5."""
+    model, images, labels = case("logistic_regression", batch=2)
+    gradient = weight_gradient(model, images, labels)
+    method = replace(METHOD, k=2000, aggregation=AGGREGATIONS["mean"], measure=measure)
+    estimator = {weights: estimate_from_weights, activities: estimate_from_activities}[space]
+    source = generator()
+    draws = torch.stack(
+        [flat(estimator(method, model, sample_loss, images, labels, source).gradients) for _ in range(10)]
+    )
+    # one projection onto the gradient itself has a known variance: (g.v)^2 / |g|^2 is chi-squared
+    along = draws @ gradient / gradient.square().sum()
+    z = (along.mean() - 1) / (along.std() / len(along) ** 0.5)
+    assert abs(z) < 4
+    standard_error = gradient.norm() / 20_000**0.5
+    if space is weights:
+        assert ((draws.mean(0) - gradient).abs() < 5 * 2**0.5 * standard_error).all()
+
+
+def test_parameters_that_are_frozen_or_unused_are_left_alone():
+    model, images, labels = case("mlp")
+    model[0][1].weight.requires_grad_(False)
+    for estimator in (estimate_from_weights, estimate_from_activities):
+        gradients = estimator(METHOD, model, sample_loss, images, labels, generator()).gradients
+        assert [g.shape for g in gradients] == [p.shape for p in model.parameters() if p.requires_grad]
+
+
+def test_batch_normalisation_updates_its_statistics_once_in_weight_space():
+    model, images, labels = case("mlp")
+    model.insert(1, torch.nn.BatchNorm1d(7).double())
+    for k in (1, 6):
+        measured, plain = (torch.nn.BatchNorm1d(7).double() for _ in range(2))
+        model[1] = measured
+        estimate_from_weights(replace(METHOD, k=k), model, sample_loss, images, labels, generator())
+        model[1] = plain
+        model(images)
+        for name, buffer in plain.named_buffers():
+            assert torch.equal(buffer, getattr(measured, name)), name
+
+
+def test_activity_space_needs_layers():
+    model, images, labels = case("mlp")
+    with pytest.raises(TypeError, match=r"Sequential of layers, not a Linear"):
+        estimate_from_activities(METHOD, model[2][0], sample_loss, images, labels, generator())
+
+
+def test_any_module_works_in_weight_space():
+    class Odd(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shared = torch.nn.Linear(3, 3).double()
+
+        def forward(self, x):
+            return self.shared(self.shared(x).sin()) * x
+
+    torch.manual_seed(0)
+    model, x, y = Odd(), torch.randn(4, 3).double(), torch.randint(3, (4,))
+    method = replace(METHOD, k=12)
+    found = flat(estimate_from_weights(method, model, sample_loss, x, y, generator()).gradients)
+    assert relative_error(found, weight_gradient(model, x, y)) < 1e-10
+
+
+def test_backprop_is_reverse_mode():
+    model, images, labels = case("mlp")
+    loss, gradients = backprop(model, sample_loss, images, labels, generator())
+    assert torch.equal(flat(gradients), weight_gradient(model, images, labels))
+    assert torch.equal(loss, sample_loss(model(images), labels).mean())
+
+
+def test_activity_sizes():
+    model, images, _ = case("mlp")
+    assert activity_sizes(model, images) == [7, 7, 3]
