@@ -77,7 +77,7 @@ def quality_request(overrides: Sequence[str]) -> Quality:
         raise RequestError("tangents=[cone]", "needs angles in degrees, such as angles=[45]")
     if "cone" in quality.tangents and quality.n < 2:
         raise RequestError("tangents=[cone]", "needs n of at least 2")
-    return quality
+    return quality.model_copy(update={"seeds": seed_list(settings["seeds"], given)})
 
 
 def seed_list(seeds: Any, given: dict[str, str]) -> list[int] | None:
@@ -145,16 +145,20 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
     """Parse overrides, of which only the form option=value is accepted."""
+    parser = OverridesParser.create()
+    parsed = []
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.replace("_", "a").replace(".", "a").isalnum():
             raise RequestError(text, "must have the form option=value")
         if "${" in value:
             raise RequestError(text, "a value cannot refer to others with ${..}")
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise RequestError(" ".join(overrides), str(error).splitlines()[0]) from None
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException:  # text with signs that mean something to Hydra, such as a path with an =
+            quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+            parsed.append(parser.parse_override(f"{key}='{quoted}'"))
+    return parsed
 
 
 def _compose_choices(verb: str, choices: list[str]) -> DictConfig:

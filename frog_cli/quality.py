@@ -57,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
     from frog_cli.progress import Progress
 
     device = named.device(settings.device)
-    seeds = config.seed_list(settings.seeds, {}) or []
+    seeds = settings.seeds
+    assert isinstance(seeds, list)
     digest = hashlib.sha256(json.dumps(settings.model_dump(exclude={"device"})).encode()).hexdigest()[:10]
     folder = parent / f"quality-n{settings.n}-{digest}"
     folder.mkdir(exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from frog_cli.errors import RequestError
@@ -36,10 +35,10 @@ def check(data: Digits | MNIST | ImageFolder) -> None:
 
 def _classes(split: Path, data: ImageFolder) -> set[str]:
     """Return the classes of a split, each of which must hold an image."""
-    classes = {entry.name for entry in os.scandir(split) if entry.is_dir()} if split.is_dir() else set()
+    classes = {path.name for path in split.iterdir() if path.is_dir()} if split.is_dir() else set()
     if not classes:
         raise RequestError(f"data.root={data.root}", f"no folder {split}/CLASS with images")
     for name in sorted(classes):
-        if not any(Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in os.scandir(split / name)):
+        if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in (split / name).iterdir()):
             raise RequestError(f"data.root={data.root}", f"no images in {split / name}")
     return classes

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from frog_cli.config import train_request
+from frog_cli.objectives.functions import rosenbrock
+from frog_cli.objectives.minimisation import Minimisation
+
+CPU = torch.device("cpu")
+
+
+def minimise(*overrides: str) -> Minimisation:
+    torch.set_num_threads(1)
+    objective = Minimisation(train_request(overrides).runs, CPU)
+    objective.rows = [objective.measure()]
+    for _ in range(objective.epochs):
+        objective.epoch()
+        objective.rows.append(objective.measure())
+        if "running" not in objective.outcomes():
+            break
+    return objective
+
+
+def descend(n: int, rate: float, steps: int) -> list[float]:
+    """Return the values of plain gradient descent on Rosenbrock, by autograd in a loop."""
+    x = torch.zeros(n, dtype=torch.float64)
+    x[0] = -1
+    values = []
+    for _ in range(steps + 1):
+        x.requires_grad_()
+        value = rosenbrock(x)
+        values.append(value.item())
+        x = (x - rate * torch.autograd.grad(value, x)[0]).detach()
+    return values
+
+
+def test_backprop_is_gradient_descent():
+    values = descend(6, 1e-3, 50)
+    objective = minimise(
+        "objective=rosenbrock",
+        "objective.n=6",
+        "gradient=backprop",
+        "learning_rate=1e-3",
+        "steps=50",
+        "record_every=20",
+    )
+    assert [row["step"] for (row,) in objective.rows] == [0, 20, 40, 50]
+    for (row,) in objective.rows:
+        assert row["value"] == pytest.approx(values[row["step"]], rel=1e-12)
+        assert row["best_value"] == pytest.approx(min(values[: row["step"] + 1]), rel=1e-12)
+    assert objective.outcomes() == ["completed"]
+
+
+def test_as_many_tangents_as_dimensions_are_gradient_descent():
+    common = ("objective=rosenbrock", "objective.n=3", "learning_rate=1e-3", "steps=200")
+    expected = minimise(*common, "gradient=backprop").summaries()[0]
+    found = minimise(*common, "gradient=projection", "gradient.k=5").summaries()[0]
+    assert found["last_value"] == pytest.approx(expected["last_value"], rel=1e-9)
+
+
+def test_stops_after_patience_steps_without_improvement_on_the_previous_value():
+    # with rate 1 the sphere jumps from x to -x: its value never changes again
+    objective = minimise(
+        "objective=sphere", "objective.n=2", "gradient=backprop", "learning_rate=1", "early_stopping.patience=7"
+    )
+    assert objective.outcomes() == ["stopped_early"]
+    assert objective.summaries() == [{"best_value": 2.0, "best_step": 0, "last_value": 2.0, "steps": 7}]
+
+
+def test_without_patience_runs_to_the_end():
+    objective = minimise(
+        "objective=sphere", "gradient=backprop", "learning_rate=1", "early_stopping.patience=null", "steps=130"
+    )
+    assert objective.outcomes() == ["completed"]
+    assert objective.summaries()[0]["steps"] == 130
+
+
+def test_divergence_is_recorded_at_its_step_and_keeps_the_best_value():
+    # rate 1.5 doubles |x|: x_t = (-2)^t x_0, value 4^t n
+    objective = minimise(
+        "objective=sphere", "objective.n=2", "gradient=backprop", "learning_rate=1.5", "diverged_above=1000",
+        "early_stopping.patience=null",
+    )  # fmt: skip
+    assert objective.outcomes() == ["diverged"]
+    assert objective.summaries() == [{"best_value": 2.0, "best_step": 0, "last_value": 2048.0, "steps": 5}]
+    overflow = minimise("objective=rosenbrock", "gradient=backprop", "learning_rate=1", "early_stopping.patience=null")
+    assert overflow.outcomes() == ["diverged"]
+
+
+def test_a_lane_that_ends_does_not_end_the_others_and_gives_no_more_rows():
+    overrides = ("objective=rosenbrock", "gradient=mean", "gradient.k=2", "learning_rate=3e-4", "record_every=10")
+    together = minimise(*overrides, "seeds=5")
+    assert together.outcomes() == ["diverged"] * 5
+    assert len({summary["steps"] for summary in together.summaries()}) > 3
+    ends = [summary["steps"] for summary in together.summaries()]
+    for lane, end in enumerate(ends):
+        steps = [rows[lane]["step"] for rows in together.rows if rows[lane]]
+        assert steps[-1] == end
+        assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize("seeds", ["[3]", "[0,4]", "[4,2,0]"])
+def test_a_seed_is_the_same_whichever_run_beside_it(seeds):
+    overrides = ("objective=styblinski-tang", "gradient.k=4", "steps=120", "record_every=50")
+    chosen = [int(seed) for seed in seeds.strip("[]").split(",")]
+    together, apart = minimise(*overrides, "seeds=5"), minimise(*overrides, f"seeds={seeds}")
+    for lane, seed in enumerate(chosen):
+        assert [rows[lane] for rows in apart.rows] == [rows[seed] for rows in together.rows][: len(apart.rows)]
+
+
+@pytest.mark.parametrize("name", ["Adam", "RMSprop", "SGD"])
+def test_any_optimiser_lowers_the_value(name):
+    objective = minimise(
+        "objective=sphere", "gradient.k=64", "learning_rate=0.01", f"optimizer.name={name}", "steps=300",
+        "early_stopping.patience=null",
+    )  # fmt: skip
+    assert objective.summaries()[0]["best_value"] < 10
+
+
+def test_more_tangents_find_lower_values_of_the_sphere():
+    common = ("objective=sphere", "objective.n=256", "gradient=mean", "seeds=5", "steps=300")
+    best = [
+        sum(summary["best_value"] for summary in minimise(*common, f"gradient.k={k}").summaries()) for k in (1, 4, 16)
+    ]
+    assert best == sorted(best, reverse=True)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from frog_cli.config import train_request
+from frog_cli.errors import RequestError
+from frog_cli.objectives import named
+
+
+def parameters():
+    return [torch.nn.Parameter(torch.zeros(2))]
+
+
+def run(*overrides: str):
+    return train_request(overrides).runs[0]
+
+
+def test_optimizer_takes_rate_and_options():
+    made = named.optimizer(run("learning_rate=0.25", "optimizer.options.momentum=0.9"), parameters())
+    assert isinstance(made, torch.optim.SGD)
+    assert made.defaults["lr"] == 0.25
+    assert made.defaults["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optimizer.name=Foo"], "optimizer.name=Foo: must be a class of torch.optim, such as SGD or Adam"),
+        (["optimizer.name=lr_scheduler"], "must be a class of torch.optim"),
+        (["optimizer.name=LBFGS"], "evaluates a step several times"),
+        (["optimizer.options.foo=1"], "unexpected keyword argument 'foo'"),
+        (["optimizer.options.momentum=-1"], "Invalid momentum value: -1"),
+    ],
+)
+def test_optimizer_refusals(overrides, message):
+    with pytest.raises(RequestError, match=message):
+        named.optimizer(run(*overrides), parameters())
+
+
+def test_device():
+    assert named.device("cpu") == torch.device("cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(RequestError, match="device=cuda: is not on this machine, which has cpu"):
+            named.device("cuda")
+
+
+def test_cone_gets_its_angle():
+    settings = run("tangents=cone", "tangents.angle=30", "gradient.k=3")
+    method = named.forward_gradient(settings.gradient, settings.tangents)
+    V = method.tangents((3, 8), torch.Generator().manual_seed(0), torch.float64)
+    cosine = torch.nn.functional.cosine_similarity(V[1:], V[:1])
+    torch.testing.assert_close(cosine, torch.full((2,), 3**0.5 / 2).double())

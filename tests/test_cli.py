@@ -1,0 +1,218 @@
+"""The commands as a user types them: exit status, messages, files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import yaml
+
+from frog_cli import runs as run_folders
+from frog_cli.cli import main
+
+QUICK = ["epochs=1", "model=logistic_regression", "gradient.k=2"]
+
+
+def frog(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "frog_cli", *arguments], capture_output=True, text=True, **options)
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    start = time.perf_counter()
+    shown = frog("--help")
+    assert time.perf_counter() - start < 0.7
+    assert shown.returncode == 0
+    assert "train" in shown.stdout
+    modules = subprocess.run(
+        [sys.executable, "-c", "import sys, frog_cli.cli; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {"torch", "hydra", "pydantic", "numpy", "mpi4py", "propulate"} & set(modules)
+
+
+@pytest.mark.parametrize("verb", ["train", "quality"])
+def test_help_of_a_verb_shows_its_options(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    for option in {"train": ["gradient", "learning_rate", "cone"], "quality": ["seeds", "angles"]}[verb]:
+        assert option in shown
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("frog ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "frog: trian: must be one of train, quality"),
+        (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
+        (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
+        (["train", "data=mnist", "data.root=/nowhere", "learning_rate=1"], "frog: data.root=/nowhere: no train-images"),
+        (["train", "data=image_folder", "data.root=/nowhere"], "frog: data.root=/nowhere: no folder /nowhere/train"),
+        (["train", "-m", "gradient.k=1,0"], "frog: gradient.k=0: must be a whole number"),
+        (["quality", "k=[0]"], "frog: k=[0]: must be a list of whole numbers"),
+    ],
+)
+def test_wrong_requests_end_with_status_2_and_one_line(arguments, message, runs):
+    ended = frog(*arguments)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith(message)
+    assert ended.stderr.count("\n") == 1
+    assert not list(runs.glob("*"))
+
+
+def test_wrong_requests_are_refused_before_torch_is_imported():
+    code = "import sys; from frog_cli.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    for request in (["gradient.k=0"], ["data=mnist", "data.root=/nowhere", "learning_rate=1"]):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, "train", *request], capture_output=True, text=True, check=True
+        )
+        assert ended.stdout == "2 False\n"
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, capsys):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setenv("FROG_RUNS", str(blocked / "runs"))
+    assert main(["train"]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"frog: FROG_RUNS={blocked}/runs: must be a folder that can be written: Not a directory\n"
+    )
+
+
+@pytest.mark.parametrize("refused", ["optimizer.name=Foo", "optimizer.options.foo=1", "data.validation=5000"])
+def test_what_only_torch_can_tell_is_refused_alike(refused, capsys):
+    assert main(["train", refused]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"frog: {refused.partition('=')[0].removesuffix('.foo')}")
+
+
+def test_a_run_leaves_its_folder(runs, capsys):
+    assert main(["train", *QUICK, "seed=3"]) == 0
+    (folder,) = runs.iterdir()
+    assert folder.name.startswith("logistic_regression-digits-projection-k2-seed3-")
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml", "run.json", "metrics.csv", "timings.csv", "summary.json", "curve.png",
+    }  # fmt: skip
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["gradient"]["k"] == 2
+    assert config["seed"] == 3
+    about = json.loads((folder / "run.json").read_text())
+    assert about["status"] == "done"
+    assert {"versions", "commit", "device", "host", "started", "finished", "command"} <= about.keys()
+    metrics = pd.read_csv(folder / "metrics.csv")
+    assert metrics["epoch"].tolist() == [0, 1]
+    assert {
+        f"{split}_{what}" for split in ("training", "validation", "test") for what in ("loss", "accuracy_percent")
+    } < {*metrics.columns}
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["outcome"] == "completed"
+    shown = capsys.readouterr()
+    assert str(folder) in shown.out
+    assert "epoch 1/1" in shown.err
+
+
+def test_equal_runs_leave_equal_bytes(runs):
+    contents = []
+    for _ in range(2):
+        assert main(["train", *QUICK, "overwrite=true"]) == 0
+        (folder,) = runs.iterdir()
+        contents.append([(folder / name).read_bytes() for name in ("metrics.csv", "summary.json", "config.yaml")])
+    assert contents[0] == contents[1]
+
+
+def test_a_run_that_is_done_is_shown_and_not_repeated(runs, capsys):
+    main(["train", *QUICK])
+    (folder,) = runs.iterdir()
+    before = (folder / "run.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(["train", *QUICK]) == 0
+    assert (folder / "run.json").stat().st_mtime_ns == before
+    assert "was done already; overwrite=true repeats it" in capsys.readouterr().out
+
+
+def test_a_divergent_run_is_recorded_and_fails(runs, capsys):
+    assert main(["train", "gradient=backprop", "learning_rate=1e30", "epochs=2", "optimizer.options.momentum=0.9"]) == 1
+    (folder,) = runs.iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["outcome"] == "diverged"
+    assert summary["diverged_at_step"] <= 40
+    assert "diverged" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_after_a_failure_and_tells_it_at_the_end(runs, capsys):
+    sweep = ["-m", "objective=sphere", "objective.n=4", "gradient=backprop", "learning_rate=1e6,0.1", "steps=300"]
+    assert main(["train", *sweep]) == 1
+    shown = capsys.readouterr()
+    assert len(list(runs.iterdir())) == 2
+    assert shown.out.count("best value") == 2
+    assert "1 of 2 runs did not succeed" in shown.err
+    assert "learning_rate=1" in shown.err.splitlines()[-1]
+
+
+def test_a_run_that_raises_is_recorded_and_does_not_end_the_sweep(runs, capsys, monkeypatch):
+    from frog_cli.objectives import classification
+
+    monkeypatch.setitem(classification.MODELS, "mlp", lambda *_: 1 / 0)
+    assert main(["train", "-m", "epochs=1", "model=mlp,logistic_regression"]) == 1
+    failed, done = sorted(runs.glob("*"), key=lambda folder: "logistic" in folder.name)
+    assert json.loads((failed / "run.json").read_text())["error"] == "ZeroDivisionError: division by zero"
+    assert json.loads((done / "run.json").read_text())["status"] == "done"
+    assert "failed, ZeroDivisionError: division by zero" in capsys.readouterr().out
+
+
+def test_seeds_are_runs_of_their_own_whichever_run_beside_them(runs):
+    common = ["train", "objective=rosenbrock", "steps=150", "gradient.k=4"]
+    assert main([*common, "seeds=3"]) == 0
+    folders = {folder.name: (folder / "metrics.csv").read_bytes() for folder in runs.iterdir()}
+    assert len(folders) == 3
+    assert main([*common, "seed=1", "overwrite=true"]) == 0
+    assert folders == {folder.name: (folder / "metrics.csv").read_bytes() for folder in runs.iterdir()}
+
+
+def test_seeds_of_a_network_are_runs_of_their_own(runs):
+    assert main(["train", *QUICK, "seeds=[0,2]"]) == 0
+    assert sorted(folder.name.split("-")[-2] for folder in runs.iterdir()) == ["seed0", "seed2"]
+
+
+def test_cfg_prints_and_runs_nothing(runs, capsys):
+    assert main(["train", "--cfg", "objective=rosenbrock"]) == 0
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert settings["objective"]["name"] == "rosenbrock"
+    assert settings["learning_rate"] == 0.0018423636305031
+    assert not runs.exists()
+
+
+def test_settings_without_effect_do_not_change_the_identity():
+    from frog_cli.config import train_request
+
+    def identity(*overrides: str) -> str:
+        return run_folders.identity(train_request(overrides).runs[0])
+
+    assert (
+        identity() == identity("device=cpu") == identity("gradient.chunk_size=2") == identity("evaluation_batch_size=9")
+    )
+    assert identity("gradient=backprop") == identity("gradient=backprop", "tangents=rademacher")
+    different = [
+        [],
+        ["seed=1"],
+        ["gradient.k=3"],
+        ["learning_rate=0.4"],
+        ["model.depth=3"],
+        ["gradient.measure=simulated"],
+    ]
+    assert len({identity(*overrides) for overrides in different}) == len(different)
+    assert identity("data=mnist", "learning_rate=1", "data.root=/a") == identity(
+        "data=mnist", "learning_rate=1", "data.root=/b"
+    )
