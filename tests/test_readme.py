@@ -12,7 +12,8 @@ import torch
 from frog_cli.config import quality_request, train_request
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^frog (.*?)(?:  +#.*)?$", README, flags=re.MULTILINE)
+SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
+COMMANDS = re.findall(r"^frog (.*?)(?:  +#.*)?$", SHELL, flags=re.MULTILINE)
 
 
 def test_the_library_example_lowers_the_loss():
