@@ -1,0 +1,708 @@
+"""Second-order forward mode: truncated Taylor jets through ordinary modules and functions.
+
+A jet is what a function of K small numbers e_1..e_K looks like up to second order: its value, its K first derivatives
+and its K (K + 1) / 2 second ones,
+
+    x = x_0 + sum_i e_i x_i + sum_{i <= j} e_i e_j x_ij / (1 + [i = j]),
+
+the hyper-dual numbers of arXiv 2408.10419, Section 4, for all pairs of directions at once: no value and no first
+derivative is computed again for a pair. A `Jet` is a tensor; torch hands every operation on one to the rules below,
+which are grouped by kind. An operation without a rule raises NotImplementedError with its name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+aten = torch.ops.aten
+
+Rule = Callable[..., Any]
+RULES: dict[Any, Rule] = {}
+
+
+class Jet(torch.Tensor):
+    """A value `[*S]` with its derivatives along K directions.
+
+    Attributes:
+        value: the value, a plain tensor `[*S]`.
+        terms: the derivatives: the first ones `[K, *S]`, followed by the second ones, `[K + K (K + 1) / 2, *S]`,
+            in the order of `pairs(K)`, unless those are all zero.
+        K: the number of directions.
+    """
+
+    value: Tensor
+    terms: Tensor
+    K: int
+
+    @staticmethod
+    def __new__(cls, value: Tensor, terms: Tensor, K: int) -> Jet:
+        """Make a jet from a plain value and its derivatives."""
+        jet: Jet = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls, value.shape, strides=value.stride(), dtype=value.dtype, device=value.device
+        )
+        jet.value, jet.terms, jet.K = value, terms, K
+        return jet
+
+    @property
+    def first(self) -> Tensor:
+        """The first derivatives `[K, *S]`."""
+        return self.terms[: self.K]
+
+    @property
+    def second(self) -> Tensor | None:
+        """The second derivatives `[K (K + 1) / 2, *S]`, None if all are zero."""
+        return self.terms[self.K :] if len(self.terms) > self.K else None
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"Jet({self.value!r}, K={self.K})"
+
+    @classmethod
+    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Apply the rule of an operation."""
+        if function not in RULES:
+            raise NotImplementedError(f"no second-order rule for the operation {function}; see {__name__}")
+        return RULES[function](function, *args, **(kwargs or {}))
+
+
+@cache
+def pairs(K: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the indices i and j of the pairs i <= j, in the order of the second derivatives."""
+    first, second = torch.triu_indices(K, K, device=device)
+    return first, second
+
+
+def measure_second_order(
+    function: Callable[..., Tensor], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Measure value, slopes and curvature of a scalar function along K directions in one forward pass.
+
+    Args:
+        function: of `len(primals)` tensors, returning a scalar.
+        primals: where to differentiate.
+        tangents: the directions V, for each primal a tensor `[K, *primal.shape]`.
+
+    Returns:
+        The value, the slopes V g `[K]`, and the curvature V H V^T `[K, K]`, with gradient g and Hessian H.
+    """
+    K = tangents[0].shape[0]
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # the fused kernels of attention have no derivatives to take
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            result = function(*(Jet(p.detach(), tangent, K) for p, tangent in zip(primals, tangents, strict=True)))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    if not isinstance(result, Jet):
+        return result, result.new_zeros(K), result.new_zeros(K, K)
+    i, j = pairs(K, result.device)
+    curvature = result.value.new_zeros(K, K)
+    if result.second is not None:
+        curvature[i, j] = curvature[j, i] = result.second
+    return result.value, result.first, curvature
+
+
+def _rule(*operations: Any) -> Callable[[Rule], Rule]:
+    def register(rule: Rule) -> Rule:
+        RULES.update(dict.fromkeys(operations, rule))
+        return rule
+
+    return register
+
+
+def _value(x: Any) -> Any:
+    """Return the value of a jet, and anything else as it is."""
+    return x.value if isinstance(x, Jet) else x
+
+
+# Piecewise constant operations: no derivatives.
+
+
+@_rule(
+    aten.eq.Scalar, aten.eq.Tensor, aten.ne.Scalar, aten.ne.Tensor, aten.gt.Scalar, aten.gt.Tensor, aten.ge.Scalar,
+    aten.ge.Tensor, aten.lt.Scalar, aten.lt.Tensor, aten.le.Scalar, aten.le.Tensor, aten.argmax.default,
+    aten.argmin.default, aten.sign.default, aten.isfinite.default, aten.isnan.default, aten.zeros_like.default,
+    aten.ones_like.default, aten.new_zeros.default, aten.new_ones.default, aten.new_empty.default,
+    aten.empty_like.default, aten.full_like.default, aten.floor.default, aten.round.default,
+)  # fmt: skip
+def _constant(function: Any, *args: Any, **kwargs: Any) -> Any:
+    return function(*(_value(argument) for argument in args), **kwargs)
+
+
+# Operations that are linear in their first argument act on all derivatives at once, as on one more leading dimension.
+
+
+@_rule(
+    aten.neg.default, aten.clone.default, aten.detach.default, aten.alias.default, aten.lift_fresh.default,
+    aten._to_copy.default, aten.mul.Scalar, aten.div.Scalar, aten.triu.default, aten.tril.default,
+    aten.constant_pad_nd.default,
+)  # fmt: skip
+def _linear(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
+    """Apply an operation that treats leading dimensions independently."""
+    return Jet(function(x.value, *args, **kwargs), function(x.terms, *args, **kwargs), x.K)
+
+
+@_rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default)
+def _reshape(function: Any, x: Jet, shape: Sequence[int], **kwargs: Any) -> Jet:
+    value = function(x.value, shape, **kwargs)
+    if function is aten.expand.default:
+        terms = _aligned(x, value.ndim).expand(-1, *value.shape)
+    else:
+        terms = x.terms.reshape(-1, *value.shape)
+    return Jet(value, terms, x.K)
+
+
+@_rule(
+    aten.transpose.int, aten.slice.Tensor, aten.select.int, aten.squeeze.dim, aten.squeeze.dims, aten.sum.dim_IntList,
+    aten.mean.dim, aten.gather.default, aten.index_select.default, aten.cumsum.default, aten.flip.default,
+    aten.diagonal.default, aten.unfold.default,
+)  # fmt: skip
+def _along_dimensions(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
+    """Apply an operation whose next arguments name dimensions, which are counted from the right for the derivatives."""
+    value = function(x.value, *args, **kwargs)
+    named = 2 if function in (aten.transpose.int, aten.diagonal.default) else 1
+    if function is aten.diagonal.default:
+        args = (args[0] if args else 0, *(args[1:] or (0, 1)))
+        args = (args[0], *(_from_right(dim, x.ndim) for dim in args[1:]))
+    elif function is aten.slice.Tensor:
+        args = (_from_right(args[0] if args else 0, x.ndim), *args[1:])
+    elif function in (aten.sum.dim_IntList, aten.mean.dim) and not args[0]:
+        args = (list(range(-x.ndim, 0)), *args[1:])
+    else:
+        args = (*(_from_right(dim, x.ndim) for dim in args[:named]), *args[named:])
+    if function is aten.gather.default:
+        index = args[1]
+        args = (args[0], index.expand(len(x.terms), *index.shape), *args[2:])
+    return Jet(value, function(x.terms, *args, **kwargs), x.K)
+
+
+@_rule(aten.t.default, aten.permute.default)
+def _permute(function: Any, x: Jet, order: Sequence[int] | None = None) -> Jet:
+    order = [dim % x.ndim for dim in order] if order is not None else list(range(x.ndim))[::-1]
+    return Jet(x.value.permute(order), x.terms.permute([0, *(dim + 1 for dim in order)]), x.K)
+
+
+@_rule(aten.unsqueeze.default)
+def _unsqueeze(function: Any, x: Jet, dim: int) -> Jet:
+    return Jet(x.value.unsqueeze(dim), x.terms.unsqueeze(_from_right(dim, x.ndim + 1)), x.K)
+
+
+@_rule(aten.squeeze.default)
+def _squeeze(function: Any, x: Jet) -> Jet:
+    value = x.value.squeeze()
+    return Jet(value, x.terms.reshape(-1, *value.shape), x.K)
+
+
+@_rule(aten.sum.default, aten.mean.default)
+def _reduce(function: Any, x: Jet, **kwargs: Any) -> Jet:
+    reduce = aten.sum.dim_IntList if function is aten.sum.default else aten.mean.dim
+    return Jet(function(x.value, **kwargs), reduce(x.terms.flatten(1), [1], **kwargs), x.K)
+
+
+@_rule(aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int)
+def _to_many(function: Any, x: Jet, *args: Any) -> list[Jet]:
+    named = 0 if function is aten.unbind.int else 1
+    dim = args[named] if len(args) > named else 0
+    values = function(x.value, *args)
+    terms = function(x.terms, *args[:named], _from_right(dim, x.ndim))
+    return [Jet(value, term, x.K) for value, term in zip(values, terms, strict=True)]
+
+
+@_rule(aten.avg_pool2d.default, aten._adaptive_avg_pool2d.default)
+def _pool(function: Any, x: Jet, *args: Any) -> Jet:
+    return Jet(function(x.value, *args), _in_batch(lambda batch: function(batch, *args), x.terms), x.K)
+
+
+@_rule(aten.index.Tensor, aten.repeat.default, aten.roll.default)
+def _term_by_term(function: Any, x: Jet, *args: Any) -> Jet:
+    return Jet(function(x.value, *args), torch.stack([function(term, *args) for term in x.terms]), x.K)
+
+
+@_rule(aten.nll_loss_forward.default, aten.nll_loss2d_forward.default)
+def _nll_loss(function: Any, x: Jet, *args: Any) -> tuple[Jet, Tensor]:
+    loss, total_weight = function(x.value, *args)
+    return Jet(loss, torch.stack([function(term, *args)[0] for term in x.terms]), x.K), total_weight
+
+
+@_rule(aten.masked_fill.Scalar)
+def _masked_fill(function: Any, x: Jet, mask: Tensor, value: Any) -> Jet:
+    return Jet(function(x.value, mask, value), x.terms.masked_fill(mask, 0), x.K)
+
+
+@_rule(aten.where.self)
+def _where(function: Any, condition: Tensor, x: Any, y: Any) -> Jet:
+    return _sum_of(lambda a, b: torch.where(_value(condition), a, b), x, y)
+
+
+@_rule(aten.cat.default, aten.stack.default)
+def _concatenate(function: Any, tensors: Sequence[Tensor], dim: int = 0) -> Jet:
+    dim = _from_right(dim, tensors[0].ndim + (function is aten.stack.default))
+    return _sum_of(lambda *parts: function(list(parts), dim), *tensors, broadcast=False)
+
+
+@_rule(aten.add.Tensor, aten.sub.Tensor, aten.rsub.Scalar, aten.add.Scalar, aten.sub.Scalar, aten.rsub.Tensor)
+def _add(function: Any, x: Any, y: Any, alpha: Any = 1) -> Jet:
+    if isinstance(x, Jet) and not isinstance(y, Jet) and (not isinstance(y, Tensor) or y.ndim == 0):
+        sign = -alpha if function in (aten.rsub.Scalar, aten.rsub.Tensor) else 1
+        return Jet(function(x.value, y, alpha=alpha), x.terms if sign == 1 else sign * x.terms, x.K)
+    return _sum_of(lambda a, b: function(a, b, alpha=alpha), x, y)
+
+
+def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = True) -> Jet:
+    """Apply an operation that is linear in all its arguments together; those that are no jets do not vary."""
+    jets = [argument for argument in arguments if isinstance(argument, Jet)]
+    count = max(len(jet.terms) for jet in jets)
+    arguments = tuple(a if isinstance(a, Tensor) else torch.tensor(a, device=jets[0].device) for a in arguments)
+    value = function(*(_value(argument) for argument in arguments))
+    terms = function(*(_padded(argument, count, value.ndim if broadcast else argument.ndim) for argument in arguments))
+    return Jet(value, terms.expand(-1, *value.shape), jets[0].K)
+
+
+def _padded(x: Tensor, count: int, ndim: int) -> Tensor:
+    """Return `count` derivatives of a tensor, those that it does not have being zero, with `ndim` dimensions each."""
+    zero = torch.zeros((), dtype=x.dtype, device=x.device)
+    if not isinstance(x, Jet):
+        return zero.expand(count, *[1] * (ndim - x.ndim), *x.shape)
+    terms = _aligned(x, ndim)
+    missing = count - len(terms)
+    return torch.cat([terms, zero.expand(missing, *terms.shape[1:])]) if missing else terms
+
+
+def _aligned(x: Jet, ndim: int) -> Tensor:
+    """Return the derivatives with `ndim` dimensions each, so that they broadcast as the value does."""
+    return x.terms.reshape(-1, *[1] * (ndim - x.ndim), *x.shape)
+
+
+def _from_right(dim: Any, ndim: int) -> Any:
+    """Count a dimension, or several, from the right, where a leading dimension does not shift it."""
+    if isinstance(dim, (list, tuple)):
+        return [_from_right(one, ndim) for one in dim]
+    return dim % ndim - ndim if ndim else -1
+
+
+def _in_batch(function: Callable[[Tensor], Tensor], terms: Tensor) -> Tensor:
+    """Apply an operation on batches to all derivatives at once."""
+    return function(terms.flatten(0, 1)).unflatten(0, terms.shape[:2])
+
+
+# Bilinear operations: the product rule, with all terms of one factor in one call.
+
+
+def _product(value: Tensor, left: Tensor | None, right: Tensor | None, crossed: Tensor | None, K: int) -> Jet:
+    """Return the jet of a bilinear operation.
+
+    Args:
+        value: the operation on the values.
+        left: the operation on the first factor's derivatives and the second's value; None if the first is no jet.
+        right: the same with the factors exchanged.
+        crossed: `[K, K, *S]`, the operation on the first derivatives of both; None unless both are jets.
+        K: the number of directions.
+    """
+    if left is None or right is None:
+        terms = left if right is None else right
+        assert terms is not None
+        return Jet(value, terms, K)
+    assert crossed is not None
+    i, j = pairs(K, value.device)
+    second = crossed[i, j] + crossed[j, i]
+    for terms in (left, right):
+        if len(terms) > K:
+            second += terms[K:]
+    return Jet(value, torch.cat([left[:K] + right[:K], second]), K)
+
+
+@_rule(aten.mm.default, aten.bmm.default, aten.matmul.default, aten.mv.default, aten.dot.default)
+def _matrix_product(function: Any, x: Any, y: Any) -> Jet:
+    if x.ndim == 1:
+        return (x.unsqueeze(0) @ y).squeeze(-2 if y.ndim > 1 else -1)
+    if y.ndim == 1:
+        return (x @ y.unsqueeze(-1)).squeeze(-1)
+    value = _value(x) @ _value(y)
+    left = _aligned(x, value.ndim) @ _value(y) if isinstance(x, Jet) else None
+    right = _value(x) @ _aligned(y, value.ndim) if isinstance(y, Jet) else None
+    crossed = None
+    if isinstance(x, Jet) and isinstance(y, Jet):
+        crossed = _aligned(x, value.ndim)[: x.K].unsqueeze(1) @ _aligned(y, value.ndim)[: y.K].unsqueeze(0)
+    return _product(value, left, right, crossed, (x if isinstance(x, Jet) else y).K)
+
+
+@_rule(aten.linear.default)
+def _affine(function: Any, x: Any, weight: Any, bias: Any = None) -> Jet:
+    product = x @ weight.t()
+    return product if bias is None else product + bias
+
+
+@_rule(aten.mul.Tensor)
+def _multiply(function: Any, x: Any, y: Any) -> Jet:
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
+        jet, factor = (x, y) if isinstance(x, Jet) else (y, x)
+        return Jet(jet.value * factor, jet.terms * factor, jet.K)
+    value = _value(x) * _value(y)
+    left = _aligned(x, value.ndim) * _value(y) if isinstance(x, Jet) else None
+    right = _value(x) * _aligned(y, value.ndim) if isinstance(y, Jet) else None
+    crossed = None
+    if isinstance(x, Jet) and isinstance(y, Jet):
+        crossed = _aligned(x, value.ndim)[: x.K].unsqueeze(1) * _aligned(y, value.ndim)[: y.K].unsqueeze(0)
+    return _product(value, left, right, crossed, (x if isinstance(x, Jet) else y).K)
+
+
+@_rule(aten.div.Tensor)
+def _divide(function: Any, x: Any, y: Any) -> Jet:
+    return _multiply(function, x, y.reciprocal() if isinstance(y, Tensor) else 1 / y)
+
+
+@_rule(aten.addmm.default, aten.baddbmm.default)
+def _add_product(function: Any, bias: Any, x: Any, y: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    product = x @ y
+    return bias * beta + product * alpha if (beta, alpha) != (1, 1) else bias + product
+
+
+@_rule(aten.convolution.default)
+def _convolution(
+    function: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
+    output_padding: Any, groups: int,
+) -> Jet:  # fmt: skip
+    def convolve(x: Tensor, weight: Tensor) -> Tensor:
+        return function(x, weight, None, stride, padding, dilation, transposed, output_padding, groups)
+
+    def convolve_all(x: Tensor, weights: Tensor) -> Tensor:
+        """Convolve a batch with several weights `[M, ..]` at once, to `[M, B, ..]`."""
+        if groups > 1 or transposed:
+            return torch.stack([convolve(x, one) for one in weights])
+        return convolve(x, weights.flatten(0, 1)).unflatten(1, weights.shape[:2]).movedim(1, 0)
+
+    value = convolve(_value(x), _value(weight))
+    left = _in_batch(lambda batch: convolve(batch, _value(weight)), x.terms) if isinstance(x, Jet) else None
+    right = convolve_all(_value(x), weight.terms) if isinstance(weight, Jet) else None
+    crossed = None
+    if isinstance(x, Jet) and isinstance(weight, Jet):
+        crossed = convolve_all(x.first.flatten(0, 1), weight.first).unflatten(1, x.first.shape[:2]).transpose(0, 1)
+    convolved = _product(value, left, right, crossed, (x if isinstance(x, Jet) else weight).K)
+    return convolved if bias is None else convolved + bias.reshape(-1, *[1] * (value.ndim - 2))
+
+
+# Elementwise operations, from the value and its first two derivatives; None stands for zero.
+
+
+def _elementwise(x: Jet, value: Tensor, slope: Tensor, curvature: Tensor | None) -> Jet:
+    terms = x.terms * slope
+    if curvature is None:
+        return Jet(value, terms, x.K)
+    i, j = pairs(x.K, value.device)
+    bend = curvature * x.first[i] * x.first[j]
+    second = bend if len(terms) == x.K else terms[x.K :] + bend
+    return Jet(value, torch.cat([terms[: x.K], second]), x.K)
+
+
+@_rule(aten.exp.default)
+def _exp(function: Any, x: Jet) -> Jet:
+    value = x.value.exp()
+    return _elementwise(x, value, value, value)
+
+
+@_rule(aten.log.default)
+def _log(function: Any, x: Jet) -> Jet:
+    inverse = x.value.reciprocal()
+    return _elementwise(x, x.value.log(), inverse, -inverse.square())
+
+
+@_rule(aten.log1p.default)
+def _log1p(function: Any, x: Jet) -> Jet:
+    inverse = (1 + x.value).reciprocal()
+    return _elementwise(x, x.value.log1p(), inverse, -inverse.square())
+
+
+@_rule(aten.sin.default)
+def _sin(function: Any, x: Jet) -> Jet:
+    value = x.value.sin()
+    return _elementwise(x, value, x.value.cos(), -value)
+
+
+@_rule(aten.cos.default)
+def _cos(function: Any, x: Jet) -> Jet:
+    value = x.value.cos()
+    return _elementwise(x, value, -x.value.sin(), -value)
+
+
+@_rule(aten.tanh.default)
+def _tanh(function: Any, x: Jet) -> Jet:
+    value = x.value.tanh()
+    slope = 1 - value.square()
+    return _elementwise(x, value, slope, -2 * value * slope)
+
+
+@_rule(aten.sigmoid.default)
+def _sigmoid(function: Any, x: Jet) -> Jet:
+    value = x.value.sigmoid()
+    slope = value * (1 - value)
+    return _elementwise(x, value, slope, slope * (1 - 2 * value))
+
+
+@_rule(aten.silu.default)
+def _silu(function: Any, x: Jet) -> Jet:
+    return x * x.sigmoid()  # type: ignore[return-value]
+
+
+@_rule(aten.softplus.default)
+def _softplus(function: Any, x: Jet, beta: float = 1, threshold: float = 20) -> Jet:
+    slope = (beta * x.value).sigmoid().masked_fill(x.value * beta > threshold, 1)
+    return _elementwise(x, function(x.value, beta, threshold), slope, beta * slope * (1 - slope))
+
+
+@_rule(aten.gelu.default)
+def _gelu(function: Any, x: Jet, approximate: str = "none") -> Jet:
+    if approximate == "tanh":
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+        return 0.5 * x * (1 + inner.tanh())  # type: ignore[return-value]
+    density = torch.exp(-0.5 * x.value.square()) / math.sqrt(2 * math.pi)
+    cumulative = 0.5 * (1 + torch.erf(x.value / math.sqrt(2)))
+    slope = cumulative + x.value * density
+    return _elementwise(x, function(x.value), slope, (2 - x.value.square()) * density)
+
+
+@_rule(aten.sqrt.default)
+def _sqrt(function: Any, x: Jet) -> Jet:
+    value = x.value.sqrt()
+    slope = 0.5 / value
+    return _elementwise(x, value, slope, -0.5 * slope / x.value)
+
+
+@_rule(aten.rsqrt.default)
+def _rsqrt(function: Any, x: Jet) -> Jet:
+    value = x.value.rsqrt()
+    slope = -0.5 * value / x.value
+    return _elementwise(x, value, slope, -1.5 * slope / x.value)
+
+
+@_rule(aten.reciprocal.default)
+def _reciprocal(function: Any, x: Jet) -> Jet:
+    value = x.value.reciprocal()
+    slope = -value.square()
+    return _elementwise(x, value, slope, -2 * slope * value)
+
+
+@_rule(aten.square.default)
+def _square(function: Any, x: Jet) -> Jet:
+    return _elementwise(x, x.value.square(), 2 * x.value, torch.full_like(x.value, 2))
+
+
+@_rule(aten.pow.Tensor_Scalar)
+def _pow(function: Any, x: Jet, exponent: float) -> Jet:
+    if exponent in (0, 1):
+        return _elementwise(x, x.value.pow(exponent), torch.full_like(x.value, exponent), None)
+    slope = exponent * x.value.pow(exponent - 1)
+    return _elementwise(x, x.value.pow(exponent), slope, exponent * (exponent - 1) * x.value.pow(exponent - 2))
+
+
+@_rule(aten.pow.Tensor_Tensor, aten.pow.Scalar)
+def _general_pow(function: Any, x: Any, exponent: Any) -> Jet:
+    logarithm = x.log() if isinstance(x, Tensor) else math.log(x)
+    return (exponent * logarithm).exp()
+
+
+@_rule(aten.relu.default)
+def _relu(function: Any, x: Jet) -> Jet:
+    return _elementwise(x, x.value.relu(), (x.value > 0).to(x.value.dtype), None)
+
+
+@_rule(aten.leaky_relu.default)
+def _leaky_relu(function: Any, x: Jet, negative_slope: float = 0.01) -> Jet:
+    slope = torch.ones_like(x.value).masked_fill(x.value <= 0, negative_slope)
+    return _elementwise(x, x.value * slope, slope, None)
+
+
+@_rule(aten.elu.default)
+def _elu(function: Any, x: Jet, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Jet:
+    value = function(x.value, alpha, scale, input_scale)
+    curve = torch.where(x.value > 0, 0, alpha * scale * input_scale * (input_scale * x.value).exp())
+    slope = torch.where(x.value > 0, scale, curve)
+    return _elementwise(x, value, slope, input_scale * curve)
+
+
+@_rule(aten.mish.default)
+def _mish(function: Any, x: Jet) -> Jet:
+    return x * torch.nn.functional.softplus(x).tanh()  # type: ignore[return-value]
+
+
+@_rule(aten.hardswish.default)
+def _hardswish(function: Any, x: Jet) -> Jet:
+    return x * (x + 3).clamp(0, 6) / 6  # type: ignore[return-value]
+
+
+@_rule(aten.abs.default)
+def _abs(function: Any, x: Jet) -> Jet:
+    return _elementwise(x, x.value.abs(), x.value.sign(), None)
+
+
+@_rule(aten.clamp.default)
+def _clamp(function: Any, x: Jet, low: Any = None, high: Any = None) -> Jet:
+    value = function(x.value, low, high)
+    return _elementwise(x, value, (value == x.value).to(value.dtype), None)
+
+
+# Selections: the derivatives follow the chosen entries.
+
+
+@_rule(aten.max_pool2d_with_indices.default)
+def _max_pool2d(function: Any, x: Jet, *args: Any) -> tuple[Jet, Tensor]:
+    value, indices = function(x.value, *args)
+    chosen = x.terms.flatten(-2).gather(-1, indices.flatten(-2).expand(len(x.terms), *indices.shape[:-2], -1))
+    return Jet(value, chosen.unflatten(-1, indices.shape[-2:]), x.K), indices
+
+
+@_rule(aten.amax.default, aten.amin.default)
+def _extreme(function: Any, x: Jet, dim: Any = (), keepdim: bool = False) -> Jet:
+    dims = list(dim) if dim else list(range(x.value.ndim))
+    extreme = function(x.value, dims, True)
+    share = (x.value == extreme).to(x.value.dtype)
+    share = share / share.sum(dims, keepdim=True)  # ties share, as in torch's own derivative
+    chosen = (x.terms * share).sum(_from_right(dims, x.ndim), keepdim)
+    return Jet(function(x.value, dims, keepdim), chosen, x.K)
+
+
+@_rule(aten.max.default, aten.min.default)
+def _extreme_of_all(function: Any, x: Jet) -> Jet:
+    return x.amax() if function is aten.max.default else x.amin()  # type: ignore[return-value]
+
+
+@_rule(aten.max.dim, aten.min.dim)
+def _extreme_with_index(function: Any, x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
+    value, index = function(x.value, dim, keepdim)
+    where = index if keepdim else index.unsqueeze(dim)
+    dim = _from_right(dim, x.ndim)
+    chosen = x.terms.gather(dim, where.expand(len(x.terms), *where.shape))
+    return Jet(value, chosen if keepdim else chosen.squeeze(dim), x.K), index
+
+
+# Compositions.
+
+
+@_rule(aten._softmax.default, aten._safe_softmax.default)
+def _softmax(function: Any, x: Jet, dim: int, *_: Any, **__: Any) -> Jet:
+    return _log_softmax(aten._log_softmax.default, x, dim, False).exp()  # type: ignore[return-value]
+
+
+@_rule(aten._log_softmax.default)
+def _log_softmax(function: Any, x: Jet, dim: int, half_to_float: bool = False) -> Jet:
+    """Subtract the derivatives of logsumexp: with softmax p, p.x_i, and p.x_ij + cov_p(x_i, x_j)."""
+    value = function(x.value, dim, half_to_float)
+    p = value.exp()
+    dim = dim % value.ndim - value.ndim  # from the right, the same for all terms
+    means = (p * x.terms).sum(dim, keepdim=True)
+    i, j = pairs(x.K, value.device)
+    covariance = (p * x.first[i] * x.first[j]).sum(dim, keepdim=True) - means[: x.K][i] * means[: x.K][j]
+    first = x.first - means[: x.K]
+    if x.second is None:
+        return Jet(value, torch.cat([first, (-covariance).expand(-1, *value.shape)]), x.K)
+    return Jet(value, torch.cat([first, x.second - means[x.K :] - covariance]), x.K)
+
+
+@_rule(aten.logsumexp.default)
+def _logsumexp(function: Any, x: Jet, dim: Any, keepdim: bool = False) -> Jet:
+    shift = x.value.amax(dim, keepdim=True)
+    total = (x - shift).exp().sum(dim, keepdim).log()
+    return total + (shift if keepdim else shift.sum(dim))  # type: ignore[return-value]
+
+
+def _standardise(x: Any, dims: list[int], eps: float) -> tuple[Any, Any, Any]:
+    """Return x with mean 0 and variance 1 over some dimensions, its mean, and 1 / (its deviation)."""
+    mean = x.mean(dims, keepdim=True)
+    centred = x - mean
+    inverse_deviation = ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
+    return centred * inverse_deviation, mean, inverse_deviation
+
+
+@_rule(aten.native_layer_norm.default)
+def _layer_norm(function: Any, x: Any, shape: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Tensor, Tensor]:
+    result, mean, inverse_deviation = _standardise(x, list(range(-len(shape), 0)), eps)
+    result = result if weight is None else result * weight
+    result = result if bias is None else result + bias
+    return result, _value(mean), _value(inverse_deviation)
+
+
+@_rule(aten.native_batch_norm.default, aten._native_batch_norm_legit.default, aten.cudnn_batch_norm.default)
+def _batch_norm(
+    function: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool,
+    momentum: float, eps: float,
+) -> tuple[Any, Tensor, Tensor]:  # fmt: skip
+    channels = [1, -1] + [1] * (x.ndim - 2)
+    if training:
+        _, mean_now, inverse_now = function(  # also updates the running statistics, once
+            _value(x), _value(weight), _value(bias), running_mean, running_var, training, momentum, eps
+        )[:3]
+        result, _, _ = _standardise(x, [0, *range(2, x.ndim)], eps)
+    else:
+        mean_now, inverse_now = running_mean.new_empty(0), running_mean.new_empty(0)
+        result = (x - running_mean.reshape(channels)) * (running_var.reshape(channels) + eps).rsqrt()
+    result = result if weight is None else result * weight.reshape(channels)
+    result = result if bias is None else result + bias.reshape(channels)
+    return result, mean_now, inverse_now
+
+
+@_rule(aten.native_group_norm.default)
+def _group_norm(
+    function: Any, x: Any, weight: Any, bias: Any, N: int, C: int, HxW: int, groups: int, eps: float
+) -> tuple[Any, Tensor, Tensor]:
+    result, mean, inverse_deviation = _standardise(x.reshape(N, groups, -1), [-1], eps)
+    channels = [1, -1] + [1] * (x.ndim - 2)
+    result = result.reshape(x.shape)
+    result = result if weight is None else result * weight.reshape(channels)
+    result = result if bias is None else result + bias.reshape(channels)
+    return result, _value(mean), _value(inverse_deviation)
+
+
+@_rule(aten.var.correction)
+def _variance(function: Any, x: Jet, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> Jet:
+    dims = list(range(x.ndim)) if dim is None else list(dim)
+    count = math.prod(x.shape[d] for d in dims)
+    centred = x - x.mean(dims, keepdim=True)
+    return (centred * centred).sum(dims, keepdim) / (count - correction)  # type: ignore[return-value]
+
+
+@_rule(aten.std.correction)
+def _deviation(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
+    return x.var(*args, **kwargs).sqrt()  # type: ignore[return-value]
+
+
+@_rule(aten.linalg_vector_norm.default)
+def _norm(function: Any, x: Jet, order: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Jet:
+    if order != 2:
+        raise NotImplementedError(f"no second-order rule for the norm of order {order}")
+    return (x * x).sum(list(range(x.ndim)) if dim is None else dim, keepdim).sqrt()  # type: ignore[return-value]
+
+
+@_rule(aten.mse_loss.default)
+def _mse_loss(function: Any, x: Any, target: Any, reduction: int = 1) -> Jet:
+    squares = (x - target).square()
+    return (squares, squares.mean(), squares.sum())[reduction]  # type: ignore[no-any-return]
+
+
+# In place: the jet takes over the result.
+
+
+def _in_place(rule: Rule) -> Rule:
+    def change(function: Any, x: Any, *args: Any, **kwargs: Any) -> Jet:
+        if not isinstance(x, Jet):
+            raise NotImplementedError(f"{function} would write derivatives into a tensor that has none")
+        result = rule(function, x, *args, **kwargs)
+        x.value, x.terms = result.value, result.terms
+        return x
+
+    return change
+
+
+for _operation, _functional in {
+    aten.add_.Tensor: aten.add.Tensor,
+    aten.sub_.Tensor: aten.sub.Tensor,
+    aten.mul_.Tensor: aten.mul.Tensor,
+    aten.div_.Tensor: aten.div.Tensor,
+    aten.relu_.default: aten.relu.default,
+    aten.masked_fill_.Scalar: aten.masked_fill.Scalar,
+}.items():
+    RULES[_operation] = _in_place(lambda _, *args, to=_functional, **kwargs: RULES[to](to, *args, **kwargs))
