@@ -6,7 +6,16 @@ import csv
 
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
-from frog_cli.schema import MLP, Backprop, ClassificationRun, Cone, FunctionRun, Run
+from frog_cli.schema import (
+    MLP,
+    ClassificationRun,
+    Cone,
+    Forward,
+    FunctionRun,
+    HyperplaneSearch,
+    Run,
+    samples_tangents,
+)
 
 RATE = "learning_rate"
 
@@ -21,12 +30,14 @@ def factors(run: Run) -> dict[str, str]:
         if isinstance(run.model, MLP):
             found |= {"width": run.model.width, "depth": run.model.depth}
     found["gradient"] = run.gradient.name
-    if not isinstance(run.gradient, Backprop):
-        found |= {"k": run.gradient.k, "tangents": run.tangents.name}
+    if isinstance(run.gradient, Forward | HyperplaneSearch):
+        found["k"] = run.gradient.k
+    if samples_tangents(run.gradient):
+        found["tangents"] = run.tangents.name
         if isinstance(run.tangents, Cone):
             found["angle"] = f"{run.tangents.angle:g}"
-        if isinstance(run, ClassificationRun):
-            found["perturb"] = run.gradient.perturb
+    if isinstance(run, ClassificationRun) and isinstance(run.gradient, Forward):
+        found["perturb"] = run.gradient.perturb
     if run.optimizer.name != "SGD" or run.optimizer.options:
         found["optimizer"] = f"{run.optimizer.name} {run.optimizer.options}"
     return {name: str(value) for name, value in found.items()}

@@ -20,7 +20,16 @@ import yaml
 
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
-from frog_cli.schema import MLP, Backprop, ClassificationRun, Cone, FunctionRun, Run
+from frog_cli.schema import (
+    MLP,
+    ClassificationRun,
+    Cone,
+    Forward,
+    FunctionRun,
+    HyperplaneSearch,
+    Run,
+    samples_tangents,
+)
 
 _WITHOUT_EFFECT = ("device", "evaluation_batch_size")
 """Settings that change a result by rounding at most; they are recorded, and a run that differs in them is the same."""
@@ -29,7 +38,7 @@ _WITHOUT_EFFECT = ("device", "evaluation_batch_size")
 def identity(run: Run) -> str:
     """Return a readable name and a hash of all settings that determine the result."""
     settings = run.model_dump(exclude={*_WITHOUT_EFFECT})
-    if isinstance(run.gradient, Backprop):
+    if not samples_tangents(run.gradient):
         del settings["tangents"]
     settings["gradient"].pop("chunk_size", None)
     for where_from in ("root", "download"):
@@ -46,8 +55,9 @@ def _slug(run: Run) -> list[str]:
         size = str(run.model.width) if isinstance(run.model, MLP) else ""
         words = [run.model.name + size, run.data.name]
     words.append(run.gradient.name)
-    if not isinstance(run.gradient, Backprop):
+    if isinstance(run.gradient, Forward | HyperplaneSearch):
         words.append(f"k{run.gradient.k}")
+    if samples_tangents(run.gradient):
         if isinstance(run.tangents, Cone):
             words.append(f"cone{run.tangents.angle:g}")
         elif run.tangents.name != "normal":

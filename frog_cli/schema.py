@@ -66,6 +66,40 @@ class Forward(Options):
     chunk_size: CountOrNull
 
 
+class LineSearch(Options):
+    """A second-order line search: along sampled tangents, or along the gradient."""
+
+    name: Literal["fomoh", "fomoh_bp"]
+    damping: Annotated[float, Field(ge=0, allow_inf_nan=False), _allowed("must be a finite number, at least 0")]
+    on_failure: Literal["skip", "stop"]
+
+
+class HyperplaneSearch(Options):
+    """A second-order search in the plane of k tangents."""
+
+    name: Literal["fomoh_kd"]
+    k: Count
+    eigenvalues: Literal["signed", "absolute"]
+    on_failure: Literal["skip", "stop"]
+
+
+class Newton(Options):
+    """A second-order search in the whole space."""
+
+    name: Literal["newton"]
+    eigenvalues: Literal["signed", "absolute"]
+    on_failure: Literal["skip", "stop"]
+
+
+FirstOrder = Backprop | Forward
+SecondOrder = LineSearch | HyperplaneSearch | Newton
+
+
+def samples_tangents(gradient: FirstOrder | SecondOrder) -> bool:
+    """Return whether a gradient depends on sampled tangents."""
+    return gradient.name not in ("backprop", "fomoh_bp", "newton")
+
+
 class Independent(Options):
     """Tangents drawn independently of each other."""
 
@@ -98,6 +132,7 @@ class Function(Options):
     name: Literal["sphere", "rosenbrock", "styblinski-tang"]
     n: Count
     dtype: Literal["float32", "float64"]
+    start: Literal["published", "random"]
 
 
 class Classification(Options):
@@ -157,7 +192,7 @@ class Run(Options):
     optimizer: Optimizer
     diverged_above: PositiveOrNull
     device: Device
-    gradient: Annotated[Backprop | Forward, Field(discriminator="name")]
+    gradient: Annotated[FirstOrder | SecondOrder, Field(discriminator="name")]
     tangents: Annotated[Independent | Cone, Field(discriminator="name")]
     early_stopping: EarlyStopping
 

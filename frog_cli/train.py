@@ -159,7 +159,7 @@ def _report(name: str, result: Result) -> str | None:
     print(f"{title}: {outcome}, {text}{already}")
     print(f"  run      {result.folder.path}")
     print(f"  picture  {result.folder.path / 'curve.png'}")
-    return f"{title} diverged" if outcome == "diverged" else None
+    return f"{title} {outcome}" if outcome in ("diverged", "step failed") else None
 
 
 def _first_line(error: BaseException) -> str:

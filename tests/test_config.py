@@ -12,8 +12,8 @@ from frog_cli.resources import folder
 from frog_cli.schema import Backprop, ClassificationRun, Cone, FunctionRun
 
 REFUSED = {
-    "gradient=foo": "gradient=foo: must be one of backprop, mean, projection, sum",
-    "gradient=man": "gradient=man: must be one of backprop, mean, projection, sum, did you mean mean?",
+    "gradient=foo": "gradient=foo: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean fomoh?",
+    "gradient=man": "gradient=man: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean mean?",
     "data=foo": "data=foo: must be one of digits, image_folder, mnist",
     "gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
     "gradient.k=-3": "gradient.k=-3: must be a whole number, at least 1",
@@ -34,7 +34,7 @@ REFUSED = {
     "model.widht=3": "model.widht=3: unknown option, did you mean model.width?; see frog train --help",
     "width=3": "width=3: unknown option, did you mean model.width?; see frog train --help",
     "gradint=mean": "gradint=mean: unknown option, did you mean gradient?; see frog train --help",
-    "gradient=backprop gradient.k=3": "gradient.k=3: exists only with gradient=mean, gradient=projection, gradient=sum",
+    "gradient=backprop gradient.k=3": "gradient.k=3: exists only with gradient=fomoh_kd, gradient=mean, gradient=projection, gradient=sum",
     "gradient.name=mean": "gradient.name=mean: is chosen with gradient=mean",
     "objective=sphere model=mlp": "objective=sphere: cannot be chosen with model=mlp",
     "objective=sphere gradient.perturb=activities": "gradient.perturb=activities: a closed-form function has only weights",
@@ -101,7 +101,7 @@ def test_a_function_has_weights_only():
     run = train_request(["objective=sphere"]).runs[0]
     assert isinstance(run, FunctionRun)
     assert run.gradient.perturb == "weights"
-    assert run.objective.model_dump() == {"name": "sphere", "n": 64, "dtype": "float64"}
+    assert run.objective.model_dump() == {"name": "sphere", "n": 64, "dtype": "float64", "start": "published"}
 
 
 def test_seeds():

@@ -36,10 +36,25 @@ class ForwardGradient:
 
 
 class Estimate(NamedTuple):
-    """What one step learns about a loss: its mean over the batch, and a gradient estimate per parameter."""
+    """What one step learns about a loss.
+
+    Attributes:
+        loss: its mean over the batch.
+        gradients: what an optimiser multiplies by the learning rate and subtracts, one tensor per parameter.
+        failed: whether a search found no step, which then is zero; None for methods that always find one.
+    """
 
     loss: Tensor
     gradients: tuple[Tensor, ...]
+    failed: Tensor | None = None
+
+
+class PointEstimate(NamedTuple):
+    """The same for a function at S points: values `[S]`, gradients `[S, n]` and failures `[S]`."""
+
+    values: Tensor
+    gradients: Tensor
+    failed: Tensor | None = None
 
 
 class Gradient(Protocol):

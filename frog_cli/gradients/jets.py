@@ -44,7 +44,7 @@ class Jet(torch.Tensor):
     @staticmethod
     def __new__(cls, value: Tensor, terms: Tensor, K: int) -> Jet:
         """Make a jet from a plain value and its derivatives."""
-        jet: Jet = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        jet: Jet = torch.Tensor._make_wrapper_subclass(
             cls, value.shape, strides=value.stride(), dtype=value.dtype, device=value.device
         )
         jet.value, jet.terms, jet.K = value, terms, K
@@ -64,7 +64,7 @@ class Jet(torch.Tensor):
         return f"Jet({self.value!r}, K={self.K})"
 
     @classmethod
-    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Apply the rule of an operation."""
         if function not in RULES:
             raise NotImplementedError(f"no second-order rule for the operation {function}; see {__name__}")
@@ -81,15 +81,16 @@ def pairs(K: int, device: torch.device) -> tuple[Tensor, Tensor]:
 def measure_second_order(
     function: Callable[..., Tensor], primals: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Measure value, slopes and curvature of a scalar function along K directions in one forward pass.
+    """Measure value, slopes and curvature of a function along K directions in one forward pass.
 
     Args:
-        function: of `len(primals)` tensors, returning a scalar.
+        function: of `len(primals)` tensors, returning one tensor `[*S]`, a scalar or not.
         primals: where to differentiate.
         tangents: the directions V, for each primal a tensor `[K, *primal.shape]`.
 
     Returns:
-        The value, the slopes V g `[K]`, and the curvature V H V^T `[K, K]`, with gradient g and Hessian H.
+        The value `[*S]`, the slopes V g `[*S, K]`, and the curvature V H V^T `[*S, K, K]`, with gradient g and
+        Hessian H of each entry.
     """
     K = tangents[0].shape[0]
     fused = torch.backends.mha.get_fastpath_enabled()
@@ -99,13 +100,13 @@ def measure_second_order(
             result = function(*(Jet(p.detach(), tangent, K) for p, tangent in zip(primals, tangents, strict=True)))
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+    curvature = _value(result).new_zeros(*result.shape, K, K)
     if not isinstance(result, Jet):
-        return result, result.new_zeros(K), result.new_zeros(K, K)
+        return result, result.new_zeros(*result.shape, K), curvature
     i, j = pairs(K, result.device)
-    curvature = result.value.new_zeros(K, K)
     if result.second is not None:
-        curvature[i, j] = curvature[j, i] = result.second
-    return result.value, result.first, curvature
+        curvature[..., i, j] = curvature[..., j, i] = result.second.movedim(0, -1)
+    return result.value, result.first.movedim(0, -1), curvature
 
 
 def _rule(*operations: Any) -> Callable[[Rule], Rule]:
@@ -585,7 +586,7 @@ def _extreme_with_index(function: Any, x: Jet, dim: int, keepdim: bool = False) 
 
 @_rule(aten._softmax.default, aten._safe_softmax.default)
 def _softmax(function: Any, x: Jet, dim: int, *_: Any, **__: Any) -> Jet:
-    return _log_softmax(aten._log_softmax.default, x, dim, False).exp()  # type: ignore[return-value]
+    return _log_softmax(aten._log_softmax.default, x, dim, False).exp()
 
 
 @_rule(aten._log_softmax.default)
@@ -662,7 +663,7 @@ def _variance(function: Any, x: Jet, dim: Any = None, *, correction: Any = 1, ke
     dims = list(range(x.ndim)) if dim is None else list(dim)
     count = math.prod(x.shape[d] for d in dims)
     centred = x - x.mean(dims, keepdim=True)
-    return (centred * centred).sum(dims, keepdim) / (count - correction)  # type: ignore[return-value]
+    return (centred * centred).sum(dims, keepdim) / (count - correction)
 
 
 @_rule(aten.std.correction)
@@ -680,7 +681,7 @@ def _norm(function: Any, x: Jet, order: float = 2, dim: Any = None, keepdim: boo
 @_rule(aten.mse_loss.default)
 def _mse_loss(function: Any, x: Any, target: Any, reduction: int = 1) -> Jet:
     squares = (x - target).square()
-    return (squares, squares.mean(), squares.sum())[reduction]  # type: ignore[no-any-return]
+    return (squares, squares.mean(), squares.sum())[reduction]
 
 
 # In place: the jet takes over the result.

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.func import grad_and_value
 
-from frog_cli.gradients.estimate import ForwardGradient
+from frog_cli.gradients.estimate import ForwardGradient, PointEstimate
 from frog_cli.gradients.measurement import forward, simulated
 from frog_cli.gradients.replay import record
 from frog_cli.gradients.tangents import Sampler
@@ -21,8 +21,8 @@ from frog_cli.gradients.tangents import Sampler
 Function = Callable[[Tensor], Tensor]
 """Maps points `[..., n]` to values `[...]`."""
 
-PointGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Maps points `[S, n]` to values `[S]` and gradient estimates `[S, n]`."""
+PointGradient = Callable[[Tensor], PointEstimate]
+"""Maps points `[S, n]` to what is learnt there."""
 
 Estimator = Callable[[Function, Tensor, Sequence[int]], PointGradient]
 """Makes an estimator of a function's gradient for points `[S, n]`, with one seed for each."""
@@ -83,16 +83,16 @@ def forward_gradient(
     else:
 
         def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
-            gradients, values = _gradient_and_value(function, points)
+            gradients, values = gradient_and_value(function, points)
             return values, simulated(gradients.unsqueeze(-1), V)
 
-    replay = record(measured, _paired(points), stream.peek())
+    replay = record(measured, paired(points), stream.peek())
 
-    def estimate(points: Tensor) -> tuple[Tensor, Tensor]:
+    def estimate(points: Tensor) -> PointEstimate:
         V = next(stream)
-        values, slopes = replay(_paired(points), V)
+        values, slopes = replay(paired(points), V)
         gradients = (method.aggregation(V, slopes) * V).sum(-2)
-        return values[:count], gradients[:count]
+        return PointEstimate(values[:count], gradients[:count])
 
     return estimate
 
@@ -101,16 +101,16 @@ def backprop(function: Function, points: Tensor, seeds: Sequence[int]) -> PointG
     """Return the gradient itself by one reverse pass: the reference."""
     del seeds
     count = len(points)
-    replay = record(lambda x: _gradient_and_value(function, x), _paired(points))
+    replay = record(lambda x: gradient_and_value(function, x), paired(points))
 
-    def estimate(points: Tensor) -> tuple[Tensor, Tensor]:
-        gradients, values = replay(_paired(points))
-        return values[:count], gradients[:count]
+    def estimate(points: Tensor) -> PointEstimate:
+        gradients, values = replay(paired(points))
+        return PointEstimate(values[:count], gradients[:count])
 
     return estimate
 
 
-def _gradient_and_value(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:
+def gradient_and_value(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients `[S, n]` and the values `[S]` of a function at each point."""
 
     def total(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,5 +121,6 @@ def _gradient_and_value(function: Function, points: Tensor) -> tuple[Tensor, Ten
     return gradients, values
 
 
-def _paired(points: Tensor) -> Tensor:
+def paired(points: Tensor) -> Tensor:
+    """Return a single point beside a copy of itself."""
     return points.expand(2, -1).contiguous() if len(points) == 1 else points

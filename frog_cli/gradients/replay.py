@@ -71,7 +71,7 @@ def replayed(
 
     def estimate(aggregation: Aggregation, inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
         given = dataclasses.replace(method, tangents=lambda *_: V, aggregation=aggregation)
-        value, gradients = estimator(given, model, loss, inputs, targets, Generator())
+        value, gradients, _ = estimator(given, model, loss, inputs, targets, Generator())
         return value, *gradients
 
     replay = _recorded_by_shape(partial(estimate, recordable))
@@ -92,7 +92,7 @@ def replayed_backprop(model: Module, loss: SampleLoss) -> BatchGradient:
     """Return backpropagation through a model without buffers, recorded for each shape of a batch."""
 
     def estimate(inputs: Tensor, targets: Tensor) -> Tensors:
-        value, gradients = backprop(model, loss, inputs, targets, Generator())
+        value, gradients, _ = backprop(model, loss, inputs, targets, Generator())
         return value, *gradients
 
     replay = _recorded_by_shape(estimate)

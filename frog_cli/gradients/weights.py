@@ -42,7 +42,7 @@ def estimate_from_weights(
             buffer.copy_(buffers[name])
         slopes = slopes.unsqueeze(1)
     else:
-        value, gradients = backprop(model, loss, inputs, targets, generator)
+        value, gradients, _ = backprop(model, loss, inputs, targets, generator)
         slopes = simulated(torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(1), V)
 
     step = (method.aggregation(V, slopes).mT @ V).squeeze(0)

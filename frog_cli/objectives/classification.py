@@ -17,11 +17,12 @@ from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
 from frog_cli.gradients.estimate import SampleLoss, trainable
 from frog_cli.gradients.replay import BatchGradient, Estimator, replayed, replayed_backprop
+from frog_cli.gradients.second_order import search_in_weights
 from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
 from frog_cli.models import MODELS
 from frog_cli.objectives import named
 from frog_cli.objectives.objective import Outcome, Row
-from frog_cli.schema import Backprop, ClassificationRun
+from frog_cli.schema import Backprop, ClassificationRun, SecondOrder
 
 SPLITS = ("training", "validation", "test")
 
@@ -49,6 +50,8 @@ class Classification:
         self._optimizer = named.optimizer(run, self._parameters)
         self._gradient = _gradient(run, self._model)
         self._losses: list[Tensor] = []
+        self._failures: list[Tensor] = []
+        self._failed_steps = 0
         self._rows: list[Row] = []
         self._steps = 0
         self._outcome: Outcome = "running"
@@ -62,14 +65,16 @@ class Classification:
         """Pass through the training split once, in random order; the last batch may be smaller."""
         images, labels = self._data.training
         self._model.train()
-        self._losses = []
+        self._losses, self._failures = [], []
         for batch in torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size):
             chosen = images.index_select(0, batch), labels.index_select(0, batch)
-            loss, gradients = self._gradient(*chosen, self._tangents)
+            loss, gradients, failed = self._gradient(*chosen, self._tangents)
             for parameter, gradient in zip(self._parameters, gradients, strict=True):
                 parameter.grad = gradient
             self._optimizer.step()
             self._losses.append(loss)
+            if failed is not None:
+                self._failures.append(failed)
 
     def measure(self) -> list[Row]:
         """Return loss and accuracy of all splits, and judge whether the run goes on."""
@@ -77,6 +82,7 @@ class Classification:
         for name, split in zip(SPLITS, self._data[:3], strict=True):
             row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = self._evaluate(split)
         self._rows.append(row)
+        self._failed_steps += sum(torch.stack(self._failures).tolist()) if self._failures else 0
         self._outcome = self._judge()
         self._steps = int(row["step"])
         return [row]
@@ -101,6 +107,8 @@ class Classification:
             "epochs": len(self._rows) - 1,
             "steps": self._steps,
         }
+        if isinstance(self._run.gradient, SecondOrder):
+            summary["failed_steps"] = self._failed_steps
         diverged_at = self._diverged_at()
         if diverged_at is not None:
             summary["diverged_at_step"] = diverged_at
@@ -131,6 +139,8 @@ class Classification:
         run, row = self._run, self._rows[-1]
         if self._diverged_at() is not None:
             return "diverged"
+        if isinstance(run.gradient, SecondOrder) and run.gradient.on_failure == "stop" and self._failed_steps:
+            return "step_failed"
         losses = [row["validation_loss"] for row in self._rows]
         patience = run.early_stopping.patience
         if patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience:
@@ -154,6 +164,8 @@ def _gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     recordable = not any(True for _ in model.buffers())
     if isinstance(run.gradient, Backprop):
         return replayed_backprop(model, sample_loss) if recordable else partial(backprop, model, sample_loss)
+    if isinstance(run.gradient, SecondOrder):
+        return partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
     method = named.forward_gradient(run.gradient, run.tangents)
     estimator, dimension = SPACES[run.gradient.perturb]
     if recordable:

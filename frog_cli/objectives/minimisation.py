@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from frog_cli.gradients import points
+from frog_cli.gradients.second_order import search_at_points
 from frog_cli.objectives import named
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.objective import Outcome, Row
-from frog_cli.schema import Backprop, FunctionRun
+from frog_cli.schema import Backprop, Forward, FunctionRun, SecondOrder
 
 
 class Minimisation:
@@ -26,15 +29,13 @@ class Minimisation:
     def __init__(self, runs: Sequence[FunctionRun], device: torch.device):
         run = runs[0]
         self._run = run
-        self._function, start = FUNCTIONS[run.objective.name]
+        self._function = FUNCTIONS[run.objective.name].function
         dtype = getattr(torch, run.objective.dtype)
-        self._points = torch.nn.Parameter(start(run.objective.n).to(device, dtype).repeat(len(runs), 1))
+        self._points = torch.nn.Parameter(torch.stack([_start(run) for run in runs]).to(device, dtype))
         self._optimizer = named.optimizer(run, [self._points])
-        estimator: points.Estimator = points.backprop
-        if not isinstance(run.gradient, Backprop):
-            estimator = partial(points.forward_gradient, named.forward_gradient(run.gradient, run.tangents))
-        self._gradient = estimator(self._function, self._points.detach(), [run.seed for run in runs])
+        self._gradient = _estimator(run)(self._function, self._points.detach(), [run.seed for run in runs])
         self._before = torch.empty(run.record_every, len(runs), dtype=dtype, device=device)
+        self._failed = torch.zeros(run.record_every, len(runs), dtype=torch.bool, device=device)
         self._steps = self._steps_in_epoch = 0
         self._lanes = [_Lane(run) for run in runs]
 
@@ -48,7 +49,9 @@ class Minimisation:
         self._steps_in_epoch = min(self._run.record_every, self._run.steps - self._steps)
         self._steps += self._steps_in_epoch
         for step in range(self._steps_in_epoch):
-            self._before[step], self._points.grad = self._gradient(self._points.detach())
+            self._before[step], self._points.grad, failed = self._gradient(self._points.detach())
+            if failed is not None:
+                self._failed[step] = failed
             self._optimizer.step()
 
     def measure(self) -> list[Row | None]:
@@ -57,7 +60,8 @@ class Minimisation:
             after = self._function(self._points).unsqueeze(0)
         # the value before the first step of an epoch is the one after the last step of the epoch before
         values = torch.cat([self._before[1 : self._steps_in_epoch], after]).T.tolist()
-        return [lane.follow(way) for lane, way in zip(self._lanes, values, strict=True)]
+        failed = self._failed[: max(1, self._steps_in_epoch)].T.tolist()
+        return [lane.follow(*way) for lane, *way in zip(self._lanes, values, failed, strict=True)]
 
     def outcomes(self) -> list[Outcome]:
         """Return for each seed whether and how it has ended."""
@@ -65,10 +69,7 @@ class Minimisation:
 
     def summaries(self) -> list[Row]:
         """Return each seed's best value, the step that reached it, and its last value and step."""
-        return [
-            {"best_value": lane.best, "best_step": lane.best_step, "last_value": lane.value, "steps": lane.step}
-            for lane in self._lanes
-        ]
+        return [lane.summary() for lane in self._lanes]
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return the mean over the seeds of the best value so far."""
@@ -76,6 +77,23 @@ class Minimisation:
         best = fmean(lane.best for lane in self._lanes)
         running = sum(lane.outcome == "running" for lane in self._lanes)
         return f"step {step}/{self._run.steps}  best value {best:.6g} (mean of {len(rows)})  running {running}"
+
+
+def _start(run: FunctionRun) -> Tensor:
+    """Return where a run starts."""
+    if run.objective.start == "published":
+        return FUNCTIONS[run.objective.name].start(run.objective.n)
+    _, seed = np.random.SeedSequence(run.seed).generate_state(2)
+    return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))
+
+
+def _estimator(run: FunctionRun) -> points.Estimator:
+    """Return the method that the settings describe."""
+    if isinstance(run.gradient, Backprop):
+        return points.backprop
+    if isinstance(run.gradient, Forward):
+        return partial(points.forward_gradient, named.forward_gradient(run.gradient, run.tangents))
+    return partial(search_at_points, named.second_order(run.gradient, run.tangents))
 
 
 class _Lane:
@@ -88,30 +106,46 @@ class _Lane:
     def __init__(self, run: FunctionRun):
         self._run = run
         self._without_improvement = 0
+        self._failed_steps: int | None = 0 if isinstance(run.gradient, SecondOrder) else None
+        self._step = -1
+        self._best_step = 0
+        self._value = math.inf
+        self.best = math.inf
         self.outcome: Outcome = "running"
-        self.step = -1
-        self.best_step = 0
-        self.value = self.best = math.inf
 
-    def follow(self, values: Sequence[float]) -> Row | None:
-        """Take in the values after the next steps and return the row of the last one that counts."""
+    def summary(self) -> Row:
+        """Return the best value, the step that reached it, the last value and step, and how many steps failed."""
+        summary: Row = {
+            "best_value": self.best,
+            "best_step": self._best_step,
+            "last_value": self._value,
+            "steps": self._step,
+        }
+        return summary if self._failed_steps is None else {**summary, "failed_steps": self._failed_steps}
+
+    def follow(self, values: Sequence[float], failed: Sequence[bool]) -> Row | None:
+        """Take in the values after the next steps and which of these failed; return the row of the last one."""
         if self.outcome != "running":
             return None
-        for value in values:
-            self._without_improvement = 0 if value < self.value else self._without_improvement + 1
-            self.step += 1
-            self.value = value
+        for value, failure in zip(values, failed, strict=True):
+            self._without_improvement = 0 if value < self._value else self._without_improvement + 1
+            self._step += 1
+            self._value = value
             if value < self.best:
-                self.best, self.best_step = value, self.step
-            self.outcome = self._judge()
+                self.best, self._best_step = value, self._step
+            self.outcome = self._judge(failure)
             if self.outcome != "running":
                 break
-        return {"step": self.step, "value": self.value, "best_value": self.best}
+        return {"step": self._step, "value": self._value, "best_value": self.best}
 
-    def _judge(self) -> Outcome:
+    def _judge(self, failure: bool) -> Outcome:
         patience = self._run.early_stopping.patience
-        if not math.isfinite(self.value) or self.value > (self._run.diverged_above or math.inf):
+        if not math.isfinite(self._value) or self._value > (self._run.diverged_above or math.inf):
             return "diverged"
+        if isinstance(self._run.gradient, SecondOrder) and failure:
+            self._failed_steps = (self._failed_steps or 0) + 1
+            if self._run.gradient.on_failure == "stop":
+                return "step_failed"
         if patience is not None and self._without_improvement >= patience:
             return "stopped_early"
-        return "completed" if self.step == self._run.steps else "running"
+        return "completed" if self._step == self._run.steps else "running"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,19 +12,48 @@ from torch.optim import Optimizer
 
 from frog_cli.errors import RequestError
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
-from frog_cli.schema import Cone, Forward, Independent, Run
+from frog_cli.gradients.searches import hyperplane_search, line_search
+from frog_cli.gradients.second_order import SecondOrder
+from frog_cli.gradients.tangents import Sampler
+from frog_cli.schema import Cone, Forward, HyperplaneSearch, Independent, LineSearch, Newton, Run
+
+DIRECTIONS: dict[str, Literal["sampled", "gradient", "basis"]] = {
+    "fomoh": "sampled",
+    "fomoh_kd": "sampled",
+    "fomoh_bp": "gradient",
+    "newton": "basis",
+}
 
 
 def forward_gradient(gradient: Forward, tangents: Independent | Cone) -> ForwardGradient:
     """Return the forward gradient that the settings describe."""
-    sampler = TANGENTS[tangents.name]
     return ForwardGradient(
         k=gradient.k,
-        tangents=partial(sampler, angle=tangents.angle) if isinstance(tangents, Cone) else sampler,
+        tangents=_sampler(tangents),
         measure=gradient.measure,
         aggregation=AGGREGATIONS[gradient.name],
         chunk_size=gradient.chunk_size,
     )
+
+
+def second_order(gradient: LineSearch | HyperplaneSearch | Newton, tangents: Independent | Cone) -> SecondOrder:
+    """Return the second-order method that the settings describe."""
+    search = (
+        partial(line_search, damping=gradient.damping)
+        if isinstance(gradient, LineSearch)
+        else partial(hyperplane_search, absolute=gradient.eigenvalues == "absolute")
+    )
+    return SecondOrder(
+        directions=DIRECTIONS[gradient.name],
+        k=gradient.k if isinstance(gradient, HyperplaneSearch) else 1,
+        tangents=_sampler(tangents),
+        search=search,
+    )
+
+
+def _sampler(tangents: Independent | Cone) -> Sampler:
+    sampler = TANGENTS[tangents.name]
+    return partial(sampler, angle=tangents.angle) if isinstance(tangents, Cone) else sampler
 
 
 def optimizer(run: Run, parameters: Iterable[Tensor]) -> Optimizer:

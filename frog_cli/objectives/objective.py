@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 Row = dict[str, float | int]
-Outcome = Literal["running", "completed", "stopped_early", "diverged"]
+Outcome = Literal["running", "completed", "stopped_early", "diverged", "step_failed"]
 
 
 class Objective(Protocol):

@@ -40,7 +40,7 @@ def loader_epoch(objective: Classification, splits, run) -> None:
     """Do what an epoch and its measurement do, with the batches of a DataLoader."""
     model, optimizer = objective._model.train(), objective._optimizer
     for images, labels in DataLoader(splits[0], batch_size=run.batch_size, shuffle=True):
-        _, gradients = objective._gradient(images, labels, objective._tangents)
+        gradients = objective._gradient(images, labels, objective._tangents).gradients
         for parameter, gradient in zip(objective._parameters, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()

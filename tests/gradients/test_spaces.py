@@ -197,7 +197,7 @@ def test_any_module_works_in_weight_space():
 
 def test_backprop_is_reverse_mode():
     model, images, labels = case("mlp")
-    loss, gradients = backprop(model, sample_loss, images, labels, generator())
+    loss, gradients, _ = backprop(model, sample_loss, images, labels, generator())
     assert torch.equal(flat(gradients), weight_gradient(model, images, labels))
     assert torch.equal(loss, sample_loss(model(images), labels).mean())
 

@@ -1,0 +1,54 @@
+"""Second-order searches: how slopes and curvature along K tangents become the coefficients of a step.
+
+The step is -learning_rate V c, as for first-order aggregations (arXiv 2408.10419, Section 5). Leading indices are
+independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Search = Callable[[Tensor, Tensor], Tensor]
+"""Maps slopes `[..., K]` and curvature `[..., K, K]` to coefficients `[..., K]`, NaN where there is no solution."""
+
+_JITTER = (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # relative to the mean of |diagonal|
+
+
+def line_search(slopes: Tensor, curvature: Tensor, *, damping: float) -> Tensor:
+    """Divide the slope by the absolute curvature plus `damping`, for one tangent (Eq. 1)."""
+    return slopes / (curvature.squeeze(-1).abs() + damping)
+
+
+def hyperplane_search(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Tensor:
+    """Solve for the step to the stationary point of the quadratic in the plane of the tangents (Eq. 9 and 10).
+
+    A singular curvature gets growing multiples of the identity added to it, up to its own size; if that does not help
+    either, the coefficients are NaN and never those of another method.
+
+    Args:
+        slopes: `[..., K]`.
+        curvature: `[..., K, K]`, symmetric.
+        absolute: take the absolute values of the eigenvalues, so that the step always goes downhill; without, as in
+            the paper, it goes to the stationary point, be it a minimum or not.
+
+    Returns:
+        Coefficients `[..., K]`.
+    """
+    if absolute:
+        eigenvalues, vectors = torch.linalg.eigh(curvature.nan_to_num())
+        finite = curvature.isfinite().all((-2, -1))[..., None, None]
+        curvature = torch.where(finite, (vectors * eigenvalues.abs().unsqueeze(-2)) @ vectors.mT, torch.nan)
+    size = curvature.diagonal(dim1=-2, dim2=-1).abs().mean(-1)[..., None, None]
+    identity = torch.eye(curvature.shape[-1], dtype=curvature.dtype, device=curvature.device)
+    coefficients = torch.full_like(slopes, torch.nan)
+    for jitter in _JITTER:
+        unsolved = ~coefficients.isfinite().all(-1, keepdim=True)
+        if not unsolved.any():
+            break
+        solution, failed = torch.linalg.solve_ex(curvature + jitter * size * identity, slopes.unsqueeze(-1))
+        found = torch.where(failed[..., None] == 0, solution.squeeze(-1), torch.nan)
+        coefficients = torch.where(unsolved, found, coefficients)
+    return torch.where(coefficients.isfinite().all(-1, keepdim=True), coefficients, torch.nan)

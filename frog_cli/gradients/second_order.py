@@ -1,0 +1,112 @@
+"""Second-order forward mode in the space of weights: the FoMoH family and Newton's method (arXiv 2408.10419).
+
+Value, slopes and curvature along all directions come from one forward pass with jets; a search makes a step of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.func import functional_call
+from torch.nn import Module
+
+from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, trainable
+from frog_cli.gradients.jets import measure_second_order
+from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired
+from frog_cli.gradients.replay import record
+from frog_cli.gradients.searches import Search
+from frog_cli.gradients.tangents import Sampler
+from frog_cli.gradients.weights import backprop
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondOrder:
+    """A second-order method: along which directions it measures, and how it searches there.
+
+    Attributes:
+        directions: `sampled` tangents, the `gradient` itself by one reverse pass, or the whole `basis`.
+        k: number of sampled tangents.
+        tangents: samples them.
+        search: makes coefficients of slopes and curvature.
+    """
+
+    directions: Literal["sampled", "gradient", "basis"]
+    k: int
+    tangents: Sampler
+    search: Search
+
+
+def search_in_weights(
+    method: SecondOrder, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
+) -> Estimate:
+    """Search for a step in the space of all trained parameters, by the mean loss over the batch.
+
+    Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
+    """
+    names, parameters = zip(*trainable(model), strict=True)
+    sizes = [parameter.numel() for parameter in parameters]
+    if method.directions == "sampled":
+        V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
+    elif method.directions == "gradient":
+        # buffers have changed once when the search below has run, so not in this pass
+        with _buffers_kept(model):
+            gradients = backprop(model, loss, inputs, targets, generator).gradients
+        V = torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(0)
+    else:
+        V = torch.eye(sum(sizes), dtype=parameters[0].dtype, device=inputs.device)
+
+    def mean_loss(*values: Tensor) -> Tensor:
+        return loss(functional_call(model, dict(zip(names, values, strict=True)), (inputs,)), targets).mean()
+
+    directions = [v.view(-1, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True)]
+    value, slopes, curvature = measure_second_order(mean_loss, parameters, directions)
+    coefficients = method.search(slopes, curvature)
+    failed = ~coefficients.isfinite().all()
+    step = torch.where(failed, 0, coefficients) @ V
+    steps = tuple(s.view_as(p) for s, p in zip(step.split(sizes), parameters, strict=True))
+    return Estimate(value, steps, failed)
+
+
+@contextmanager
+def _buffers_kept(model: Module) -> Iterator[None]:
+    """Restore the buffers of a model at the end."""
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    yield
+    for buffer, value in before:
+        buffer.copy_(value)
+
+
+def search_at_points(method: SecondOrder, function: Function, points: Tensor, seeds: Sequence[int]) -> PointGradient:
+    """Return a search for steps of a function at points `[S, n]`, with one seed for each."""
+    count, n = points.shape
+    paired_seeds = [*seeds, *seeds] if count == 1 else seeds
+    stream = TangentStream(method.tangents, paired_seeds, method.k, n, points.dtype, points.device)
+    basis = torch.eye(n, dtype=points.dtype, device=points.device).expand(len(paired_seeds), n, n)
+
+    def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return measure_second_order(function, (points,), (V.transpose(0, 1),))
+
+    def directions(points: Tensor) -> Tensor:
+        if method.directions == "sampled":
+            return next(stream)
+        if method.directions == "gradient":
+            return gradient_and_value(function, points)[0].unsqueeze(1)
+        return basis
+
+    example = stream.peek() if method.directions == "sampled" else directions(paired(points))
+    replay = record(measured, paired(points), example)
+
+    def estimate(points: Tensor) -> PointEstimate:
+        V = directions(paired(points))
+        values, slopes, curvature = replay(paired(points), V)
+        coefficients = method.search(slopes, curvature)
+        failed = ~coefficients.isfinite().all(-1)
+        steps = (torch.where(failed.unsqueeze(-1), 0, coefficients).unsqueeze(-1) * V).sum(-2)
+        return PointEstimate(values[:count], steps[:count], failed[:count])
+
+    return estimate

@@ -1,0 +1,266 @@
+"""Every operation with a second-order rule, in float64, against reverse over reverse and central differences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from frog_cli.gradients.jets import measure_second_order
+from frog_cli.gradients.replay import record
+from frog_cli.objectives.functions import FUNCTIONS
+from frog_cli.torchvision_import import torchvision
+from tests.cases import MODELS, case
+
+K = 3
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def weigh(result: Tensor) -> Tensor:
+    """Make a scalar that depends on every entry in its own, curved way."""
+    return (result.tanh() * randn(*result.shape, seed=9)).sum()
+
+
+def by_reverse_mode(function, primals, tangents):
+    """Return value, slopes and curvature by reverse over reverse."""
+    points = [primal.clone().requires_grad_() for primal in primals]
+    with sdpa_kernel(SDPBackend.MATH):
+        value = function(*points)
+        gradients = torch.autograd.grad(value, points, create_graph=True, materialize_grads=True)
+        slopes = torch.stack([_dot(gradients, [t[i] for t in tangents]) for i in range(len(tangents[0]))])
+        rows = [torch.autograd.grad(s, points, retain_graph=True, materialize_grads=True) for s in slopes]
+    curvature = torch.stack(
+        [torch.stack([_dot(row, [t[j] for t in tangents]) for j in range(len(slopes))]) for row in rows]
+    )
+    return value.detach(), slopes.detach(), curvature.detach()
+
+
+def by_differences(function, primals, tangents, step=1e-4):
+    """Return the curvature by central differences of the value along sums and differences of directions."""
+
+    def value(shift: list[Tensor]) -> float:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            return function(*(p + step * s for p, s in zip(primals, shift, strict=True))).item()
+
+    count = len(tangents[0])
+    curvature = torch.empty(count, count, dtype=torch.float64)
+    for i in range(count):
+        for j in range(count):
+            corners = [value([a * t[i] + b * t[j] for t in tangents]) * a * b for a in (1, -1) for b in (1, -1)]
+            curvature[i, j] = sum(corners) / (4 * step**2)
+    return curvature
+
+
+def _dot(a, b):
+    return sum((x * y).sum() for x, y in zip(a, b, strict=True))
+
+
+def check(function, *primals: Tensor, tolerance: float = 1e-8) -> None:
+    tangents = [randn(K, *primal.shape, seed=index + 1) for index, primal in enumerate(primals)]
+    found = measure_second_order(function, primals, tangents)
+    for ours, expected in zip(found, by_reverse_mode(function, primals, tangents), strict=True):
+        scale = expected.norm().clamp(min=1e-12)
+        assert ((ours - expected).norm() / scale) < tolerance, (ours, expected)
+    differences = by_differences(function, primals, tangents)
+    assert (found[2] - differences).norm() <= 1e-4 * (1 + differences.norm())
+
+
+X = randn(4, 6)
+LABELS = torch.tensor([0, 5, 2, 2])
+UNARY = {
+    "exp": torch.exp, "log": lambda x: (x * x + 1).log(), "log1p": lambda x: (x * x).log1p(), "sin": torch.sin,
+    "cos": torch.cos, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": F.relu, "abs": torch.abs,
+    "relu in place": lambda x: F.relu(x * 1, inplace=True), "leaky relu": F.leaky_relu, "gelu": F.gelu,
+    "gelu by tanh": lambda x: F.gelu(x, approximate="tanh"), "silu": F.silu, "elu": F.elu, "mish": F.mish,
+    "hardswish": F.hardswish, "softplus": F.softplus, "clamp": lambda x: x.clamp(-0.5, 0.5),
+    "softmax": lambda x: F.softmax(x, 1), "log softmax": lambda x: F.log_softmax(x, 0),
+    "logsumexp": lambda x: x.logsumexp(1), "cube": lambda x: x**3, "square": lambda x: x**2, "one": lambda x: x**1,
+    "root": lambda x: (x * x + 1) ** 0.5, "sqrt": lambda x: (x * x + 1).sqrt(), "rsqrt": lambda x: (x * x + 1).rsqrt(),
+    "to the power": lambda x: (x * x + 1) ** x, "power of two": lambda x: 2**x, "reciprocal": lambda x: 1 / (x * x + 1),
+    "quotient": lambda x: x / (x * x + 1), "divided": lambda x: x / 3, "product": lambda x: x * x.exp(),
+    "difference": lambda x: 1 - x + x.sin() - 2 * x, "constant": lambda x: x * torch.ones(6).double() + randn(4, 1),
+    "sum": lambda x: x.sum(), "sum of rows": lambda x: x.sum(1, keepdim=True) * x, "mean": lambda x: x.mean((0, 1)),
+    "variance": lambda x: x.var(0), "deviation": lambda x: x.std(1), "norm": lambda x: x.norm(), "cumsum": lambda x: x.cumsum(0),
+    "maximum": lambda x: x.max(), "maxima": lambda x: x.max(1).values, "largest": lambda x: x.amax(0),
+    "layer norm": lambda x: F.layer_norm(x, (6,)), "batch norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "view": lambda x: x.view(2, 12), "flatten": lambda x: x.flatten(), "permute": lambda x: x.reshape(2, 2, 6).permute(2, 0, 1),
+    "transpose": lambda x: x.transpose(0, -1), "expand": lambda x: x[:1].expand(3, 6), "squeeze": lambda x: x[None].squeeze(),
+    "slice": lambda x: x[:, 1:5:2], "index": lambda x: x[:, [0, 0, 2]], "select": lambda x: x[..., 1],
+    "gather": lambda x: x.gather(1, LABELS[:, None]), "cat": lambda x: torch.cat([x, x * x, torch.ones(1, 6).double()]),
+    "cat columns": lambda x: torch.cat([x.exp(), x], 1), "stack": lambda x: torch.stack([x, x.sin()], 1),
+    "split": lambda x: x.split(2, 1)[1] * x.chunk(3, 1)[0], "unbind": lambda x: x.unbind(0)[2],
+    "where": lambda x: torch.where(x > 0, x * x, x), "masked fill": lambda x: x.masked_fill(x > 1, 0.5),
+    "einsum": lambda x: torch.einsum("ij,kj->ik", x, x), "outer": lambda x: x[:, 0].outer(x[:, 1]),
+    "vectors": lambda x: x[0] @ x[1] * (x @ x[2]), "in place": lambda x: (x * 1).add_(x * x).mul_(x),
+    "cross entropy": lambda x: F.cross_entropy(x, LABELS), "each cross entropy": lambda x: F.cross_entropy(x, LABELS, reduction="none"),
+    "smoothed cross entropy": lambda x: F.cross_entropy(x, LABELS, label_smoothing=0.1),
+    "nll": lambda x: F.nll_loss(x.sin(), LABELS, reduction="sum"), "mse": lambda x: F.mse_loss(x, torch.ones(4, 6).double()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_operation(name):
+    check(lambda x: weigh(UNARY[name](x)), X)
+
+
+SEVERAL = {
+    "matrix product": (lambda a, b: a @ b, (4, 6), (6, 5)),
+    "batched matrix product": (lambda a, b: a @ b, (2, 4, 6), (2, 6, 5)),
+    "broadcast matrix product": (lambda a, b: a @ b, (2, 3, 4, 6), (6, 5)),
+    "broadcast product": (lambda a, b: a * b + a - b, (4, 1, 6), (3, 1)),
+    "linear": (F.linear, (4, 6), (5, 6), (5,)),
+    "linear over a sequence": (F.linear, (2, 4, 6), (5, 6), (5,)),
+    "convolution": (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), (2, 3, 7, 7), (4, 3, 3, 3), (4,)),
+    "grouped convolution": (lambda x, w: F.conv2d(x, w, groups=3), (2, 3, 5, 5), (6, 1, 3, 3)),
+    "convolution of given images": (lambda w, b: F.conv2d(randn(2, 3, 5, 5), w, b), (4, 3, 3, 3), (4,)),
+    "convolution with given weights": (lambda x: F.conv2d(x, randn(4, 3, 3, 3)), (2, 3, 5, 5)),
+    "max pooling": (lambda x: F.max_pool2d(x, 2), (2, 3, 6, 6)),
+    "overlapping max pooling": (lambda x: F.max_pool2d(x, 3, 2, 1), (2, 3, 6, 6)),
+    "average pooling": (lambda x: F.avg_pool2d(x, 3, padding=1), (2, 3, 6, 6)),
+    "adaptive average pooling": (lambda x: F.adaptive_avg_pool2d(x, 3), (2, 3, 6, 6)),
+    "layer norm with weights": (lambda x, w, b: F.layer_norm(x, (6,), w, b), (2, 4, 6), (6,), (6,)),
+    "group norm": (lambda x, w, b: F.group_norm(x, 3, w, b), (2, 6, 4, 4), (6,), (6,)),
+    "instance norm": (lambda x: F.instance_norm(x), (2, 3, 4, 4)),
+    "attention": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v), (2, 2, 5, 4), (2, 2, 5, 4), (2, 2, 5, 4)),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_operation_of_several(name):
+    function, *shapes = SEVERAL[name]
+    check(lambda *x: weigh(function(*x)), *(randn(*shape, seed=20 + index) for index, shape in enumerate(shapes)))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_with_statistics(training):
+    def normalised(x, weight, bias):
+        mean, variance = torch.zeros(3).double(), torch.ones(3).double() * 2
+        return weigh(F.batch_norm(x, mean, variance, weight, bias, training=training))
+
+    check(normalised, randn(4, 3, 5, 5), randn(3), randn(3))
+
+
+def in_weights(model, images, labels):
+    names, parameters = zip(*model.named_parameters(), strict=True)
+
+    def loss(*values: Tensor) -> Tensor:
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        outputs = functional_call(model, ({**dict(zip(names, values, strict=True)), **buffers},), (images,))
+        return F.cross_entropy(outputs, labels)
+
+    return loss, [parameter.detach() for parameter in parameters]
+
+
+def networks():
+    vision = torchvision()
+    labels = torch.tensor([0, 1, 2, 1])
+    cnn = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(20, 7), nn.ReLU(), nn.Linear(7, 3),
+    )  # fmt: skip
+    vit = vision.models.VisionTransformer(
+        image_size=8, patch_size=4, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=3
+    )
+    nn.init.normal_(vit.heads.head.weight)
+    return {
+        "cnn": (cnn, randn(4, 1, 14, 14), labels),
+        "resnet18": (vision.models.resnet18(num_classes=3), randn(4, 3, 40, 40), labels),
+        "vit": (vit, randn(4, 3, 8, 8), labels),
+    }
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", [*MODELS, "cnn", "resnet18", "vit"])
+def test_network(name, training):
+    torch.manual_seed(0)
+    model, images, labels = case(name) if name in MODELS else networks()[name]
+    loss, weights = in_weights(model.double().train(training), images, labels)
+    tangents = [randn(2, *weight.shape, seed=index) for index, weight in enumerate(weights)]
+    for ours, expected in zip(
+        measure_second_order(loss, weights, tangents), by_reverse_mode(loss, weights, tangents), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-8 * expected.abs().max().item())
+    small = [0.01 * tangent for tangent in tangents]
+    differences = 1e4 * by_differences(loss, weights, small, step=1e-2)
+    exact = measure_second_order(loss, weights, tangents)[2]
+    if name not in ("cnn", "resnet18"):  # so many ReLUs and pools that every finite step crosses a kink
+        assert (exact - differences).norm() < 1e-3 * exact.norm()
+
+
+@pytest.mark.parametrize("kind", ["layer norm", "batch norm"])
+def test_would_notice_the_wrong_formulas_of_nested_jvp(kind):
+    """torch 2.13 is silently wrong there (pytorch issues 196700 and 196699); if this fails, it has been repaired."""
+
+    def function(x):
+        return weigh(UNARY[kind](x))
+
+    tangents = [randn(K, 4, 6, seed=1)]
+    _, _, right = by_reverse_mode(function, [X], tangents)
+    _, _, ours = measure_second_order(function, [X], tangents)
+    v = tangents[0][0]
+    _, nested = jvp(lambda x: jvp(function, (x,), (v,))[1], (X,), (v,))
+    assert abs(ours[0, 0] - right[0, 0]) < 1e-10 * abs(right[0, 0])
+    assert abs(nested - right[0, 0]) > 1e-2 * abs(right[0, 0])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_gradient_and_hessian_from_forward_passes(name):
+    """The basis as directions gives the exact gradient and the whole Hessian (arXiv 2408.10419, Section 4.1)."""
+    function, x = FUNCTIONS[name].function, randn(7)
+    value, slopes, curvature = measure_second_order(function, [x], [torch.eye(7).double()])
+    assert value == function(x)
+    torch.testing.assert_close(slopes, torch.func.grad(function)(x), rtol=1e-12, atol=1e-12)
+    hessian = torch.func.hessian(function)(x)
+    torch.testing.assert_close(curvature, hessian, rtol=1e-12, atol=1e-12)
+    u, v = randn(2, 7, seed=5)
+    both = measure_second_order(function, [x], [torch.stack([u, v])])[2]
+    assert both[0, 1].item() == pytest.approx((u @ hessian @ v).item(), rel=1e-12)
+
+
+def test_many_points_at_once():
+    function, points, V = FUNCTIONS["rosenbrock"].function, randn(5, 6), randn(2, 5, 6, seed=1)
+    values, slopes, curvature = measure_second_order(function, [points], [V])
+    assert (values.shape, slopes.shape, curvature.shape) == ((5,), (5, 2), (5, 2, 2))
+    for index in range(5):
+        _, slope, bend = measure_second_order(function, [points[index]], [V[:, index]])
+        torch.testing.assert_close(slopes[index], slope, rtol=1e-13, atol=1e-13)
+        torch.testing.assert_close(curvature[index], bend, rtol=1e-13, atol=1e-13)
+
+
+def test_what_has_no_rule_is_named():
+    with pytest.raises(NotImplementedError, match=r"no second-order rule for the operation aten\.erfinv"):
+        measure_second_order(lambda x: x.erfinv().sum(), [X], [randn(K, 4, 6)])
+
+
+def test_what_does_not_depend_on_the_point_has_no_derivatives():
+    value, slopes, curvature = measure_second_order(lambda x: torch.ones(()), [X], [randn(K, 4, 6)])
+    assert (value, slopes.abs().sum(), curvature.abs().sum()) == (1, 0, 0)
+
+
+def test_the_value_and_first_derivatives_are_computed_once():
+    """K directions cost as many calls of an operation as one, however many pairs there are."""
+
+    def calls(count: int) -> dict[str, int]:
+        with torch.profiler.profile() as profile:
+            measure_second_order(lambda x: (x @ x.mT).tanh().sum(), [X], [randn(count, 4, 6)])
+        return {
+            event.key: event.count for event in profile.key_averages() if event.key in ("aten::tanh", "aten::matmul")
+        }
+
+    assert calls(1) == calls(5) != {}
+
+
+def test_recording():
+    function, points, V = FUNCTIONS["styblinski-tang"].function, randn(3, 6), randn(2, 3, 6, seed=1)
+
+    def measured(points, V):
+        return measure_second_order(function, (points,), (V,))
+
+    for ours, expected in zip(record(measured, points, V)(points, V), measured(points, V), strict=True):
+        assert torch.equal(ours, expected)
