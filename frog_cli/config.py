@@ -26,7 +26,7 @@ from frog_cli.errors import RequestError
 from frog_cli.resources import folder
 from frog_cli.schema import ClassificationRun, Cone, Forward, FunctionRun, Quality, Run, Seeds, Switch
 
-RATE_SOURCES = ("published",)
+SOURCES = ("published",)
 GROUPS = ("experiment", "objective", "data", "model", "gradient", "tangents")
 FREE_OPTIONS = "optimizer.options"  # the one place where any name may stand
 
@@ -53,18 +53,17 @@ def train_request(overrides: Sequence[str]) -> Request:
     elif "seed" in given:
         raise RequestError(f"seed={given['seed']}", "either seed or seeds, not both")
 
-    rate = settings["learning_rate"]
-    looked_up = rate in RATE_SOURCES
-    if looked_up:
-        settings["learning_rate"] = 1.0  # until the rest is known to be right
+    looked_up = {name: settings[name] for name in learning_rates.FOUND if settings.get(name) in SOURCES}
+    settings |= dict.fromkeys(looked_up, 1)  # until the rest is known to be right
     settings["objective"].pop("perturb")
     kind = FunctionRun if "steps" in settings else ClassificationRun
     runs = [_validate(kind, {**settings, "seed": seed}, given) for seed in seeds]
     _check_combinations(runs[0])
-    if looked_up:
-        found = learning_rates.look_up(rate, runs[0])
-        runs = [run.model_copy(update={"learning_rate": found}) for run in runs]
-    return Request(runs, str(rate), overwrite)
+    for name, source in looked_up.items():
+        found = learning_rates.look_up(name, source, runs[0])
+        number = float(found) if name == "learning_rate" else int(found)
+        runs = [run.model_copy(update={name: number}) for run in runs]
+    return Request(runs, looked_up.get("learning_rate", str(settings["learning_rate"])), overwrite)
 
 
 def quality_request(overrides: Sequence[str]) -> Quality:

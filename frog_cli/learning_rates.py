@@ -17,7 +17,8 @@ from frog_cli.schema import (
     samples_tangents,
 )
 
-RATE = "learning_rate"
+FOUND = ("learning_rate", "batch_size")
+"""The columns that are looked up; all others are settings that must agree."""
 
 
 def factors(run: Run) -> dict[str, str]:
@@ -40,11 +41,13 @@ def factors(run: Run) -> dict[str, str]:
         found["perturb"] = run.gradient.perturb
     if run.optimizer.name != "SGD" or run.optimizer.options:
         found["optimizer"] = f"{run.optimizer.name} {run.optimizer.options}"
+    if isinstance(run, ClassificationRun) and run.schedule.name != "none":
+        found["schedule"] = run.schedule.name
     return {name: str(value) for name, value in found.items()}
 
 
-def look_up(source: str, run: Run) -> float:
-    """Return the learning rate of a run from sweeps/`source`.
+def look_up(name: str, source: str, run: Run) -> str:
+    """Return the learning rate or the batch size of a run from sweeps/`source`, as it is written there.
 
     Raises:
         RequestError: if there is none, or more than one.
@@ -54,20 +57,21 @@ def look_up(source: str, run: Run) -> float:
     for path in sorted((folder("sweeps") / source).glob("learning_rates_*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
             rows += list(csv.DictReader(file))
+    rows = [row for row in rows if name in row]
     differences = [_difference(row, wanted) for row in rows]
     matches = [row for row, difference in zip(rows, differences, strict=True) if not difference]
     if len(matches) == 1:
-        return float(matches[0][RATE])
+        return matches[0][name]
     setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
     if matches:
-        raise RequestError(f"learning_rate={source}", f"{len(matches)} are known for {setting}; give a number")
+        raise RequestError(f"{name}={source}", f"{len(matches)} are known for {setting}; give a number")
     nearest = min(differences, key=len)
     near = sorted({values for difference in differences if len(difference) == len(nearest) for values in difference})
     hint = f"; there is one for {' or '.join(near)}" if len(near) <= 8 else ""
-    raise RequestError(f"learning_rate={source}", f"none is known for {setting}{hint}; else give a number above 0")
+    raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
 
 
 def _difference(row: dict[str, str], wanted: dict[str, str]) -> list[str]:
     """Return the row's columns that differ from the wanted settings, as name=value."""
-    names = (row.keys() | wanted.keys()) - {RATE}
+    names = (row.keys() | wanted.keys()) - {*FOUND}
     return [f"{name}={row.get(name, '')}" for name in names if row.get(name, "") != wanted.get(name, "")]

@@ -37,6 +37,9 @@ Angle = Annotated[float, Field(gt=0, le=90), _allowed("must be an angle in degre
 Seeds = Annotated[
     list[Seed] | Count, _allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]")
 ]
+Validation = Annotated[
+    Count | Literal["test"], _allowed("must be a whole number of training images, at least 1, or test")
+]
 Switch = Annotated[bool, _allowed("must be true or false")]
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), _allowed("must be auto, cpu, cuda, cuda:N or mps")
@@ -126,6 +129,14 @@ class EarlyStopping(Options):
     patience: CountOrNull
 
 
+class Schedule(Options):
+    """When the learning rate is multiplied by `factor`: every so many epochs, or when validation gets worse."""
+
+    name: Literal["none", "every", "when_rising"]
+    factor: Annotated[float, Field(gt=0, lt=1), _allowed("must be a number between 0 and 1")]
+    epochs: Count
+
+
 class Function(Options):
     """A closed-form function of n variables."""
 
@@ -145,7 +156,7 @@ class Digits(Options):
     """scikit-learn's handwritten digits, shipped with frog."""
 
     name: Literal["digits"]
-    validation: Count
+    validation: Validation
     limit: CountOrNull
 
 
@@ -155,7 +166,7 @@ class MNIST(Options):
     name: Literal["mnist"]
     root: str
     download: Switch
-    validation: Count
+    validation: Validation
     limit: CountOrNull
 
 
@@ -166,7 +177,7 @@ class ImageFolder(Options):
     root: str
     variant: str
     size: Annotated[list[Count] | None, Field(min_length=2, max_length=2), _allowed("must be [height,width] or null")]
-    validation: Count
+    validation: Validation
     limit: CountOrNull
 
 
@@ -176,6 +187,12 @@ class MLP(Options):
     name: Literal["mlp"]
     width: Count
     depth: Count
+
+
+class CNN(Options):
+    """A small convolutional network."""
+
+    name: Literal["cnn"]
 
 
 class LogisticRegression(Options):
@@ -210,10 +227,11 @@ class ClassificationRun(Run):
 
     objective: Classification
     data: Annotated[Digits | MNIST | ImageFolder, Field(discriminator="name")]
-    model: Annotated[MLP | LogisticRegression, Field(discriminator="name")]
+    model: Annotated[MLP | LogisticRegression | CNN, Field(discriminator="name")]
     epochs: Count
     batch_size: Count
     evaluation_batch_size: Count
+    schedule: Schedule
 
 
 class Quality(Options):

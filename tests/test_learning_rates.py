@@ -33,7 +33,7 @@ def test_published_rates_are_found_by_their_columns(overrides, expected):
     ("overrides", "hint"),
     [
         (["objective=rosenbrock", "gradient=projection", "gradient.k=3"], "there is one for k=16 or k=2 or k=4"),
-        (["objective=rosenbrock", "objective.n=63", "gradient=backprop"], "else give a number above 0"),
+        (["objective=rosenbrock", "objective.n=63", "gradient=backprop"], "else give a number"),
         (["experiment=mlp_mnist", "model.depth=3"], "there is one for depth=2"),
         (["experiment=mlp_mnist", "tangents=rademacher"], "there is one for tangents=normal"),
         (["experiment=mlp_mnist", "gradient.perturb=weights"], "there is one for perturb=activities"),
@@ -51,7 +51,7 @@ def test_no_setting_is_published_twice():
     for path in (folder("sweeps") / "published").glob("learning_rates_*.csv"):
         with path.open(newline="", encoding="utf-8") as file:
             settings = [
-                tuple(value for name, value in row.items() if name != learning_rates.RATE)
+                tuple(value for name, value in row.items() if name not in learning_rates.FOUND)
                 for row in csv.DictReader(file)
             ]
         assert len(settings) == len(set(settings)), path
@@ -65,4 +65,4 @@ def test_two_rows_for_one_setting_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(learning_rates, "folder", lambda name: tmp_path)
     run = train_request(["objective=sphere", "gradient=backprop", "learning_rate=1"]).runs[0]
     with pytest.raises(RequestError, match="2 are known"):
-        learning_rates.look_up("mine", run)
+        learning_rates.look_up("learning_rate", "mine", run)

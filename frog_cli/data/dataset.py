@@ -49,20 +49,22 @@ def load(data: Digits | MNIST | ImageFolder, device: torch.device) -> ImageData:
         RequestError: if the validation split would leave nothing to train on.
     """
     images, labels, test_images, test_labels = READERS[data.name](data)
-    if data.validation >= len(images):
+    held_out_count = 0 if data.validation == "test" else data.validation
+    if held_out_count >= len(images):
         raise RequestError(f"data.validation={data.validation}", f"must be below the {len(images)} training images")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    held_out, kept = order[: data.validation], order[data.validation :]
+    held_out, kept = order[:held_out_count], order[held_out_count:]
     kept = kept[: data.limit]
     mean, deviation = _channel_statistics(images[kept])
 
     def split(images: Tensor, labels: Tensor) -> Split:
         return Split(images.to(torch.float32).sub_(mean).div_(deviation).to(device), labels.to(device))
 
+    test = split(test_images, test_labels)
     return ImageData(
         training=split(images[kept], labels[kept]),
-        validation=split(images[held_out], labels[held_out]),
-        test=split(test_images, test_labels),
+        validation=test if data.validation == "test" else split(images[held_out], labels[held_out]),
+        test=test,
         classes=int(labels.max()) + 1,
     )
 

@@ -203,7 +203,8 @@ def _squeeze(function: Any, x: Jet) -> Jet:
 @_rule(aten.sum.default, aten.mean.default)
 def _reduce(function: Any, x: Jet, **kwargs: Any) -> Jet:
     reduce = aten.sum.dim_IntList if function is aten.sum.default else aten.mean.dim
-    return Jet(function(x.value, **kwargs), reduce(x.terms.flatten(1), [1], **kwargs), x.K)
+    terms = x.terms.reshape(len(x.terms), -1)
+    return Jet(function(x.value, **kwargs), reduce(terms, [1], **kwargs), x.K)
 
 
 @_rule(aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int)
@@ -376,7 +377,10 @@ def _convolution(
         """Convolve a batch with several weights `[M, ..]` at once, to `[M, B, ..]`."""
         if groups > 1 or transposed:
             return torch.stack([convolve(x, one) for one in weights])
-        return convolve(x, weights.flatten(0, 1)).unflatten(1, weights.shape[:2]).movedim(1, 0)
+        folded = weights.flatten(0, 1)
+        if _value(weight).is_contiguous(memory_format=torch.channels_last):
+            folded = folded.contiguous(memory_format=torch.channels_last)
+        return convolve(x, folded).unflatten(1, weights.shape[:2]).movedim(1, 0)
 
     value = convolve(_value(x), _value(weight))
     left = _in_batch(lambda batch: convolve(batch, _value(weight)), x.terms) if isinstance(x, Jet) else None

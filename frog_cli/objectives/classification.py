@@ -49,6 +49,7 @@ class Classification:
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._optimizer = named.optimizer(run, self._parameters)
         self._gradient = _gradient(run, self._model)
+        self._schedule = named.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
         self._failures: list[Tensor] = []
         self._failed_steps = 0
@@ -85,6 +86,8 @@ class Classification:
         self._failed_steps += sum(torch.stack(self._failures).tolist()) if self._failures else 0
         self._outcome = self._judge()
         self._steps = int(row["step"])
+        if row["epoch"] > 0:
+            self._schedule(row["validation_loss"])
         return [row]
 
     def outcomes(self) -> list[Outcome]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from frog_cli.errors import RequestError
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.searches import hyperplane_search, line_search
 from frog_cli.gradients.second_order import SecondOrder
 from frog_cli.gradients.tangents import Sampler
-from frog_cli.schema import Cone, Forward, HyperplaneSearch, Independent, LineSearch, Newton, Run
+from frog_cli.schema import ClassificationRun, Cone, Forward, HyperplaneSearch, Independent, LineSearch, Newton, Run
 
 DIRECTIONS: dict[str, Literal["sampled", "gradient", "basis"]] = {
     "fomoh": "sampled",
@@ -73,6 +74,17 @@ def optimizer(run: Run, parameters: Iterable[Tensor]) -> Optimizer:
     except (TypeError, ValueError) as error:
         raise RequestError(f"optimizer.options={run.optimizer.options}", str(error)) from None
     return made
+
+
+def schedule(run: ClassificationRun, optimizer: Optimizer) -> Callable[[float], None]:
+    """Return what to call with the validation loss after each epoch, to let the learning rate fall."""
+    settings = run.schedule
+    if settings.name == "none":
+        return lambda validation_loss: None
+    if settings.name == "every":
+        every = StepLR(optimizer, settings.epochs, settings.factor)
+        return lambda validation_loss: every.step()
+    return ReduceLROnPlateau(optimizer, factor=settings.factor, patience=settings.epochs - 1, threshold=0).step
 
 
 def device(name: str) -> torch.device:
