@@ -41,6 +41,12 @@ def test_limit_shortens_the_training_split_alone():
     assert torch.equal(limited.validation.labels, data().validation.labels)
 
 
+def test_validating_on_the_test_images_holds_out_none():
+    digits = data("data.validation=test")
+    assert len(digits.training.labels) == 1497
+    assert torch.equal(digits.validation.images, digits.test.images)
+
+
 def test_validation_must_leave_something():
     with pytest.raises(RequestError, match=r"data.validation=1497: must be below the 1497 training images"):
         data("data.validation=1497")

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from frog_cli.gradients.activities import activity_dimension, activity_sizes
+from frog_cli.models.cnn import cnn
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
-from frog_cli.schema import MLP, LogisticRegression
+from frog_cli.schema import CNN, MLP, LogisticRegression
 
 MNIST = (1, 28, 28)
 IMAGES = torch.zeros(2, *MNIST)
@@ -32,6 +33,13 @@ def test_logistic_regression_has_the_papers_parameters():
     model = logistic_regression(LogisticRegression(name="logistic_regression"), MNIST, 10)
     assert sum(parameter.numel() for parameter in model.parameters()) == 7850
     assert activity_sizes(model, IMAGES) == [10]
+
+
+def test_cnn_has_the_papers_parameters():
+    """The second paper counts 431 080 parameters on MNIST (arXiv 2408.10419, Section 6.3)."""
+    model = cnn(CNN(name="cnn"), MNIST, 10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 431_080
+    assert activity_sizes(model, IMAGES) == [20 * 12 * 12, 50 * 4 * 4, 500, 10]
 
 
 def test_counting_activities_leaves_the_model_in_its_mode():

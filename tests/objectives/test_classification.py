@@ -125,6 +125,25 @@ def test_forward_gradients_learn_the_digits(model):
     assert rows[-1]["test_accuracy_percent"] > 85
 
 
+SECOND_ORDER = ["gradient=fomoh", "gradient=fomoh_bp", "gradient=fomoh_kd gradient.k=3"]
+
+
+@pytest.mark.parametrize("gradient", SECOND_ORDER)
+def test_second_order_searches_learn_the_digits(gradient):
+    objective, _ = start(*gradient.split(), "model=logistic_regression", "learning_rate=0.1", "epochs=5")
+    rows = epochs(objective)
+    assert rows[-1]["training_loss"] < 0.9 * rows[0]["training_loss"]
+    assert objective.summaries()[0]["failed_steps"] == 0
+
+
+@pytest.mark.parametrize("gradient", SECOND_ORDER)
+def test_second_order_searches_train_mnist_at_the_published_settings(mnist_root, gradient):
+    overrides = ["experiment=fomoh_logistic_regression", *gradient.split(), f"data.root={mnist_root}", "epochs=1"]
+    run = train_request(overrides).runs[0]
+    rows = epochs(Classification(run, load(run.data, CPU), CPU))
+    assert rows[1]["training_loss"] < rows[0]["training_loss"]
+
+
 def test_published_rate_trains_mnist(mnist_root):
     overrides = ("experiment=mlp_mnist", "model.width=256", "gradient=projection", "gradient.k=16")
     run = train_request([*overrides, "learning_rate=published", f"data.root={mnist_root}", "epochs=2"]).runs[0]

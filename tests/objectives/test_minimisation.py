@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import statistics
+
 import pytest
 import torch
 
 from frog_cli.config import train_request
-from frog_cli.objectives.functions import rosenbrock
+from frog_cli.objectives.functions import FUNCTIONS, rosenbrock
 from frog_cli.objectives.minimisation import Minimisation
 
 CPU = torch.device("cpu")
@@ -124,3 +126,44 @@ def test_more_tangents_find_lower_values_of_the_sphere():
         sum(summary["best_value"] for summary in minimise(*common, f"gradient.k={k}").summaries()) for k in (1, 4, 16)
     ]
     assert best == sorted(best, reverse=True)
+
+
+def fomoh(*overrides: str) -> list[float]:
+    """Return the best values of ten seeds, smallest first."""
+    objective = minimise("experiment=fomoh_rosenbrock_10d", "seeds=10", *overrides)
+    return sorted(summary["best_value"] for summary in objective.summaries())
+
+
+def test_more_directions_search_better_up_to_newton():
+    """Fig. 2 of arXiv 2408.10419: medians are ordered by K, and K = n is Newton."""
+    medians = [statistics.median(fomoh("gradient=fomoh_kd", f"gradient.k={k}")) for k in (2, 4, 6, 8, 10)]
+    assert medians == sorted(medians, reverse=True)
+    assert fomoh("gradient=fomoh_kd", "gradient.k=10") == pytest.approx(fomoh("gradient=newton"), rel=1e-3, abs=1e-20)
+
+
+def test_hyperplane_search_beats_fgd_with_its_best_rate_by_six_orders():
+    two = ("experiment=fomoh_rosenbrock_2d", "seeds=10")
+    searched = minimise(*two, "gradient=fomoh_kd", "gradient.k=2")
+    rates = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)
+    descents = [minimise(*two, "gradient=mean", "gradient.k=1", f"learning_rate={rate}") for rate in rates]
+    found, *others = (
+        statistics.median(summary["best_value"] for summary in objective.summaries())
+        for objective in (searched, *descents)
+    )
+    assert found < 1e-6 * min(others)
+
+
+@pytest.mark.parametrize(("policy", "outcome"), [("skip", "stopped_early"), ("stop", "step_failed")])
+def test_a_step_without_solution_is_reported(policy, outcome, monkeypatch):
+    def linear(x):
+        return x.sum(-1) + 0 * x.square().sum(-1)
+
+    monkeypatch.setitem(FUNCTIONS, "sphere", FUNCTIONS["sphere"]._replace(function=linear))
+    objective = minimise(
+        "objective=sphere", "gradient=fomoh_kd", "learning_rate=1", f"gradient.on_failure={policy}",
+        "early_stopping.patience=5",
+    )  # fmt: skip
+    assert objective.outcomes() == [outcome]
+    (summary,) = objective.summaries()
+    assert summary["failed_steps"] == summary["steps"] == (5 if policy == "skip" else 1)
+    assert summary["best_value"] == -64

@@ -38,6 +38,27 @@ def test_optimizer_refusals(overrides, message):
         named.optimizer(run(*overrides), parameters())
 
 
+@pytest.mark.parametrize(
+    ("options", "rates"),
+    [
+        (["schedule.name=none"], [1, 1, 1, 1, 1, 1]),
+        (["schedule.name=every", "schedule.epochs=2"], [1, 0.5, 0.5, 0.25, 0.25, 0.125]),
+        (["schedule.name=when_rising"], [1, 1, 0.5, 0.25, 0.25, 0.125]),
+        (["schedule.name=when_rising", "schedule.epochs=2"], [1, 1, 1, 0.5, 0.5, 0.5]),
+    ],
+)
+def test_schedule(options, rates):
+    settings = run("learning_rate=1", "schedule.factor=0.5", *options)
+    optimizer = named.optimizer(settings, parameters())
+    lower = named.schedule(settings, optimizer)
+    found = []
+    for validation_loss in (3.0, 2.0, 2.5, 2.1, 1.5, 1.6):
+        optimizer.step()
+        lower(validation_loss)
+        found.append(optimizer.param_groups[0]["lr"])
+    assert found == rates
+
+
 def test_device():
     assert named.device("cpu") == torch.device("cpu")
     if not torch.cuda.is_available():
