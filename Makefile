@@ -29,6 +29,7 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 bench: $(INSTALLED) ## measure frog against plain loops, in the same run
 	$(BIN)/python -m tests.benchmarks.minimisation
 	$(BIN)/python -m tests.benchmarks.data
+	$(BIN)/python -m tests.benchmarks.second_order
 
 check: $(INSTALLED) ## lint, check the formatting and the types
 	$(BIN)/ruff check .
