@@ -53,6 +53,8 @@ def train_request(overrides: Sequence[str]) -> Request:
     elif "seed" in given:
         raise RequestError(f"seed={given['seed']}", "either seed or seeds, not both")
 
+    if "root" in settings.get("data", {}):
+        settings["data"]["root"] = os.path.expanduser(str(settings["data"]["root"]))  # noqa: PTH111
     looked_up = {name: settings[name] for name in learning_rates.FOUND if settings.get(name) in SOURCES}
     settings |= dict.fromkeys(looked_up, 1)  # until the rest is known to be right
     settings["objective"].pop("perturb")
@@ -76,7 +78,8 @@ def quality_request(overrides: Sequence[str]) -> Quality:
         raise RequestError("tangents=[cone]", "needs angles in degrees, such as angles=[45]")
     if "cone" in quality.tangents and quality.n < 2:
         raise RequestError("tangents=[cone]", "needs n of at least 2")
-    return quality.model_copy(update={"seeds": seed_list(settings["seeds"], given)})
+    seed_list(quality.seeds, given)
+    return quality
 
 
 def seed_list(seeds: Any, given: dict[str, str]) -> list[int] | None:
@@ -193,7 +196,8 @@ def _check_known(verb: str, key: str, value: str, choices: list[str], chosen: Di
     group = key.partition(".")[0]
     if group in groups(verb) and key == f"{group}.name":
         raise RequestError(f"{key}={value}", f"is chosen with {group}={value}")
-    if group in groups(verb):
+    if groups(verb):
+        group = group if group in groups(verb) else "objective"
         others = [choice for choice in choices if not choice.startswith(f"{group}=")]
         having = [
             f"{group}={name}"

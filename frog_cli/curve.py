@@ -27,11 +27,12 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
         error.set(xlabel="epoch", ylabel="error in %")
         for axes in (loss, error):
             _log_if_positive(axes)
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend(frameon=False)
     else:
         axes = figure.subplots()
         axes.plot(table["step"], table["value"], color="0.55", label="value")
-        axes.plot(table["step"], table["best_value"], color="C0", label="best value so far")
+        axes.plot(table["step"], table["best_value"], color="C0", linestyle="--", label="best value so far")
         axes.set(xlabel="step", ylabel="value of the function")
         _log_if_positive(axes)
         axes.legend(frameon=False)

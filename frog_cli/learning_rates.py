@@ -40,7 +40,7 @@ def factors(run: Run) -> dict[str, str]:
     if isinstance(run, ClassificationRun) and isinstance(run.gradient, Forward):
         found["perturb"] = run.gradient.perturb
     if run.optimizer.name != "SGD" or run.optimizer.options:
-        found["optimizer"] = f"{run.optimizer.name} {run.optimizer.options}"
+        found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
     if isinstance(run, ClassificationRun) and run.schedule.name != "none":
         found["schedule"] = run.schedule.name
     return {name: str(value) for name, value in found.items()}
@@ -66,8 +66,9 @@ def look_up(name: str, source: str, run: Run) -> str:
     if matches:
         raise RequestError(f"{name}={source}", f"{len(matches)} are known for {setting}; give a number")
     nearest = min(differences, key=len)
-    near = sorted({values for difference in differences if len(difference) == len(nearest) for values in difference})
-    hint = f"; there is one for {' or '.join(near)}" if len(near) <= 8 else ""
+    near = sorted({one for difference in differences if len(difference) == len(nearest) for one in difference})
+    near = [one for one in near if not one.endswith("=")]
+    hint = f"; there is one for {' or '.join(near)}" if 1 <= len(near) <= 8 else ""
     raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
 
 

@@ -57,8 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     from frog_cli.progress import Progress
 
     device = named.device(settings.device)
-    seeds = settings.seeds
-    assert isinstance(seeds, list)
+    seeds = config.seed_list(settings.seeds, {}) or []
     digest = hashlib.sha256(json.dumps(settings.model_dump(exclude={"device"})).encode()).hexdigest()[:10]
     folder = parent / f"quality-n{settings.n}-{digest}"
     folder.mkdir(exist_ok=True)
@@ -145,7 +144,7 @@ def draw(table: Path, picture: Path) -> None:
     rows = pd.read_csv(table)
     n = rows["n"].iloc[0]
     by_angle = rows["angle"].notna().all()
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     cosine, ratio = figure.subplots(1, 2)
     groups = ["tangents", "gradient", "k"] if by_angle else ["tangents", "gradient", "angle"]
     markers = iter("os^vDP*X<>p" * 10)
@@ -168,7 +167,7 @@ def draw(table: Path, picture: Path) -> None:
         axes.grid(alpha=0.3)
     cosine.set_ylim(0, 1.05)
     ratio.set_yscale("log")
-    cosine.legend(frameon=False, fontsize="small")
+    figure.legend(*cosine.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
     figure.suptitle(f"Estimates of a gradient of n = {n} dimensions, mean over {rows['seeds'].iloc[0]} seeds")
     figure.savefig(picture, dpi=150)
 

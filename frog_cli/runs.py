@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
 from frog_cli.schema import (
@@ -27,6 +28,7 @@ from frog_cli.schema import (
     Forward,
     FunctionRun,
     HyperplaneSearch,
+    ImageFolder,
     Run,
     samples_tangents,
 )
@@ -43,6 +45,8 @@ def identity(run: Run) -> str:
     settings["gradient"].pop("chunk_size", None)
     for where_from in ("root", "download"):
         settings.get("data", {}).pop(where_from, None)
+    if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
+        settings["data"]["files"] = locations.digest(run.data)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
     return "-".join([*_slug(run), f"seed{run.seed}", digest])
 
@@ -53,7 +57,7 @@ def _slug(run: Run) -> list[str]:
         words = [run.objective.name, f"n{run.objective.n}"]
     if isinstance(run, ClassificationRun):
         size = str(run.model.width) if isinstance(run.model, MLP) else ""
-        words = [run.model.name + size, run.data.name]
+        words = [run.model.name + size, run.data.variant if isinstance(run.data, ImageFolder) else run.data.name]
     words.append(run.gradient.name)
     if isinstance(run.gradient, Forward | HyperplaneSearch):
         words.append(f"k{run.gradient.k}")
@@ -139,9 +143,9 @@ class RunFolder:
         self._write_about()
         write_atomically(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
-    def fail(self, reason: str) -> None:
-        """Record that the run could not be carried out to its end."""
-        self._about |= {"status": "failed", "finished": _now(), "error": reason}
+    def end(self, status: str, reason: str) -> None:
+        """Record that the run has failed or was interrupted."""
+        self._about |= {"status": status, "finished": _now(), "error": reason}
         self._write_about()
 
     def _write_about(self) -> None:

@@ -38,7 +38,8 @@ Seeds = Annotated[
     list[Seed] | Count, _allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]")
 ]
 Validation = Annotated[
-    Count | Literal["test"], _allowed("must be a whole number of training images, at least 1, or test")
+    Count | Annotated[float, Field(gt=0, lt=1)] | Literal["test"],
+    _allowed("must be a whole number of training images, at least 1, or a share between 0 and 1, or test"),
 ]
 Switch = Annotated[bool, _allowed("must be true or false")]
 Device = Annotated[
@@ -175,7 +176,7 @@ class ImageFolder(Options):
 
     name: Literal["image_folder"]
     root: str
-    variant: str
+    variant: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), _allowed("must be letters, digits and _ only")]
     size: Annotated[list[Count] | None, Field(min_length=2, max_length=2), _allowed("must be [height,width] or null")]
     validation: Validation
     limit: CountOrNull

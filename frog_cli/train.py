@@ -31,7 +31,7 @@ Minimise something with the gradient, model and data of your choice. Examples:
   frog train                                        handwritten digits, projected forward gradients
   frog train gradient=backprop                      the same by backpropagation
   frog train objective=rosenbrock objective.n=64 gradient.k=16 seeds=5
-  frog train -m gradient=mean,projection gradient.k=1,4,16       one run for each combination
+  frog train -m gradient.k=4,16,64 seed=0,1         one run for each combination
 
   -m, --multirun  several values, separated by commas, mean one run each
   --cfg           print all settings that the options lead to, and stop
@@ -54,14 +54,20 @@ def main(arguments: Sequence[str]) -> int:
     runs.root()
 
     results = []
-    for request, combination in zip(requests, combinations, strict=True):
-        if len(requests) > 1:
-            print(f"frog train {' '.join(combination)}", file=sys.stderr)
-        results += [(" ".join(combination) * (len(requests) > 1), result) for result in carry_out(request)]
+    for request, name in zip(requests, _names(combinations), strict=True):
+        if name:
+            print(f"frog train {name}", file=sys.stderr)
+        results += [(name, result) for result in carry_out(request)]
     failures = [failure for name, result in results if (failure := _report(name, result))]
     if len(results) > 1 and failures:
         print("\n".join([f"{len(failures)} of {len(results)} runs did not succeed:", *failures]), file=sys.stderr)
     return 1 if failures else 0
+
+
+def _names(combinations: list[list[str]]) -> list[str]:
+    """Name each combination of a sweep by the options in which it differs from others."""
+    varying = [position for position, values in enumerate(zip(*combinations, strict=True)) if len(set(values)) > 1]
+    return [" ".join(combination[position] for position in varying) for combination in combinations]
 
 
 def help_text() -> str:
@@ -120,7 +126,7 @@ def _run(folders: list[runs.RunFolder], device: Any, learning_rate: str) -> None
             train(objective, folders, progress)
     except BaseException as error:
         for folder in folders:
-            folder.fail(_first_line(error))
+            folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", _first_line(error))
         raise
     for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):
         draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")

@@ -18,7 +18,7 @@ def train(objective: Objective, folders: Sequence[RunFolder], progress: Progress
             objective.epoch()
         trained = perf_counter()
         rows = objective.measure()
-        timings = {"epoch": epoch, "training_seconds": trained - start, "measuring_seconds": perf_counter() - trained}
+        timings = {"row": epoch, "training_seconds": trained - start, "measuring_seconds": perf_counter() - trained}
         for folder, row in zip(folders, rows, strict=True):
             if row is not None:
                 folder.record(row, timings)

@@ -52,6 +52,12 @@ REFUSED = {
     "seed": "seed: must have the form option=value",
     "hydra.run.dir=/tmp": "hydra.run.dir=/tmp: unknown option; see frog train --help",
     "gradient.k=${oc.env:HOME}": "gradient.k=${oc.env:HOME}: a value cannot refer to others with ${..}",
+    "objective=sphere epochs=3": "epochs=3: exists only with objective=classification",
+    "data.validation=0": "data.validation=0: must be a whole number of training images, at least 1, or a share between 0 and 1, or test",
+    "data.validation=all": "data.validation=all: must be a whole number of training images, at least 1, or a share between 0 and 1, or test",
+    "gradient=fomoh gradient.damping=-1": "gradient.damping=-1: must be a finite number, at least 0",
+    "schedule.factor=2": "schedule.factor=2: must be a number between 0 and 1",
+    "batch_size=published": "batch_size=published: none is known for model=mlp, data=digits, width=256, depth=2, gradient=projection, k=16, tangents=normal, perturb=activities; else give a number",
     "data.limit=0": "data.limit=0: must be a whole number, at least 1, or null",
 }
 

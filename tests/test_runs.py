@@ -37,7 +37,7 @@ def test_starting_again_drops_what_was_left(folder):
 
 def test_a_failure_is_recorded(folder):
     folder.start("cpu", "0.1", [0])
-    folder.fail("RuntimeError: no")
+    folder.end("failed", "RuntimeError: no")
     about = json.loads((folder.path / "run.json").read_text())
     assert (about["status"], about["error"]) == ("failed", "RuntimeError: no")
     assert folder.finished() is None

@@ -49,7 +49,10 @@ def load(data: Digits | MNIST | ImageFolder, device: torch.device) -> ImageData:
         RequestError: if the validation split would leave nothing to train on.
     """
     images, labels, test_images, test_labels = READERS[data.name](data)
-    held_out_count = 0 if data.validation == "test" else data.validation
+    held_out_count = 0
+    if data.validation != "test":
+        share = isinstance(data.validation, float)
+        held_out_count = max(1, round(data.validation * len(images))) if share else int(data.validation)
     if held_out_count >= len(images):
         raise RequestError(f"data.validation={data.validation}", f"must be below the {len(images)} training images")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(_SPLIT_SEED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from frog_cli.errors import RequestError
@@ -31,6 +32,16 @@ def check(data: Digits | MNIST | ImageFolder) -> None:
         if train != test:
             odd = sorted(train ^ test)[0]
             raise RequestError(f"data.root={data.root}", f"train and test need the same classes, {odd} is in one only")
+
+
+def digest(data: ImageFolder) -> str:
+    """Return a hash of the names and sizes of all images, by which two folders are told apart."""
+    files = sorted(
+        (path.relative_to(data.root).as_posix(), path.stat().st_size)
+        for path in Path(data.root).rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    )
+    return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
 def _classes(split: Path, data: ImageFolder) -> set[str]:

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.func import functional_call
 from torch.nn import Module, Sequential
+from torch.nn.modules.dropout import _DropoutNd
 
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
 from frog_cli.gradients.measurement import forward, simulated
@@ -25,11 +26,17 @@ def estimate_from_activities(
 ) -> Estimate:
     """Estimate the gradient from k tangents over the outputs of all layers of a sequential model.
 
+    Batch normalisation in training mode couples the samples: then the forward slope of a sample's own loss along all
+    samples' activities is not the simulated slope of all losses along its own activities; only their sums agree.
+
     Raises:
         TypeError: if the model is not a `Sequential`, whose children are the layers.
+        NotImplementedError: if it drops out activities at random, differently in each of its passes.
     """
     if not isinstance(model, Sequential):
         raise TypeError(f"activity perturbation needs a torch.nn.Sequential of layers, not a {type(model).__name__}")
+    if any(isinstance(m, _DropoutNd) and m.training and m.p > 0 for m in model.modules()):
+        raise NotImplementedError("activity perturbation of a model in training mode cannot have dropout")
     inputs_of, outputs = _layer_by_layer(model, inputs)
     activities = [output.detach() for output in outputs]
     sizes = [activity[0].numel() for activity in activities]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from torch import Generator, Tensor
+from torch.func import functional_call
 from torch.nn import Module
 
 from frog_cli.gradients.aggregation import Aggregation
@@ -33,6 +34,15 @@ class ForwardGradient:
     measure: Literal["forward", "simulated"]
     aggregation: Aggregation
     chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail, or go unnoticed, much later."""
+        if self.k < 1 or (self.chunk_size is not None and self.chunk_size < 1):
+            raise ValueError(f"k={self.k} and chunk_size={self.chunk_size} must be at least 1")
+        if self.measure not in ("forward", "simulated"):
+            raise ValueError(f"measure={self.measure!r} must be 'forward' or 'simulated'")
+        if not callable(self.tangents) or not callable(self.aggregation):
+            raise TypeError("tangents and aggregation must be functions, such as those in TANGENTS and AGGREGATIONS")
 
 
 class Estimate(NamedTuple):
@@ -64,6 +74,22 @@ class Gradient(Protocol):
         self, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
     ) -> Estimate:
         """Return one gradient for each of `trainable(model)`, in their order; nothing carries a graph."""
+
+
+def call_with(model: Module, values: Sequence[Tensor], buffers: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    """Call a model with other values for its trained parameters, in the order of `trainable`, and other buffers.
+
+    Every place that holds a parameter is filled once, also in modules that are used several times and for parameters
+    that are shared by several modules; torch's own tying of names damages the former.
+    """
+    values_of = {id(parameter): value for (_, parameter), value in zip(trainable(model), values, strict=True)}
+    filled = {
+        name: values_of[id(parameter)]
+        for prefix, module in model.named_modules()
+        for name, parameter in module.named_parameters(prefix=prefix, recurse=False, remove_duplicate=False)
+        if id(parameter) in values_of
+    }
+    return functional_call(model, {**filled, **buffers}, (inputs,), tie_weights=False)
 
 
 def trainable(model: Module) -> list[tuple[str, Tensor]]:

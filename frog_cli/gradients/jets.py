@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from frog_cli.gradients.measurement import differentiable_kernels
 
 aten = torch.ops.aten
 
@@ -93,13 +94,8 @@ def measure_second_order(
         Hessian H of each entry.
     """
     K = tangents[0].shape[0]
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # the fused kernels of attention have no derivatives to take
-    try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            result = function(*(Jet(p.detach(), tangent, K) for p, tangent in zip(primals, tangents, strict=True)))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+    with torch.no_grad(), differentiable_kernels():
+        result = function(*(Jet(p.detach(), tangent, K) for p, tangent in zip(primals, tangents, strict=True)))
     curvature = _value(result).new_zeros(*result.shape, K, K)
     if not isinstance(result, Jet):
         return result, result.new_zeros(*result.shape, K), curvature

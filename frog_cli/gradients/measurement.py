@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import jvp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Tensors = tuple[Tensor, ...]
 
@@ -39,10 +41,26 @@ def forward(
     # randomness="same": one dropout mask for all tangents, or they would belong to different functions
     shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
     size = chunk_size or tangents[0].shape[0]
-    with torch.no_grad():
-        passes = [shared_primal(*chunk) for chunk in zip(*(t.split(size) for t in tangents), strict=True)]
+    passes = []
+    random_state = torch.get_rng_state()
+    with torch.no_grad(), differentiable_kernels():
+        for chunk in zip(*(tangent.split(size) for tangent in tangents), strict=True):
+            torch.set_rng_state(random_state)  # the same dropout mask for all chunks, too
+            passes.append(shared_primal(*chunk))
     value, _, kept = passes[0]
     return value, torch.cat([slopes for _, slopes, _ in passes]), kept
+
+
+@contextmanager
+def differentiable_kernels() -> Iterator[None]:
+    """Let attention use the kernel that forward mode can differentiate; the fused ones have no such rule."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:

@@ -12,10 +12,9 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.func import functional_call
 from torch.nn import Module
 
-from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, trainable
+from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, call_with, trainable
 from frog_cli.gradients.jets import measure_second_order
 from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired
 from frog_cli.gradients.replay import record
@@ -48,7 +47,7 @@ def search_in_weights(
 
     Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
     """
-    names, parameters = zip(*trainable(model), strict=True)
+    parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
     if method.directions == "sampled":
         V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
@@ -61,7 +60,7 @@ def search_in_weights(
         V = torch.eye(sum(sizes), dtype=parameters[0].dtype, device=inputs.device)
 
     def mean_loss(*values: Tensor) -> Tensor:
-        return loss(functional_call(model, dict(zip(names, values, strict=True)), (inputs,)), targets).mean()
+        return loss(call_with(model, values, {}, inputs), targets).mean()
 
     directions = [v.view(-1, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True)]
     value, slopes, curvature = measure_second_order(mean_loss, parameters, directions)

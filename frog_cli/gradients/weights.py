@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor
-from torch.func import functional_call
 from torch.nn import Module
 
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable
 from frog_cli.gradients.measurement import forward, simulated
 
 
@@ -23,7 +22,7 @@ def estimate_from_weights(
 
     Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
     """
-    names, parameters = zip(*trainable(model), strict=True)
+    parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
     V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
 
@@ -32,8 +31,7 @@ def estimate_from_weights(
         def mean_loss(*values: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             # clones made in here belong to the differentiated function, which alone may write to them
             buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-            outputs = functional_call(model, (dict(zip(names, values, strict=True)), buffers), (inputs,))
-            return loss(outputs, targets).mean(), buffers
+            return loss(call_with(model, values, buffers, inputs), targets).mean(), buffers
 
         directions = tuple(v.view(method.k, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True))
         values = tuple(parameter.detach() for parameter in parameters)

@@ -96,13 +96,14 @@ class Classification:
 
     def summaries(self) -> list[Row]:
         """Return the best and the last test error, and the test error where the validation loss is lowest."""
+        finite = [all(math.isfinite(row[f"{name}_loss"]) for name in SPLITS) for row in self._rows]
         errors = [100 - row["test_accuracy_percent"] for row in self._rows]
-        validation = [row["validation_loss"] for row in self._rows]
-        validation = [loss if math.isfinite(loss) else math.inf for loss in validation]
+        candidates = [error if ok else math.inf for error, ok in zip(errors, finite, strict=True)]
+        validation = [row["validation_loss"] if ok else math.inf for row, ok in zip(self._rows, finite, strict=True)]
         best = validation.index(min(validation))
         summary: Row = {
-            "best_test_error_percent": min(errors),
-            "best_test_error_epoch": errors.index(min(errors)),
+            "best_test_error_percent": min(candidates),
+            "best_test_error_epoch": candidates.index(min(candidates)),
             "last_test_error_percent": errors[-1],
             "best_validation_loss": validation[best],
             "best_validation_loss_epoch": best,

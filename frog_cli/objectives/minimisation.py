@@ -76,7 +76,8 @@ class Minimisation:
         step = max((int(row["step"]) for row in rows if row), default=0)
         best = fmean(lane.best for lane in self._lanes)
         running = sum(lane.outcome == "running" for lane in self._lanes)
-        return f"step {step}/{self._run.steps}  best value {best:.6g} (mean of {len(rows)})  running {running}"
+        together = f" (mean of {len(rows)} seeds, {running} running)" if len(rows) > 1 else ""
+        return f"step {step}/{self._run.steps}  best value {best:.6g}{together}"
 
 
 def _start(run: FunctionRun) -> Tensor:

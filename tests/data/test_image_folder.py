@@ -10,6 +10,7 @@ from frog_cli.data.dataset import load
 from frog_cli.data.image_folder import read_image_folder
 from frog_cli.data.locations import check
 from frog_cli.errors import RequestError
+from frog_cli.runs import identity
 
 
 @pytest.fixture
@@ -27,7 +28,9 @@ def root(tmp_path):
 
 
 def settings(root, *overrides):
-    return train_request(["data=image_folder", f"data.root={root}", "data.validation=4", *overrides]).runs[0].data
+    defaults = {"data.validation": "4", **dict(override.split("=", 1) for override in overrides)}
+    given = [f"{name}={value}" for name, value in defaults.items()]
+    return train_request(["data=image_folder", f"data.root={root}", *given]).runs[0].data
 
 
 def test_pixels_and_labels(root):
@@ -44,6 +47,22 @@ def test_splits_and_scaling(root):
     data = load(settings(root, "data.size=[3,4]"), torch.device("cpu"))
     assert [tuple(split.images.shape) for split in data[:3]] == [(20, 3, 3, 4), (4, 3, 3, 4), (8, 3, 3, 4)]
     assert data.classes == 2
+
+
+def test_a_share_may_be_held_out(root):
+    data = load(settings(root, "data.validation=0.25"), torch.device("cpu"))
+    assert [len(split.labels) for split in data[:3]] == [18, 6, 8]
+
+
+def test_other_images_are_another_run(root):
+    def name() -> str:
+        return identity(train_request(["data=image_folder", f"data.root={root}"]).runs[0])
+
+    before = name()
+    assert before == name()
+    assert before.startswith("mlp256-image_folder-")
+    (root / "train" / "cat" / "0.png").rename(root / "train" / "cat" / "x.png")
+    assert name() != before
 
 
 def test_different_sizes_need_a_size(root):

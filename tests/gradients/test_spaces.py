@@ -195,6 +195,75 @@ def test_any_module_works_in_weight_space():
     assert relative_error(found, weight_gradient(model, x, y)) < 1e-10
 
 
+class Tied(torch.nn.Module):
+    """Two modules that share a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.second(self.first(x).sin())
+
+
+def used_twice():
+    """Return a model that uses a module twice."""
+    middle = torch.nn.Linear(3, 3)
+    return torch.nn.Sequential(torch.nn.Linear(3, 3), middle, torch.nn.Tanh(), middle)
+
+
+@pytest.mark.parametrize("make", [Tied, used_twice])
+def test_shared_parameters_are_perturbed_together_and_stay_parameters(make):
+    torch.manual_seed(0)
+    model, x, y = make().double(), torch.randn(4, 3).double(), torch.randint(3, (4,))
+    n = weight_dimension(model, x)
+    for _ in range(2):
+        estimate = estimate_from_weights(replace(METHOD, k=n), model, sample_loss, x, y, generator())
+        assert relative_error(flat(estimate.gradients), weight_gradient(model, x, y)) < 1e-9
+    assert all(isinstance(parameter, torch.nn.Parameter) for parameter in model.parameters())
+
+
+def test_dropout_is_one_function_for_all_chunks_in_weight_space():
+    model, images, labels = case("mlp")
+    model.insert(1, torch.nn.Dropout(0.5))
+    found = []
+    for chunk_size in (None, 2):
+        torch.manual_seed(3)
+        estimate = estimate_from_weights(
+            replace(METHOD, chunk_size=chunk_size), model, sample_loss, images, labels, generator()
+        )
+        found.append(flat(estimate.gradients))
+    assert relative_error(found[1], found[0]) < 1e-12
+
+
+def test_dropout_is_refused_in_activity_space():
+    model, images, labels = case("mlp")
+    model.insert(1, torch.nn.Dropout(0.5))
+    with pytest.raises(NotImplementedError, match="cannot have dropout"):
+        estimate_from_activities(METHOD, model, sample_loss, images, labels, generator())
+    estimate_from_activities(METHOD, model.eval(), sample_loss, images, labels, generator())
+
+
+def test_attention_takes_the_kernel_that_can_be_differentiated():
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    model = torch.nn.Sequential(layer, torch.nn.Flatten(), torch.nn.Linear(12, 3)).double()
+    x, y = torch.randn(4, 3, 4).double(), torch.randint(3, (4,))
+    method = replace(METHOD, k=weight_dimension(model, x))
+    for training in (True, False):
+        found = estimate_from_weights(method, model.train(training), sample_loss, x, y, generator())
+        assert relative_error(flat(found.gradients), weight_gradient(model, x, y)) < 1e-8
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"k": 0}, {"chunk_size": 0}, {"measure": "foward"}, {"tangents": "normal"}, {"aggregation": None}]
+)
+def test_a_wrong_choice_is_refused(wrong):
+    with pytest.raises((ValueError, TypeError)):
+        replace(METHOD, **wrong)
+
+
 def test_backprop_is_reverse_mode():
     model, images, labels = case("mlp")
     loss, gradients, _ = backprop(model, sample_loss, images, labels, generator())

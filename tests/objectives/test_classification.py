@@ -98,7 +98,8 @@ def test_divergence_names_the_step():
     objective.measure()
     assert objective.outcomes() == ["diverged"]
     assert objective.summaries()[0]["diverged_at_step"] == 13
-    assert objective.summaries()[0]["best_test_error_percent"] < 100
+    best = objective.summaries()[0]["best_test_error_epoch"]
+    assert best < 2  # what a network of NaN weights answers by chance is no result
 
 
 def test_a_loss_above_the_bound_counts_as_divergence():
