@@ -145,6 +145,7 @@ class Function(Options):
     n: Count
     dtype: Literal["float32", "float64"]
     start: Literal["published", "random"]
+    start_seed: Annotated[int | None, Field(ge=0, lt=2**63), _allowed("must be a whole number, at least 0, or null")]
 
 
 class Classification(Options):

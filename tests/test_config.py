@@ -107,7 +107,13 @@ def test_a_function_has_weights_only():
     run = train_request(["objective=sphere"]).runs[0]
     assert isinstance(run, FunctionRun)
     assert run.gradient.perturb == "weights"
-    assert run.objective.model_dump() == {"name": "sphere", "n": 64, "dtype": "float64", "start": "published"}
+    assert run.objective.model_dump() == {
+        "name": "sphere",
+        "n": 64,
+        "dtype": "float64",
+        "start": "published",
+        "start_seed": None,
+    }
 
 
 def test_seeds():

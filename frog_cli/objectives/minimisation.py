@@ -18,6 +18,8 @@ from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.objective import Outcome, Row
 from frog_cli.schema import Backprop, Forward, FunctionRun, SecondOrder
 
+_POINTS_TOLD = 16  # a summary has the last point itself up to so many dimensions
+
 
 class Minimisation:
     """The points of all seeds, and the way of each one's value.
@@ -69,7 +71,11 @@ class Minimisation:
 
     def summaries(self) -> list[Row]:
         """Return each seed's best value, the step that reached it, and its last value and step."""
-        return [lane.summary() for lane in self._lanes]
+        summaries = [lane.summary() for lane in self._lanes]
+        if self._run.objective.n <= _POINTS_TOLD:
+            for summary, point in zip(summaries, self._points.tolist(), strict=True):
+                summary["last_point"] = point
+        return summaries
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return the mean over the seeds of the best value so far."""
@@ -84,7 +90,8 @@ def _start(run: FunctionRun) -> Tensor:
     """Return where a run starts."""
     if run.objective.start == "published":
         return FUNCTIONS[run.objective.name].start(run.objective.n)
-    _, seed = np.random.SeedSequence(run.seed).generate_state(2)
+    seed = run.seed if run.objective.start_seed is None else run.objective.start_seed
+    _, seed = np.random.SeedSequence(seed).generate_state(2)
     return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))
 
 

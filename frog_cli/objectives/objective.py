@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-Row = dict[str, float | int]
+Row = dict[str, Any]
 Outcome = Literal["running", "completed", "stopped_early", "diverged", "step_failed"]
 
 

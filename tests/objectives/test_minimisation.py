@@ -67,7 +67,18 @@ def test_stops_after_patience_steps_without_improvement_on_the_previous_value():
         "objective=sphere", "objective.n=2", "gradient=backprop", "learning_rate=1", "early_stopping.patience=7"
     )
     assert objective.outcomes() == ["stopped_early"]
-    assert objective.summaries() == [{"best_value": 2.0, "best_step": 0, "last_value": 2.0, "steps": 7}]
+    (summary,) = objective.summaries()
+    assert abs(summary.pop("last_point")[0]) == 1
+    assert summary == {"best_value": 2.0, "best_step": 0, "last_value": 2.0, "steps": 7}
+
+
+def test_one_start_for_all_seeds():
+    objective = minimise("experiment=fomoh_step", "gradient=newton", "seeds=3")
+    points = [summary["last_point"] for summary in objective.summaries()]
+    assert points[0] == points[1] == points[2]
+    sampled = minimise("experiment=fomoh_step", "gradient=fomoh", "seeds=3")
+    assert {rows["value"] for rows in sampled.rows[0]} == {objective.rows[0][0]["value"]}
+    assert len({tuple(summary["last_point"]) for summary in sampled.summaries()}) == 3
 
 
 def test_without_patience_runs_to_the_end():
@@ -85,7 +96,9 @@ def test_divergence_is_recorded_at_its_step_and_keeps_the_best_value():
         "early_stopping.patience=null",
     )  # fmt: skip
     assert objective.outcomes() == ["diverged"]
-    assert objective.summaries() == [{"best_value": 2.0, "best_step": 0, "last_value": 2048.0, "steps": 5}]
+    (summary,) = objective.summaries()
+    del summary["last_point"]
+    assert summary == {"best_value": 2.0, "best_step": 0, "last_value": 2048.0, "steps": 5}
     overflow = minimise("objective=rosenbrock", "gradient=backprop", "learning_rate=1", "early_stopping.patience=null")
     assert overflow.outcomes() == ["diverged"]
 
