@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
@@ -26,13 +26,17 @@ from frog_cli.errors import RequestError
 from frog_cli.resources import folder
 from frog_cli.schema import ClassificationRun, Cone, Forward, FunctionRun, Quality, Run, Seeds, Switch
 
+SEVERAL = {
+    "train": "several values need -m, one run for each",
+    "quality": "several values are a list, as in k=[1,2]",
+}
 SOURCES = ("published",)
 GROUPS = ("experiment", "objective", "data", "model", "gradient", "tangents")
 FREE_OPTIONS = "optimizer.options"  # the one place where any name may stand
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
-OmegaConf.register_new_resolver("data_root", lambda: os.environ.get("FROG_DATA", "data"), replace=True)
+OmegaConf.register_new_resolver("data_root", lambda: os.environ.get("FROG_DATA") or "data", replace=True)
 
 
 class Request(NamedTuple):
@@ -99,12 +103,15 @@ def seed_list(seeds: Any, given: dict[str, str]) -> list[int] | None:
 
 def sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
     """Yield every combination of the values that overrides such as `gradient.k=1,2,4` list."""
-    choices = [
-        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-        if override.is_sweep_override()
-        else [override.input_line or ""]
-        for override in _parse(overrides)
-    ]
+    choices = []
+    for override in _parse(overrides):
+        values = [override.input_line or ""]
+        if override.is_sweep_override():
+            try:
+                values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+            except HydraException:
+                raise RequestError(values[0], "must list its values, as in a=1,2,3 or a=range(1,4)") from None
+        choices.append(values)
     yield from (list(combination) for combination in itertools.product(*choices))
 
 
@@ -121,10 +128,10 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     Raises:
         RequestError: for whatever Hydra cannot parse, does not know, or cannot resolve.
     """
-    parsed = _parse([override.replace("gradient.tangents", "tangents", 1) for override in overrides])
+    parsed = _parse([re.sub(r"^gradient\.tangents(?=[.=])", "tangents", override) for override in overrides])
     for override in parsed:
         if override.is_sweep_override():
-            raise RequestError(str(override.input_line), "several values need -m (one run each) or a list [a,b]")
+            raise RequestError(str(override.input_line), SEVERAL[verb])
     given = {override.get_key_element(): str(override.input_line).partition("=")[2] for override in parsed}
     choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
     values = {key: value for key, value in given.items() if key not in groups(verb)}
@@ -151,7 +158,7 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if not equals or not key.replace("_", "a").replace(".", "a").isalnum():
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key, flags=re.ASCII):
             raise RequestError(text, "must have the form option=value")
         if "${" in value:
             raise RequestError(text, "a value cannot refer to others with ${..}")
@@ -159,7 +166,10 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
             parsed.append(parser.parse_override(text))
         except HydraException:  # text with signs that mean something to Hydra, such as a path with an =
             quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-            parsed.append(parser.parse_override(f"{key}='{quoted}'"))
+            try:
+                parsed.append(parser.parse_override(f"{key}='{quoted}'"))
+            except HydraException:
+                raise RequestError(text, "cannot be read") from None
     return parsed
 
 
@@ -281,8 +291,3 @@ def _check_combinations(run: Run) -> None:
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
     if isinstance(run.tangents, Cone) and run.objective.n < 2:
         raise RequestError("tangents=cone", "needs objective.n of at least 2")
-
-
-def run_root() -> Path:
-    """Return the folder in which run folders are made."""
-    return Path(os.environ.get("FROG_RUNS", "runs"))

@@ -122,7 +122,10 @@ def approximate(estimator: Estimator, n: int, seeds: Sequence[int], device: torc
         V = torch.stack([sample((estimator.k, n), generator, gradient.dtype) for generator in generators])
         estimate = V.mT @ AGGREGATIONS[estimator.gradient](V, simulated(gradient, V))
         norms = torch.linalg.vector_norm(estimate, dim=(1, 2))
-        cosines.append(estimate.sum((1, 2)) / (norms * math.sqrt(n)))
+        products = estimate.sum((1, 2))
+        cosines.append(
+            torch.where(norms > 0, products / (norms * math.sqrt(n)), 0)
+        )  # an estimate of zero has no direction
         ratios.append(norms / math.sqrt(n))
     return torch.cat(cosines), torch.cat(ratios)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import platform
 import socket
@@ -141,7 +142,7 @@ class RunFolder:
         """Write the summary, whose presence says that the run is done."""
         self._about |= {"status": "done", "finished": _now()}
         self._write_about()
-        write_atomically(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
+        write_atomically(self.path / "summary.json", json.dumps(_in_json(summary), indent=2, allow_nan=False) + "\n")
 
     def end(self, status: str, reason: str) -> None:
         """Record that the run has failed or was interrupted."""
@@ -162,7 +163,9 @@ def environment() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "commit": _commit(),
         "host": socket.gethostname(),
-        "processor": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+        "processor": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
     }
 
@@ -183,6 +186,13 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()
+
+
+def _in_json(value: Any) -> Any:
+    """Return a summary with null for every number that is not finite, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: _in_json(one) for name, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _append(path: Path, row: Mapping[str, float]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,10 @@ import yaml
 from frog_cli import config, runs
 from frog_cli.config import Request
 from frog_cli.data import locations
-from frog_cli.errors import RequestError
-from frog_cli.schema import ClassificationRun, FunctionRun
+from frog_cli.schema import ClassificationRun, FunctionRun, Run
+
+Starter = Callable[[list[Any]], Any]
+"""Makes an objective of runs that differ in their seeds alone."""
 
 
 class Result(NamedTuple):
@@ -53,14 +55,21 @@ def main(arguments: Sequence[str]) -> int:
             locations.check(request.runs[0].data)
     runs.root()
 
-    results = []
+    from frog_cli.objectives import named  # imports torch
+
+    for request in requests:
+        named.device(request.runs[0].device)
+        named.check_optimizer(request.runs[0])
+
+    failures, count = [], 0
     for request, name in zip(requests, _names(combinations), strict=True):
         if name:
             print(f"frog train {name}", file=sys.stderr)
-        results += [(name, result) for result in carry_out(request)]
-    failures = [failure for name, result in results if (failure := _report(name, result))]
-    if len(results) > 1 and failures:
-        print("\n".join([f"{len(failures)} of {len(results)} runs did not succeed:", *failures]), file=sys.stderr)
+        for result in carry_out(request):
+            count += 1
+            failures += [failure] if (failure := _report(name, result)) else []
+    if count > 1 and failures:
+        print("\n".join([f"{len(failures)} of {count} runs did not succeed:", *failures]), file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -88,62 +97,59 @@ def carry_out(request: Request) -> list[Result]:
     parent = runs.root()
     folders = [runs.RunFolder(parent, run) for run in request.runs]
     waiting = [folder for folder in folders if request.overwrite or folder.finished() is None]
-    if isinstance(request.runs[0], FunctionRun):
-        side_by_side = [waiting] if waiting else []
-    else:
-        side_by_side = [[folder] for folder in waiting]
+    start, side_by_side = _starter(request.runs[0], waiting, device)
     errors: dict[Path, str] = {}
     for lanes in side_by_side:
         try:
-            _run(lanes, device, request.learning_rate)
-        except RequestError:
-            raise
+            _run(lanes, start, str(device), request.learning_rate)
         except Exception as error:
             traceback.print_exc()
             errors |= {folder.path: _first_line(error) for folder in lanes}
     return [Result(folder, folder in waiting, errors.get(folder.path)) for folder in folders]
 
 
-def _run(folders: list[runs.RunFolder], device: Any, learning_rate: str) -> None:
+def _starter(run: Run, waiting: list[runs.RunFolder], device: Any) -> tuple[Starter, list[list[runs.RunFolder]]]:
+    """Return how an objective for some seeds is made, with its data read, and which seeds go side by side."""
+    if isinstance(run, FunctionRun):
+        from frog_cli.objectives.minimisation import Minimisation
+
+        return lambda seeds: Minimisation(seeds, device), [waiting] if waiting else []
+    from frog_cli.data.dataset import load
+    from frog_cli.objectives.classification import Classification
+
+    assert isinstance(run, ClassificationRun)
+    data: Any = load(run.data, device) if waiting else None
+    return lambda seeds: Classification(seeds[0], data, device), [[folder] for folder in waiting]
+
+
+def _run(folders: list[runs.RunFolder], start: Starter, device: str, learning_rate: str) -> None:
     """Run the seeds of some folders side by side."""
     import torch
 
     from frog_cli.curve import draw_curve
-    from frog_cli.objectives import named
     from frog_cli.progress import Progress
     from frog_cli.training import train
 
-    run = folders[0].run
-    named.optimizer(run, [torch.zeros(1, requires_grad=True)])  # refused before anything is loaded
     torch.backends.cudnn.allow_tf32 = False
-    if isinstance(run, FunctionRun):
+    threads = torch.get_num_threads()
+    if isinstance(folders[0].run, FunctionRun):
         torch.set_num_threads(1)  # vectors this short gain nothing, and sums would depend on the number of cores
     for folder in folders:
-        folder.start(str(device), learning_rate, [other.run.seed for other in folders])
+        folder.start(device, learning_rate, [other.run.seed for other in folders])
     try:
-        objective = _objective(folders, device)
+        objective = start([folder.run for folder in folders])
         with Progress(objective.epochs, "epoch") as progress:
             train(objective, folders, progress)
+        for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):
+            folder.finish({"outcome": outcome, **summary})
+            draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")
     except BaseException as error:
         for folder in folders:
-            folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", _first_line(error))
+            if folder.finished() is None:
+                folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", _first_line(error))
         raise
-    for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):
-        draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")
-        folder.finish({"outcome": outcome, **summary})
-
-
-def _objective(folders: list[runs.RunFolder], device: Any) -> Any:
-    """Return the objective of runs that differ in their seeds alone."""
-    run = folders[0].run
-    if isinstance(run, ClassificationRun):
-        from frog_cli.data.dataset import load
-        from frog_cli.objectives.classification import Classification
-
-        return Classification(run, load(run.data, device), device)
-    from frog_cli.objectives.minimisation import Minimisation
-
-    return Minimisation([folder.run for folder in folders if isinstance(folder.run, FunctionRun)], device)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _report(name: str, result: Result) -> str | None:
@@ -156,16 +162,23 @@ def _report(name: str, result: Result) -> str | None:
     summary = result.folder.finished() or {}
     outcome = summary["outcome"].replace("_", " ")
     if "best_value" in summary:
-        text = f"best value {summary['best_value']:.6g} at step {summary['best_step']} of {summary['steps']}"
+        text = (
+            f"best value {_number(summary['best_value'], '.6g')} at step {summary['best_step']} of {summary['steps']}"
+        )
     else:
         best, last = summary["best_test_error_percent"], summary["last_test_error_percent"]
-        text = f"test error {best:.2f} % at best (epoch {summary['best_test_error_epoch']}), "
+        text = f"test error {_number(best, '.2f')} % at best (epoch {summary['best_test_error_epoch']}), "
         text += f"{last:.2f} % at the end (epoch {summary['epochs']})"
     already = "" if result.ran else " (was done already; overwrite=true repeats it)"
     print(f"{title}: {outcome}, {text}{already}")
     print(f"  run      {result.folder.path}")
     print(f"  picture  {result.folder.path / 'curve.png'}")
     return f"{title} {outcome}" if outcome in ("diverged", "step failed") else None
+
+
+def _number(value: float | None, form: str) -> str:
+    """Write a number of a summary, where null stands for one that is not finite."""
+    return "none" if value is None else format(value, form)
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import time
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from frog_cli import runs as run_folders
@@ -192,6 +193,26 @@ def test_cfg_prints_and_runs_nothing(runs, capsys):
     assert settings["objective"]["name"] == "rosenbrock"
     assert settings["learning_rate"] == 0.0018423636305031
     assert not runs.exists()
+
+
+@pytest.mark.parametrize("refused", ["optimizer.name=SGD,Foo", "device=cpu,cuda:7"])
+def test_a_sweep_with_a_wrong_request_runs_nothing(refused, runs, capsys):
+    assert main(["train", "-m", *QUICK, refused]) == 2
+    assert not list(runs.glob("*/run.json"))
+    assert capsys.readouterr().err.startswith(f"frog: {refused.partition('=')[0]}=")
+
+
+def test_a_sweep_leaves_later_runs_as_they_are_alone(runs):
+    sweep = ["-m", "objective=sphere", "objective.n=4", "learning_rate=0.01,0.02", "steps=2"]
+    before = torch.get_num_threads()
+    assert main(["train", *sweep]) == 0
+    assert torch.get_num_threads() == before
+
+
+def test_a_summary_is_json_whatever_diverged(runs):
+    assert main(["train", "objective=rosenbrock", "gradient=backprop", "learning_rate=1"]) == 1
+    (summary,) = runs.glob("*/summary.json")
+    assert json.loads(summary.read_text(), parse_constant=pytest.fail)["outcome"] == "diverged"
 
 
 def test_settings_without_effect_do_not_change_the_identity():

@@ -47,7 +47,7 @@ REFUSED = {
     "seed=-1": "seed=-1: must be a whole number, at least 0",
     "overwrite=maybe": "overwrite=maybe: must be true or false",
     "early_stopping=3": "early_stopping=3: has options of its own, such as early_stopping.patience",
-    "gradient.k=1,2": "gradient.k=1,2: several values need -m (one run each) or a list [a,b]",
+    "gradient.k=1,2": "gradient.k=1,2: several values need -m, one run for each",
     "+gradient.k=3": "+gradient.k=3: must have the form option=value",
     "seed": "seed: must have the form option=value",
     "hydra.run.dir=/tmp": "hydra.run.dir=/tmp: unknown option; see frog train --help",
@@ -58,6 +58,8 @@ REFUSED = {
     "gradient=fomoh gradient.damping=-1": "gradient.damping=-1: must be a finite number, at least 0",
     "schedule.factor=2": "schedule.factor=2: must be a number between 0 and 1",
     "batch_size=published": "batch_size=published: none is known for model=mlp, data=digits, width=256, depth=2, gradient=projection, k=16, tangents=normal, perturb=activities; else give a number",
+    "1=2": "1=2: must have the form option=value",
+    "a..b=3": "a..b=3: must have the form option=value",
     "data.limit=0": "data.limit=0: must be a whole number, at least 1, or null",
 }
 
@@ -136,6 +138,17 @@ def test_numbers_may_be_written_without_a_point():
 def test_optimizer_options_are_free():
     run = train_request(["optimizer.name=Adam", "optimizer.options.betas=[0.5,0.9]"]).runs[0]
     assert run.optimizer.options == {"betas": [0.5, 0.9]}
+
+
+@pytest.mark.parametrize("values", ["glob(*)", "interval(1,4)"])
+def test_a_sweep_lists_its_values(values):
+    with pytest.raises(RequestError, match="must list its values"):
+        list(sweep([f"gradient.k={values}"]))
+
+
+def test_a_path_with_signs_of_hydras_own():
+    run = train_request(["data=mnist", "data.root=/x=y/gradient.tangents", "learning_rate=1"]).runs[0]
+    assert run.data.root == "/x=y/gradient.tangents"
 
 
 def test_sweep_is_the_product():

@@ -30,6 +30,15 @@ def test_projection_keeps_min_k_n_over_n_of_the_squared_length(k):
     torch.testing.assert_close(ratio, cosine, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("tangents", ["rademacher", "standard_basis"])
+def test_an_estimate_of_zero_has_no_direction_and_counts_as_cosine_zero(tangents):
+    cosine, ratio = quality("projection", 2, tangents)
+    assert cosine.isfinite().all()
+    standard_error = cosine.square().std() / len(SEEDS) ** 0.5
+    assert abs(cosine.square().mean() - 2 / N) <= 4 * standard_error + 1e-12
+    assert torch.equal(cosine == 0, ratio == 0)
+
+
 @pytest.mark.parametrize("k", [1, 16, 128])
 def test_sum_and_mean_have_one_direction_and_lengths_k_apart(k):
     (sum_cosine, sum_ratio), (mean_cosine, mean_ratio) = (quality(name, k) for name in ("sum", "mean"))

@@ -12,8 +12,14 @@ from frog_cli.torchvision_import import torchvision
 
 
 def read_image_folder(data: ImageFolder) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the images of both splits as RGB `[N, 3, H, W]` with the indices of their classes, sorted by name."""
+    """Return the images of both splits as RGB `[N, 3, H, W]` with the indices of their classes, sorted by name.
+
+    Raises:
+        RequestError: if an image cannot be decoded, or sizes differ and none is given to scale to.
+    """
     training, test = (_read(f"{data.root}/{split}", data) for split in ("train", "test"))
+    if training[0].shape[1:] != test[0].shape[1:]:
+        raise RequestError("data.size=null", "must be [height,width], because training and test images differ in size")
     return *training, *test
 
 
@@ -23,7 +29,7 @@ def _read(folder: str, data: ImageFolder) -> tuple[Tensor, Tensor]:
     for path, _ in found.samples:
         try:
             image = found.loader(path)
-        except OSError as error:
+        except (OSError, SyntaxError, ValueError) as error:
             raise RequestError(f"data.root={data.root}", f"{path} cannot be decoded: {error}") from error
         if data.size is not None:
             image = image.resize((data.size[1], data.size[0]))

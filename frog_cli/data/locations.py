@@ -50,6 +50,6 @@ def _classes(split: Path, data: ImageFolder) -> set[str]:
     if not classes:
         raise RequestError(f"data.root={data.root}", f"no folder {split}/CLASS with images")
     for name in sorted(classes):
-        if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in (split / name).iterdir()):
+        if not any(path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() for path in (split / name).iterdir()):
             raise RequestError(f"data.root={data.root}", f"no images in {split / name}")
     return classes

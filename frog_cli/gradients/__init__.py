@@ -7,7 +7,7 @@ tangents as rows, slopes `[k, m]`, B samples in a batch.
 
 from frog_cli.gradients.activities import estimate_from_activities
 from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, Gradient, SampleLoss
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, Gradient, SampleLoss, trainable
 from frog_cli.gradients.tangents import TANGENTS
 from frog_cli.gradients.weights import backprop, estimate_from_weights
 
@@ -21,4 +21,5 @@ __all__ = [
     "backprop",
     "estimate_from_activities",
     "estimate_from_weights",
+    "trainable",
 ]

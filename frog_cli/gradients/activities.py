@@ -51,7 +51,10 @@ def estimate_from_activities(
     estimated = method.aggregation(V, slopes).mT @ V / len(inputs)
     cotangents = [g.view_as(a) for g, a in zip(estimated.split(sizes, dim=1), activities, strict=True)]
     parameters = [parameter for _, parameter in trainable(model)]
-    gradients = torch.autograd.grad(outputs, parameters, cotangents, materialize_grads=True)
+    varying = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+    gradients = torch.autograd.grad(
+        [output for output, _ in varying], parameters, [cotangent for _, cotangent in varying], materialize_grads=True
+    )
     return Estimate(losses.mean(), gradients)
 
 
@@ -76,7 +79,8 @@ def _layer_by_layer(model: Sequential, inputs: Tensor) -> tuple[list[Tensor], li
     with torch.enable_grad():
         for layer in model:
             entering.append((outputs[-1] if outputs else inputs).detach().requires_grad_(bool(outputs)))
-            outputs.append(layer(entering[-1]))
+            writes = any(getattr(module, "inplace", False) for module in layer.modules())
+            outputs.append(layer(entering[-1].clone() if writes else entering[-1]))
     return entering, outputs
 
 

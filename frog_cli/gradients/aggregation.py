@@ -31,29 +31,40 @@ def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
 
     Defined for every set of tangents: with k >= n spanning ones the estimate is the gradient itself; with dependent
     ones the coefficients are those of minimum norm. Well-conditioned tangents are solved through the Cholesky
-    factor of their Gram matrix, all others through their singular values: the error is below eps^(2/3) of the
-    gradient, or eps times the condition number of the tangents where that is more.
+    factor of their Gram matrix, all others through their singular values.
     """
     coefficients = projection_if_well_conditioned(tangents, slopes)
     if not coefficients.isfinite().all():
         k, m = slopes.shape[-2:]
         sets = (tangents.reshape(-1, *tangents.shape[-2:]), slopes.reshape(-1, k, m), coefficients.reshape(-1, k, m))
-        solved = [c if c.isfinite().all() else _minimum_norm(V, d) for V, d, c in zip(*sets, strict=True)]
-        coefficients = torch.stack(solved).reshape(slopes.shape)
+        general = [
+            _minimum_norm(V, d) if d.isfinite().all() and not c.isfinite().all() else c
+            for V, d, c in zip(*sets, strict=True)
+        ]
+        coefficients = torch.stack(general).reshape(slopes.shape)
     return coefficients
 
 
 def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Project through the Cholesky factor of the Gram matrix; NaN where the tangents are too dependent for that.
 
-    Without a branch, so that it can be recorded.
+    That is, where the condition number of their Gram matrix, scaled to unit length, exceeds eps^(-1/3): below, the
+    solution keeps two thirds of the digits. Without a branch, so that it can be recorded.
     """
     gram = tangents @ tangents.mT
+    length = gram.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
+    gram = gram / (length * length.mT)
     factor, failed = torch.linalg.cholesky_ex(gram)
-    # squared sine of the angle between each tangent and the span of those before it; blind to their lengths
-    sine2 = (factor.diagonal(dim1=-2, dim2=-1).square() / gram.diagonal(dim1=-2, dim2=-1)).amin(-1)
-    trusted = (sine2 > torch.finfo(gram.dtype).eps ** (1 / 3)) & (failed == 0)
-    return torch.where(trusted[..., None, None], torch.cholesky_solve(slopes, factor), torch.nan)
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    inverse_factor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    condition = _norm(gram) * _norm(inverse_factor.mT @ inverse_factor)
+    trusted = (condition < torch.finfo(gram.dtype).eps ** (-1 / 3)) & (failed == 0)
+    return torch.where(trusted[..., None, None], torch.cholesky_solve(slopes / length, factor) / length, torch.nan)
+
+
+def _norm(matrix: Tensor) -> Tensor:
+    """Return the largest absolute row sum."""
+    return matrix.abs().sum(-1).amax(-1)
 
 
 def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:

@@ -34,7 +34,13 @@ class Minimisation:
         self._function = FUNCTIONS[run.objective.name].function
         dtype = getattr(torch, run.objective.dtype)
         self._points = torch.nn.Parameter(torch.stack([_start(run) for run in runs]).to(device, dtype))
-        self._optimizer = named.optimizer(run, [self._points])
+        # plain SGD works entry by entry; other optimisers may mix the entries of a parameter, so each seed has its own
+        self._rows = (
+            [self._points]
+            if run.optimizer.name == "SGD"
+            else [torch.nn.Parameter(row) for row in self._points.detach()]
+        )
+        self._optimizer = named.optimizer(run, self._rows)
         self._gradient = _estimator(run)(self._function, self._points.detach(), [run.seed for run in runs])
         self._before = torch.empty(run.record_every, len(runs), dtype=dtype, device=device)
         self._failed = torch.zeros(run.record_every, len(runs), dtype=torch.bool, device=device)
@@ -51,7 +57,9 @@ class Minimisation:
         self._steps_in_epoch = min(self._run.record_every, self._run.steps - self._steps)
         self._steps += self._steps_in_epoch
         for step in range(self._steps_in_epoch):
-            self._before[step], self._points.grad, failed = self._gradient(self._points.detach())
+            self._before[step], gradients, failed = self._gradient(self._points.detach())
+            for row, gradient in zip(self._rows, [gradients] if len(self._rows) == 1 else gradients, strict=True):
+                row.grad = gradient.view_as(row)
             if failed is not None:
                 self._failed[step] = failed
             self._optimizer.step()
@@ -73,8 +81,9 @@ class Minimisation:
         """Return each seed's best value, the step that reached it, and its last value and step."""
         summaries = [lane.summary() for lane in self._lanes]
         if self._run.objective.n <= _POINTS_TOLD:
-            for summary, point in zip(summaries, self._points.tolist(), strict=True):
-                summary["last_point"] = point
+            for lane, summary, point in zip(self._lanes, summaries, self._points.tolist(), strict=True):
+                if lane.outcome == "completed":  # the points of others have moved on
+                    summary["last_point"] = point
         return summaries
 
     def describe(self, rows: Sequence[Row | None]) -> str:

@@ -76,6 +76,11 @@ def optimizer(run: Run, parameters: Iterable[Tensor]) -> Optimizer:
     return made
 
 
+def check_optimizer(run: Run) -> None:
+    """Refuse an optimiser that cannot be made, before there is anything to optimise."""
+    optimizer(run, [torch.zeros(2, 2, requires_grad=True)])
+
+
 def schedule(run: ClassificationRun, optimizer: Optimizer) -> Callable[[float], None]:
     """Return what to call with the validation loss after each epoch, to let the learning rate fall."""
     settings = run.schedule

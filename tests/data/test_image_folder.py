@@ -71,6 +71,13 @@ def test_different_sizes_need_a_size(root):
         read_image_folder(settings(root))
 
 
+def test_training_and_test_images_have_one_size(root):
+    for path in (root / "test").glob("*/*.png"):
+        Image.new("RGB", (9, 9)).save(path)
+    with pytest.raises(RequestError, match="training and test images differ in size"):
+        read_image_folder(settings(root))
+
+
 def test_damaged_image_is_named(root):
     (root / "train" / "cat" / "0.png").write_bytes(b"not an image")
     with pytest.raises(RequestError, match=r"cat/0.png cannot be decoded"):

@@ -71,6 +71,28 @@ def test_projection_does_not_see_the_cone(angle):
     assert relative_error(estimate(projection, on_cone, gradient), project(sample(6, 30), gradient)) < 1e-10
 
 
+@pytest.mark.parametrize(
+    ("n", "dtype", "tolerance"), [(8, torch.float64, 1e-10), (64, torch.float64, 1e-10), (64, torch.float32, 1e-3)]
+)
+def test_ordinary_square_sets_of_tangents_are_accurate(n, dtype, tolerance):
+    """As many normal tangents as dimensions are sometimes nearly dependent, in no pair but together."""
+    gradient = torch.ones(n, 1, dtype=dtype)
+    for seed in range(300):
+        V = sample(n, n, seed).to(dtype)
+        projected = estimate(projection, V, gradient)
+        assert relative_error(projected, gradient) < tolerance, seed
+        assert projected.norm() <= gradient.norm() * (1 + tolerance)
+
+
+def test_a_set_that_is_dependent_only_as_a_whole_takes_the_general_solution():
+    """Kahan's matrix: no tangent is close to the span of those before it, yet its condition is huge."""
+    sine, cosine = 0.6, 0.8
+    V = torch.eye(30).double() - cosine * torch.ones(30, 30).double().triu(1)
+    V = (torch.diag(sine ** torch.arange(30.0).double()) @ V).mT
+    gradient = sample(1, 30, seed=1).mT
+    assert projection_if_well_conditioned(V, V @ gradient).isnan().all()
+
+
 def test_general_solution_is_taken_only_where_it_is_needed():
     V = sample(12, 8).reshape(4, 3, 8)
     V[2, 1] = V[2, 0]

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, estimate_from_activities, estimate_from_weights
+from frog_cli.gradients import (
+    AGGREGATIONS,
+    TANGENTS,
+    ForwardGradient,
+    estimate_from_activities,
+    estimate_from_weights,
+    measurement,
+)
 from frog_cli.gradients.activities import activity_sizes
 from frog_cli.gradients.aggregation import projection
 from frog_cli.gradients.weights import backprop, weight_dimension
@@ -193,6 +200,88 @@ def test_any_module_works_in_weight_space():
     method = replace(METHOD, k=12)
     found = flat(estimate_from_weights(method, model, sample_loss, x, y, generator()).gradients)
     assert relative_error(found, weight_gradient(model, x, y)) < 1e-10
+
+
+@pytest.mark.parametrize("estimator", [estimate_from_weights, estimate_from_activities])
+def test_forward_mode_never_goes_backward_through_the_network(estimator, monkeypatch):
+    """Over weights nothing is differentiated in reverse; over activities each layer alone, once."""
+    model, images, labels = case("deep_mlp")
+    calls = []
+    reverse = torch.autograd.grad
+
+    def spy(outputs, inputs, *arguments, **options):
+        calls.append((outputs, inputs))
+        return reverse(outputs, inputs, *arguments, **options)
+
+    monkeypatch.setattr(torch.autograd, "grad", spy)
+    estimator(METHOD, model, sample_loss, images, labels, generator())
+    if estimator is estimate_from_weights:
+        assert not calls
+        return
+    ((outputs, _),) = calls
+    for layer, output in zip(model, outputs, strict=True):
+        others = [p for other in model if other is not layer for p in other.parameters()]
+        found = reverse(output.sum(), others, retain_graph=True, allow_unused=True) if output.grad_fn else []
+        assert all(gradient is None for gradient in found)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2])
+def test_a_pass_holds_no_more_tangents_than_the_chunk(chunk_size, monkeypatch):
+    model, images, labels = case("mlp")
+    sizes = []
+    vmap = measurement.vmap
+
+    def spy(function, **options):
+        mapped = vmap(function, **options)
+        return lambda *tangents: (sizes.append(len(tangents[0])), mapped(*tangents))[1]
+
+    monkeypatch.setattr(measurement, "vmap", spy)
+    for estimator in (estimate_from_weights, estimate_from_activities):
+        estimator(replace(METHOD, chunk_size=chunk_size), model, sample_loss, images, labels, generator())
+    assert set(sizes) <= {chunk_size, 5 % chunk_size}
+    assert sum(sizes) == 10
+
+
+def test_batch_normalisation_couples_samples_so_that_only_sums_agree():
+    model, images, labels = case("mlp")
+    model.insert(1, torch.nn.BatchNorm1d(7).double())
+    seen = {}
+    for measure in ("forward", "simulated"):
+
+        def spy(V, slopes, measure=measure):
+            seen[measure] = slopes
+            return projection(V, slopes)
+
+        method = replace(METHOD, measure=measure, aggregation=spy)
+        estimate_from_activities(method, model, sample_loss, images, labels, generator())
+    assert relative_error(seen["simulated"], seen["forward"]) > 0.01
+    assert relative_error(seen["simulated"].sum(1), seen["forward"].sum(1)) < 1e-10
+
+
+def without_parameters():
+    """Return a model whose first and third layers have none."""
+    return torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(16, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)
+    )  # fmt: skip
+
+
+def in_place():
+    """Return a model with a layer that writes over its input."""
+    first = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 5))
+    return torch.nn.Sequential(first, torch.nn.ReLU(inplace=True), torch.nn.Linear(5, 3))
+
+
+@pytest.mark.parametrize("make", [without_parameters, in_place])
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+def test_layers_of_any_kind_in_activity_space(make, measure):
+    _, images, labels = case("mlp")
+    model = make().double()
+    n = sum(activity_sizes(model, images))
+    method = replace(METHOD, k=n, measure=measure)
+    found = flat(estimate_from_activities(method, model, sample_loss, images, labels, generator()).gradients)
+    assert relative_error(found, weight_gradient(model, images, labels)) < 1e-9
+    model[0].requires_grad_(False)
+    estimate_from_activities(method, model, sample_loss, images, labels, generator())
 
 
 class Tied(torch.nn.Module):
