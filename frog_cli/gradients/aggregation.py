@@ -48,8 +48,8 @@ def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
 def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Project through the Cholesky factor of the Gram matrix; NaN where the tangents are too dependent for that.
 
-    That is, where the condition number of their Gram matrix, scaled to unit length, exceeds eps^(-1/3): below, the
-    solution keeps two thirds of the digits. Without a branch, so that it can be recorded.
+    That is, where a bound of the condition number of their Gram matrix, scaled to unit length, exceeds eps^(-1/3):
+    below, the solution keeps two thirds of the digits. Without a branch, so that it can be recorded.
     """
     gram = tangents @ tangents.mT
     length = gram.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
@@ -57,14 +57,9 @@ def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     factor, failed = torch.linalg.cholesky_ex(gram)
     identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     inverse_factor = torch.linalg.solve_triangular(factor, identity, upper=False)
-    condition = _norm(gram) * _norm(inverse_factor.mT @ inverse_factor)
-    trusted = (condition < torch.finfo(gram.dtype).eps ** (-1 / 3)) & (failed == 0)
+    bound = gram.abs().sum(-1).amax(-1) * inverse_factor.square().sum((-2, -1))
+    trusted = (bound < torch.finfo(gram.dtype).eps ** (-1 / 3)) & (failed == 0)
     return torch.where(trusted[..., None, None], torch.cholesky_solve(slopes / length, factor) / length, torch.nan)
-
-
-def _norm(matrix: Tensor) -> Tensor:
-    """Return the largest absolute row sum."""
-    return matrix.abs().sum(-1).amax(-1)
 
 
 def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:
