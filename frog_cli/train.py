@@ -61,15 +61,19 @@ def main(arguments: Sequence[str]) -> int:
         named.device(request.runs[0].device)
         named.check_optimizer(request.runs[0])
 
-    failures, count = [], 0
+    results, failures = [], []
     for request, name in zip(requests, _names(combinations), strict=True):
         if name:
             print(f"frog train {name}", file=sys.stderr)
         for result in carry_out(request):
-            count += 1
-            failures += [failure] if (failure := _report(name, result)) else []
-    if count > 1 and failures:
-        print("\n".join([f"{len(failures)} of {count} runs did not succeed:", *failures]), file=sys.stderr)
+            line, failed = _judge(name, result)
+            results.append(line)
+            failures += [line] if failed else []
+            print(f"{line}\n  run      {result.folder.path}\n  picture  {result.folder.path / 'curve.png'}", flush=True)
+    if len(requests) > 1:
+        print("\n".join(["", "all together:", *results]))
+    if failures and len(results) > 1:
+        print(f"{len(failures)} of {len(results)} runs did not succeed:", *failures, sep="\n", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -152,28 +156,22 @@ def _run(folders: list[runs.RunFolder], start: Starter, device: str, learning_ra
         torch.set_num_threads(threads)
 
 
-def _report(name: str, result: Result) -> str | None:
-    """Print the result of a run under the name of its request; return what is wrong with it."""
+def _judge(name: str, result: Result) -> tuple[str, bool]:
+    """Return the result of a run in one line, under the name of its request, and whether the run failed."""
     title = f"{name} seed {result.folder.run.seed}".strip()
     if result.error is not None:
-        print(f"{title}: failed, {result.error}")
-        print(f"  run      {result.folder.path}")
-        return f"{title} failed, {result.error}"
+        return f"{title}: failed, {result.error}", True
     summary = result.folder.finished() or {}
-    outcome = summary["outcome"].replace("_", " ")
     if "best_value" in summary:
-        text = (
-            f"best value {_number(summary['best_value'], '.6g')} at step {summary['best_step']} of {summary['steps']}"
-        )
+        best = _number(summary["best_value"], ".6g")
+        text = f"best value {best} at step {summary['best_step']} of {summary['steps']}"
     else:
-        best, last = summary["best_test_error_percent"], summary["last_test_error_percent"]
-        text = f"test error {_number(best, '.2f')} % at best (epoch {summary['best_test_error_epoch']}), "
-        text += f"{last:.2f} % at the end (epoch {summary['epochs']})"
+        best, last = (_number(summary[f"{which}_test_error_percent"], ".2f") for which in ("best", "last"))
+        text = f"test error {best} % at best (epoch {summary['best_test_error_epoch']}), "
+        text += f"{last} % at the end (epoch {summary['epochs']})"
     already = "" if result.ran else " (was done already; overwrite=true repeats it)"
-    print(f"{title}: {outcome}, {text}{already}")
-    print(f"  run      {result.folder.path}")
-    print(f"  picture  {result.folder.path / 'curve.png'}")
-    return f"{title} {outcome}" if outcome in ("diverged", "step failed") else None
+    outcome = summary["outcome"]
+    return f"{title}: {outcome.replace('_', ' ')}, {text}{already}", outcome in ("diverged", "step_failed")
 
 
 def _number(value: float | None, form: str) -> str:
