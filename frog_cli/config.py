@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
@@ -115,6 +116,7 @@ def sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
     yield from (list(combination) for combination in itertools.product(*choices))
 
 
+@cache
 def groups(verb: str) -> dict[str, list[str]]:
     """Return the configuration groups of a verb and what can be chosen in each."""
     if verb != "train":

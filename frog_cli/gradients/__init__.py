@@ -7,7 +7,7 @@ tangents as rows, slopes `[k, m]`, B samples in a batch.
 
 from frog_cli.gradients.activities import estimate_from_activities
 from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, Gradient, SampleLoss, trainable
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
 from frog_cli.gradients.tangents import TANGENTS
 from frog_cli.gradients.weights import backprop, estimate_from_weights
 
@@ -16,7 +16,6 @@ __all__ = [
     "TANGENTS",
     "Estimate",
     "ForwardGradient",
-    "Gradient",
     "SampleLoss",
     "backprop",
     "estimate_from_activities",

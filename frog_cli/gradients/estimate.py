@@ -1,12 +1,12 @@
-"""The three choices of a forward gradient, and the contract between a method and whoever steps with it."""
+"""The three choices of a forward gradient, and what a step learns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn import Module
 
@@ -65,15 +65,6 @@ class PointEstimate(NamedTuple):
     values: Tensor
     gradients: Tensor
     failed: Tensor | None = None
-
-
-class Gradient(Protocol):
-    """A method that estimates the gradient of a module's mean loss over a batch."""
-
-    def __call__(
-        self, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
-    ) -> Estimate:
-        """Return one gradient for each of `trainable(model)`, in their order; nothing carries a graph."""
 
 
 def call_with(model: Module, values: Sequence[Tensor], buffers: Mapping[str, Tensor], inputs: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Gradients of a function of n variables at S points at once: one point for each seed of a run.
 
 What happens at one point does not depend, to the last bit, on how many others are computed beside it. That is why
-each seed has a generator of its own, tangents of a point start at a multiple of 64 bytes (matrix products may round
+each seed has a generator of its own, tangents of a point start at a multiple of 8 elements (matrix products may round
 differently elsewhere), and a single point is computed beside a copy of itself (a batch of one takes other kernels).
 """
 
