@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frog_cli.gradients.matrix_products import matrix_product
 from frog_cli.gradients.measurement import differentiable_kernels
 
 aten = torch.ops.aten
@@ -321,8 +322,8 @@ def _matrix_product(function: Any, x: Any, y: Any) -> Jet:
         return (x.unsqueeze(0) @ y).squeeze(-2 if y.ndim > 1 else -1)
     if y.ndim == 1:
         return (x @ y.unsqueeze(-1)).squeeze(-1)
-    value = _value(x) @ _value(y)
-    left = _aligned(x, value.ndim) @ _value(y) if isinstance(x, Jet) else None
+    value = matrix_product(_value(x), _value(y))
+    left = matrix_product(_aligned(x, value.ndim), _value(y)) if isinstance(x, Jet) else None
     right = _value(x) @ _aligned(y, value.ndim) if isinstance(y, Jet) else None
     crossed = None
     if isinstance(x, Jet) and isinstance(y, Jet):

@@ -19,6 +19,7 @@ from torch.nn import Module
 
 from frog_cli.gradients.aggregation import Aggregation, projection, projection_if_well_conditioned
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
+from frog_cli.gradients.matrix_products import with_fast_products
 from frog_cli.gradients.weights import backprop
 
 Tensors = tuple[Tensor, ...]
@@ -63,7 +64,7 @@ def replayed(
         loss: of each sample.
 
     Returns:
-        The same estimates as the estimator's, bit for bit, from a generator in the same state.
+        The same estimates as the estimator's, from a generator in the same state, but for the rounding of products.
     """
     recordable = projection_if_well_conditioned if method.aggregation is projection else method.aggregation
     dtype = trainable(model)[0][1].dtype
@@ -74,7 +75,7 @@ def replayed(
         value, gradients, _ = estimator(given, model, loss, inputs, targets, Generator())
         return value, *gradients
 
-    replay = _recorded_by_shape(partial(estimate, recordable))
+    replay = recorded_by_shape(partial(estimate, recordable))
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         nonlocal n
@@ -95,7 +96,7 @@ def replayed_backprop(model: Module, loss: SampleLoss) -> BatchGradient:
         value, gradients, _ = backprop(model, loss, inputs, targets, Generator())
         return value, *gradients
 
-    replay = _recorded_by_shape(estimate)
+    replay = recorded_by_shape(estimate)
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         del generator
@@ -105,8 +106,8 @@ def replayed_backprop(model: Module, loss: SampleLoss) -> BatchGradient:
     return gradient
 
 
-def _recorded_by_shape(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
-    """Return a function that is recorded anew whenever its first argument has a new shape."""
+def recorded_by_shape(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """Return a fast equivalent of a function that is recorded anew whenever its first argument has a new shape."""
     recordings: dict[torch.Size, Callable[..., Tensors]] = {}
 
     def replay(*arguments: Tensor) -> Tensors:
@@ -126,13 +127,14 @@ def record(function: Callable[..., Tensors], *examples: Tensor) -> Callable[...,
         examples: arguments to record with.
 
     Returns:
-        A callable that runs without gradients and gives the same numbers, bit for bit.
+        A callable that runs without gradients and gives the same numbers, but for the rounding of matrix products in
+        float32 on the CPU.
 
     Raises:
         RuntimeError: if the recording does not reproduce the function on the examples.
     """
     with torch.no_grad(), torch.random.fork_rng():
-        recording = make_fx(function)(*examples)
+        recording = make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as make_fx demands
         for node in recording.graph.nodes:
             if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):  # names of the same memory
                 node.replace_all_uses_with(node.args[0])
@@ -145,6 +147,7 @@ def record(function: Callable[..., Tensors], *examples: Tensor) -> Callable[...,
         for expected, replayed in zip(*results, strict=True):
             if not torch.equal(expected.nan_to_num(), replayed.nan_to_num()):
                 raise RuntimeError("a recording differs from the function that it records")
+        with_fast_products(recording)
 
     def replay(*arguments: Tensor) -> Any:
         with torch.no_grad():

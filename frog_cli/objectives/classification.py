@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
 from frog_cli.gradients.estimate import SampleLoss, trainable
-from frog_cli.gradients.replay import BatchGradient, Estimator, replayed, replayed_backprop
+from frog_cli.gradients.replay import BatchGradient, Estimator, recorded_by_shape, replayed, replayed_backprop
 from frog_cli.gradients.second_order import search_in_weights
 from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
 from frog_cli.models import MODELS
@@ -49,6 +49,7 @@ class Classification:
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._optimizer = named.optimizer(run, self._parameters)
         self._gradient = _gradient(run, self._model)
+        self._score = recorded_by_shape(self._sum_of_scores)
         self._schedule = named.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
         self._failures: list[Tensor] = []
@@ -129,15 +130,16 @@ class Classification:
         """Return the mean loss and the accuracy in percent."""
         self._model.eval()
         size = self._run.evaluation_batch_size
-        losses = torch.zeros((), device=split.labels.device, dtype=torch.float64)
-        correct = torch.zeros_like(losses)
-        with torch.inference_mode():
-            for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
-                outputs = self._model(images)
-                losses += sample_loss(outputs, labels).sum()
-                correct += (outputs.argmax(1) == labels).sum()
-        loss, accuracy = torch.stack([losses, 100 * correct]).div(len(split.labels)).tolist()
-        return loss, accuracy
+        batches = zip(split.images.split(size), split.labels.split(size), strict=True)
+        scores = torch.stack([self._score(images, labels)[0] for images, labels in batches])
+        loss, correct = scores.sum(0).div(len(split.labels)).tolist()
+        return loss, 100 * correct
+
+    def _sum_of_scores(self, images: Tensor, labels: Tensor) -> tuple[Tensor]:
+        """Return the sum of a batch's losses and the number of its correct classifications, as one tensor `[2]`."""
+        outputs = self._model(images)
+        losses, correct = sample_loss(outputs, labels), outputs.argmax(1) == labels
+        return (torch.stack([losses.double().sum(), correct.double().sum()]),)
 
     def _judge(self) -> Outcome:
         run, row = self._run, self._rows[-1]

@@ -59,16 +59,33 @@ def side_by_side(runs) -> float:
     return (perf_counter() - began) / (20 * runs[0].record_every)
 
 
-def main() -> None:
-    runs = train_request(sys.argv[1:] or OVERRIDES).runs
+METHODS = {"torch.func.jvp": with_jvp, "dual numbers": with_dual_numbers}
+
+
+def rounds(overrides: list[str]) -> dict[str, list[float]]:
+    """Return the seconds per step of all seeds, of frog and of each plain loop, in five rounds side by side."""
+    runs = train_request(overrides).runs
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    methods = {"torch.func.jvp": with_jvp, "dual numbers": with_dual_numbers}
-    rounds = [(side_by_side(runs), *(loop(runs, slope, 20) for slope in methods.values())) for _ in range(5)]
-    ours = median(row[0] for row in rounds)
-    print(f"{' '.join(sys.argv[1:] or OVERRIDES)}: {ours * 1e6:.0f} microseconds per step of all seeds")
-    for column, name in enumerate(methods, start=1):
-        low, _, middle, _, high = sorted(row[column] / row[0] for row in rounds)
-        print(f"  plain loop with {name}: {middle:.0f} times as long (five rounds: {low:.0f} to {high:.0f})")
+    found: dict[str, list[float]] = {"frog": [], **{name: [] for name in METHODS}}
+    for _ in range(5):
+        found["frog"].append(side_by_side(runs))
+        for name, slope in METHODS.items():
+            found[name].append(loop(runs, slope, 20))
+    torch.set_num_threads(threads)
+    return found
+
+
+def main() -> None:
+    overrides = sys.argv[1:] or OVERRIDES
+    found = rounds(overrides)
+    print(f"{' '.join(overrides)}: {median(found['frog']) * 1e6:.0f} microseconds per step of all seeds")
+    for name in METHODS:
+        ratios = [theirs / ours for theirs, ours in zip(found[name], found["frog"], strict=True)]
+        print(
+            f"  plain loop with {name}: {median(ratios):.0f} times as long "
+            f"(five rounds: {min(ratios):.0f} to {max(ratios):.0f})"
+        )
 
 
 if __name__ == "__main__":
