@@ -13,6 +13,7 @@ import yaml
 from frog_cli import config, runs
 from frog_cli.config import Request
 from frog_cli.data import locations
+from frog_cli.memory import keep_freed_memory
 from frog_cli.schema import ClassificationRun, FunctionRun, Run
 
 Starter = Callable[[list[Any]], Any]
@@ -97,6 +98,7 @@ def carry_out(request: Request) -> list[Result]:
     """Carry out the runs of a request that are not done yet; a run that raises does not keep others from running."""
     from frog_cli.objectives import named  # imports torch
 
+    keep_freed_memory()
     device = named.device(request.runs[0].device)
     parent = runs.root()
     folders = [runs.RunFolder(parent, run) for run in request.runs]

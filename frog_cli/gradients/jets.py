@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import combinations_with_replacement
 from typing import Any
 
 import torch
@@ -263,6 +264,16 @@ def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = 
     return Jet(value, terms.expand(-1, *value.shape), jets[0].K)
 
 
+def _add_to(result: Jet, x: Tensor) -> Jet:
+    """Add a tensor, which broadcasts to a result that nobody else holds, in place."""
+    if isinstance(x, Jet):
+        if len(x.terms) > len(result.terms):
+            return result + x  # type: ignore[return-value]
+        result.terms[: len(x.terms)] += _aligned(x, result.ndim)
+    result.value.add_(_value(x))
+    return result
+
+
 def _padded(x: Tensor, count: int, ndim: int) -> Tensor:
     """Return `count` derivatives of a tensor, those that it does not have being zero, with `ndim` dimensions each."""
     zero = torch.zeros((), dtype=x.dtype, device=x.device)
@@ -285,35 +296,64 @@ def _from_right(dim: Any, ndim: int) -> Any:
     return dim % ndim - ndim if ndim else -1
 
 
+def _batched(terms: Tensor) -> Tensor:
+    """Return terms `[M, B, ..]` as one batch `[M B, ..]`, in the memory layout that each of them has."""
+    batch = terms.flatten(0, 1)
+    if terms.ndim == 5 and terms[0].is_contiguous(memory_format=torch.channels_last):
+        return batch.contiguous(memory_format=torch.channels_last)
+    return batch
+
+
 def _in_batch(function: Callable[[Tensor], Tensor], terms: Tensor) -> Tensor:
     """Apply an operation on batches to all derivatives at once."""
-    return function(terms.flatten(0, 1)).unflatten(0, terms.shape[:2])
+    return function(_batched(terms)).unflatten(0, terms.shape[:2])
 
 
-# Bilinear operations: the product rule, with all terms of one factor in one call.
+# Bilinear operations: the product rule. Terms are added where they end up, so that a step holds its operands and its
+# result, and no third set of terms.
 
 
-def _product(value: Tensor, left: Tensor | None, right: Tensor | None, crossed: Tensor | None, K: int) -> Jet:
+Bilinear = Callable[[Tensor, Tensor], Tensor]
+
+
+def _product(x: Any, y: Any, multiply: Bilinear, add_product: Callable[..., Any]) -> Jet:
     """Return the jet of a bilinear operation.
 
     Args:
-        value: the operation on the values.
-        left: the operation on the first factor's derivatives and the second's value; None if the first is no jet.
-        right: the same with the factors exchanged.
-        crossed: `[K, K, *S]`, the operation on the first derivatives of both; None unless both are jets.
-        K: the number of directions.
+        x: the first factor.
+        y: the second factor; one of the two may be a plain tensor, which does not vary.
+        multiply: the operation, which treats a leading dimension of one factor independently.
+        add_product: adds to its first argument alpha times the operation on the other two.
     """
-    if left is None or right is None:
-        terms = left if right is None else right
-        assert terms is not None
-        return Jet(value, terms, K)
-    assert crossed is not None
-    i, j = pairs(K, value.device)
-    second = crossed[i, j] + crossed[j, i]
-    for terms in (left, right):
-        if len(terms) > K:
-            second += terms[K:]
-    return Jet(value, torch.cat([left[:K] + right[:K], second]), K)
+    value = multiply(_value(x), _value(y))
+    if not isinstance(y, Jet):
+        return Jet(value, multiply(_aligned(x, value.ndim), _value(y)), x.K)
+    if not isinstance(x, Jet):
+        return Jet(value, multiply(_value(x), _aligned(y, value.ndim)), y.K)
+    x_first, y_terms = _aligned(x, value.ndim)[: x.K], _aligned(y, value.ndim)
+    scaled = multiply(_aligned(x, value.ndim), y.value)
+    terms = scaled if x.second is not None else _with_second(scaled, x.K)
+    for term, y_term in zip(terms, y_terms, strict=False):  # y may have no second ones
+        add_product(term, x.value, y_term, alpha=1)
+    for term, (i, j) in zip(terms[x.K :], combinations_with_replacement(range(x.K), 2), strict=True):
+        add_product(term, x_first[i], y_terms[j], alpha=2 if i == j else 1)
+        if i != j:
+            add_product(term, x_first[j], y_terms[i], alpha=1)
+    return Jet(value, terms, x.K)
+
+
+def _with_second(first: Tensor, K: int) -> Tensor:
+    """Return terms whose first derivatives are given and whose second ones are zero."""
+    terms = _empty_terms(K + K * (K + 1) // 2, first[0])
+    terms[:K] = first
+    terms[K:] = 0
+    return terms
+
+
+def _empty_terms(count: int, like: Tensor) -> Tensor:
+    """Return room for `count` derivatives of a tensor, each in its memory layout."""
+    dense = torch.empty_like(like, device="meta")
+    return like.new_empty_strided((count, *like.shape), (like.numel(), *dense.stride()))
 
 
 @_rule(aten.mm.default, aten.bmm.default, aten.matmul.default, aten.mv.default, aten.dot.default)
@@ -322,19 +362,15 @@ def _matrix_product(function: Any, x: Any, y: Any) -> Jet:
         return (x.unsqueeze(0) @ y).squeeze(-2 if y.ndim > 1 else -1)
     if y.ndim == 1:
         return (x @ y.unsqueeze(-1)).squeeze(-1)
-    value = matrix_product(_value(x), _value(y))
-    left = matrix_product(_aligned(x, value.ndim), _value(y)) if isinstance(x, Jet) else None
-    right = _value(x) @ _aligned(y, value.ndim) if isinstance(y, Jet) else None
-    crossed = None
-    if isinstance(x, Jet) and isinstance(y, Jet):
-        crossed = _aligned(x, value.ndim)[: x.K].unsqueeze(1) @ _aligned(y, value.ndim)[: y.K].unsqueeze(0)
-    return _product(value, left, right, crossed, (x if isinstance(x, Jet) else y).K)
+    if x.ndim > y.ndim:
+        return (x.flatten(0, -2) @ y).unflatten(0, x.shape[:-1])
+    return _product(x, y, matrix_product, Tensor.addmm_ if x.ndim == 2 else Tensor.baddbmm_)
 
 
 @_rule(aten.linear.default)
 def _affine(function: Any, x: Any, weight: Any, bias: Any = None) -> Jet:
     product = x @ weight.t()
-    return product if bias is None else product + bias
+    return product if bias is None else _add_to(product, bias)
 
 
 @_rule(aten.mul.Tensor)
@@ -342,13 +378,7 @@ def _multiply(function: Any, x: Any, y: Any) -> Jet:
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         jet, factor = (x, y) if isinstance(x, Jet) else (y, x)
         return Jet(jet.value * factor, jet.terms * factor, jet.K)
-    value = _value(x) * _value(y)
-    left = _aligned(x, value.ndim) * _value(y) if isinstance(x, Jet) else None
-    right = _value(x) * _aligned(y, value.ndim) if isinstance(y, Jet) else None
-    crossed = None
-    if isinstance(x, Jet) and isinstance(y, Jet):
-        crossed = _aligned(x, value.ndim)[: x.K].unsqueeze(1) * _aligned(y, value.ndim)[: y.K].unsqueeze(0)
-    return _product(value, left, right, crossed, (x if isinstance(x, Jet) else y).K)
+    return _product(x, y, torch.mul, lambda term, a, b, alpha: term.addcmul_(a, b, value=alpha))
 
 
 @_rule(aten.div.Tensor)
@@ -359,7 +389,7 @@ def _divide(function: Any, x: Any, y: Any) -> Jet:
 @_rule(aten.addmm.default, aten.baddbmm.default)
 def _add_product(function: Any, bias: Any, x: Any, y: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     product = x @ y
-    return bias * beta + product * alpha if (beta, alpha) != (1, 1) else bias + product
+    return bias * beta + product * alpha if (beta, alpha) != (1, 1) else _add_to(product, bias)
 
 
 @_rule(aten.convolution.default)
@@ -368,38 +398,43 @@ def _convolution(
     output_padding: Any, groups: int,
 ) -> Jet:  # fmt: skip
     def convolve(x: Tensor, weight: Tensor) -> Tensor:
-        return function(x, weight, None, stride, padding, dilation, transposed, output_padding, groups)
+        alike = torch.empty_like(_value(jet_or_weight)).copy_(weight)  # so that all results have one memory layout
+        return function(x, alike, None, stride, padding, dilation, transposed, output_padding, groups)
 
-    def convolve_all(x: Tensor, weights: Tensor) -> Tensor:
-        """Convolve a batch with several weights `[M, ..]` at once, to `[M, B, ..]`."""
-        if groups > 1 or transposed:
-            return torch.stack([convolve(x, one) for one in weights])
-        folded = weights.flatten(0, 1)
-        if _value(weight).is_contiguous(memory_format=torch.channels_last):
-            folded = folded.contiguous(memory_format=torch.channels_last)
-        return convolve(x, folded).unflatten(1, weights.shape[:2]).movedim(1, 0)
+    def convolve_all(x: Tensor, weight: Tensor) -> Tensor:
+        """Convolve where one of the two may have a leading dimension of terms."""
+        if x.ndim > images:
+            return _in_batch(lambda batch: convolve(batch, weight), x)
+        if weight.ndim == images:
+            return convolve(x, weight)
+        convolved = [convolve(x, one) for one in weight]  # faster than with all as one weight
+        terms = _empty_terms(len(weight), convolved[0])
+        for term, one in zip(terms, convolved, strict=True):
+            term.copy_(one)
+        return terms
 
-    value = convolve(_value(x), _value(weight))
-    left = _in_batch(lambda batch: convolve(batch, _value(weight)), x.terms) if isinstance(x, Jet) else None
-    right = convolve_all(_value(x), weight.terms) if isinstance(weight, Jet) else None
-    crossed = None
-    if isinstance(x, Jet) and isinstance(weight, Jet):
-        crossed = convolve_all(x.first.flatten(0, 1), weight.first).unflatten(1, x.first.shape[:2]).transpose(0, 1)
-    convolved = _product(value, left, right, crossed, (x if isinstance(x, Jet) else weight).K)
-    return convolved if bias is None else convolved + bias.reshape(-1, *[1] * (value.ndim - 2))
+    images, jet_or_weight = x.ndim, weight
+    product = _product(
+        x, weight, convolve_all, lambda term, x, weight, alpha: term.add_(convolve(x, weight), alpha=alpha)
+    )
+    return product if bias is None else _add_to(product, bias.reshape(-1, *[1] * (images - 2)))
 
 
 # Elementwise operations, from the value and its first two derivatives; None stands for zero.
 
 
 def _elementwise(x: Jet, value: Tensor, slope: Tensor, curvature: Tensor | None) -> Jet:
-    terms = x.terms * slope
+    K = x.K
     if curvature is None:
-        return Jet(value, terms, x.K)
-    i, j = pairs(x.K, value.device)
-    bend = curvature * x.first[i] * x.first[j]
-    second = bend if len(terms) == x.K else terms[x.K :] + bend
-    return Jet(value, torch.cat([terms[: x.K], second]), x.K)
+        return Jet(value, x.terms * slope, K)
+    scaled = x.terms * slope
+    terms = scaled if x.second is not None else _with_second(scaled, K)
+    second = iter(terms[K:])
+    for i in range(K):
+        bend = curvature * x.first[i]
+        for j in range(i, K):
+            next(second).addcmul_(bend, x.first[j])
+    return Jet(value, terms, K)
 
 
 @_rule(aten.exp.default)
@@ -510,7 +545,7 @@ def _general_pow(function: Any, x: Any, exponent: Any) -> Jet:
 
 @_rule(aten.relu.default)
 def _relu(function: Any, x: Jet) -> Jet:
-    return _elementwise(x, x.value.relu(), (x.value > 0).to(x.value.dtype), None)
+    return Jet(x.value.relu(), aten.threshold_backward(x.terms, x.value.expand_as(x.terms), 0), x.K)
 
 
 @_rule(aten.leaky_relu.default)
@@ -554,7 +589,11 @@ def _clamp(function: Any, x: Jet, low: Any = None, high: Any = None) -> Jet:
 @_rule(aten.max_pool2d_with_indices.default)
 def _max_pool2d(function: Any, x: Jet, *args: Any) -> tuple[Jet, Tensor]:
     value, indices = function(x.value, *args)
-    chosen = x.terms.flatten(-2).gather(-1, indices.flatten(-2).expand(len(x.terms), *indices.shape[:-2], -1))
+    terms, where, among = x.terms.flatten(-2), indices.flatten(-2), -1
+    if indices.is_contiguous(memory_format=torch.channels_last):  # and is to stay so
+        terms, where, among = terms.mT, where.mT, -2
+    chosen = terms.gather(among, where.expand(len(terms), *where.shape))
+    chosen = chosen if among == -1 else chosen.mT
     return Jet(value, chosen.unflatten(-1, indices.shape[-2:]), x.K), indices
 
 

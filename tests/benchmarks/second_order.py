@@ -5,39 +5,41 @@ python -m tests.benchmarks.second_order
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import torch
 from torch import nn
 
-from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, backprop, estimate_from_weights
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, Estimate, ForwardGradient, backprop, estimate_from_weights
 from frog_cli.gradients.searches import hyperplane_search, line_search
 from frog_cli.gradients.second_order import SecondOrder, search_in_weights
+from frog_cli.memory import keep_freed_memory
 from frog_cli.models.cnn import cnn
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.objectives.classification import sample_loss
 from frog_cli.schema import CNN, LogisticRegression
+from tests.memory import peak_memory
 
 ROUNDS = 9
 MNIST = (1, 28, 28)
 
 
-def second_order(k: int) -> SecondOrder:
+def sampled(k: int) -> Callable[..., Estimate]:
+    """Return a FoMoH step in the plane of k normal tangents."""
     search = partial(line_search, damping=1e-8) if k == 1 else partial(hyperplane_search, absolute=False)
-    return SecondOrder(directions="sampled", k=k, tangents=TANGENTS["normal"], search=search)
+    method = SecondOrder(directions="sampled", k=k, tangents=TANGENTS["normal"], search=search)
+    return partial(search_in_weights, method)
 
 
 FGD = ForwardGradient(k=1, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
 METHODS = {
     "FGD": partial(estimate_from_weights, FGD),
-    "FoMoH": partial(search_in_weights, second_order(1)),
-    "FoMoH-2D": partial(search_in_weights, second_order(2)),
-    "FoMoH-3D": partial(search_in_weights, second_order(3)),
+    "FoMoH": sampled(1),
+    "FoMoH-2D": sampled(2),
+    "FoMoH-3D": sampled(3),
 }
 
 
@@ -82,49 +84,39 @@ def cost_on_logistic_regression() -> None:
     )
 
 
-def peak_memory(name: str, depth: int) -> float:
-    """Return the MiB that one step adds to the peak of a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.second_order", name, str(depth)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def one_step(name: str, depth: int) -> None:
-    """Take a step of an MLP, whose activities are large beside its weights, and print what the peak grew by in MiB."""
-    width, batch = 64, 65_536
+def deep_mlp(depth: int) -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
+    """Return a network whose activities are large beside its weights, and a batch for it."""
+    width, batch = 64, 8_192
     layers = [layer for _ in range(depth) for layer in (nn.Linear(width, width), nn.ReLU())]
     model = nn.Sequential(*layers, nn.Linear(width, 10))
-    images, labels = torch.randn(batch, width), torch.randint(10, (batch,))
+    return model, torch.randn(batch, width), torch.randint(10, (batch,))
+
+
+def memory(depth: int) -> None:
+    """Print the peaks of one step of a deep network in multiples of inference's."""
+    model, images, labels = deep_mlp(depth)
     generator = torch.Generator()
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before = _memory("VmRSS")
-    if name == "inference":
-        with torch.inference_mode():
+
+    def inference() -> None:
+        with torch.no_grad():
             sample_loss(model(images), labels).mean()
-    elif name == "backprop":
-        backprop(model, sample_loss, images, labels, generator)
-    else:
-        METHODS[name](model, sample_loss, images, labels, generator)
-    print(_memory("VmHWM") - before)
 
-
-def _memory(name: str) -> float:
-    """Return a figure of /proc/self/status in MiB."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) / 1024
+    needed = peak_memory(inference)
+    methods = {"backprop": backprop, **METHODS}
+    found = {
+        name: peak_memory(partial(estimate, model, sample_loss, images, labels, generator)) / needed
+        for name, estimate in methods.items()
+    }
+    print(f"MLP of depth {depth}, peak memory in multiples of inference's: ", end="")
+    print(", ".join(f"{name} {ratio:.2f}" for name, ratio in found.items()))
 
 
 def main() -> None:
-    if len(sys.argv) == 3:
-        one_step(sys.argv[1], int(sys.argv[2]))
-        return
+    keep_freed_memory()
     cost_on_the_cnn()
     cost_on_logistic_regression()
     for depth in (2, 8, 32):
-        found = {name: peak_memory(name, depth) for name in ("inference", "backprop", "FoMoH", "FoMoH-2D", "FoMoH-3D")}
-        print(
-            f"MLP of depth {depth}, MiB above the start: "
-            + ", ".join(f"{name} {mib:.0f}" for name, mib in found.items())
-        )
+        memory(depth)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""Forward mode keeps no activations for later: its memory does not grow with depth, that of backpropagation does."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from frog_cli.gradients import backprop
+from tests.benchmarks.second_order import deep_mlp, sampled
+from tests.cases import sample_loss
+from tests.memory import peak_memory
+
+DEPTHS = (2, 8, 32)
+
+
+def peaks(estimate) -> list[int]:
+    """Return the peak with the weights, which inference needs, too, for each depth."""
+    found = []
+    for depth in DEPTHS:
+        model, images, labels = deep_mlp(depth)
+        weights = sum(parameter.nbytes for parameter in model.parameters())
+        found.append(peak_memory(partial(estimate, model, images, labels)) + weights)
+    return found
+
+
+@torch.no_grad()
+def inference(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
+    sample_loss(model(images), labels).mean()
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_second_order_step_needs_what_inference_needs_for_each_of_its_terms(k, generator):
+    terms = 1 + k + k * (k + 1) // 2
+    found = peaks(lambda model, *batch: sampled(k)(model, sample_loss, *batch, generator))
+    for peak, needed in zip(found, peaks(inference), strict=True):
+        assert peak <= 1.01 * terms * needed
+
+
+def test_backpropagation_needs_more_the_deeper_the_network(generator):
+    shallow, _, deep = peaks(lambda model, *batch: backprop(model, sample_loss, *batch, generator))
+    assert deep > 5 * shallow
