@@ -45,6 +45,7 @@ Switch = Annotated[bool, _allowed("must be true or false")]
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), _allowed("must be auto, cpu, cuda, cuda:N or mps")
 ]
+Grouping = Literal["fine", "paper", "coarse"]
 Distribution = Literal["normal", "rademacher", "normalised", "standard_basis"]
 
 
@@ -203,6 +204,26 @@ class LogisticRegression(Options):
     name: Literal["logistic_regression"]
 
 
+class ResNet18(Options):
+    """torchvision's ResNet18, its parts grouped to layers whose outputs are the activities."""
+
+    name: Literal["resnet18"]
+    grouping: Grouping
+
+
+class ViT(Options):
+    """A vision transformer of `depth` encoder layers, its parts grouped to layers whose outputs are the activities."""
+
+    name: Literal["vit"]
+    patch: Count
+    depth: Count
+    heads: Count
+    hidden: Count
+    mlp: Count
+    dropout: Annotated[float, Field(ge=0, lt=1), _allowed("must be a number, at least 0 and below 1")]
+    grouping: Grouping
+
+
 class Run(Options):
     """What every run has."""
 
@@ -229,7 +250,7 @@ class ClassificationRun(Run):
 
     objective: Classification
     data: Annotated[Digits | MNIST | ImageFolder, Field(discriminator="name")]
-    model: Annotated[MLP | LogisticRegression | CNN, Field(discriminator="name")]
+    model: Annotated[MLP | LogisticRegression | CNN | ResNet18 | ViT, Field(discriminator="name")]
     epochs: Count
     batch_size: Count
     evaluation_batch_size: Count

@@ -47,8 +47,13 @@ def with_fast_products(recording: GraphModule) -> GraphModule:
 
 
 def _worthwhile(left: Tensor, right: Tensor) -> bool:
+    """Return whether oneDNN is faster, which it is by no means for operands with gaps or repetitions."""
     on_cpu = AVAILABLE and left.device.type == "cpu" and left.dtype == right.dtype == torch.float32
-    return on_cpu and left.numel() * right.shape[-1] >= SMALLEST
+    return on_cpu and left.numel() * right.shape[-1] >= SMALLEST and all(map(_dense, (left, right)))
+
+
+def _dense(matrix: Tensor) -> bool:
+    return matrix.is_contiguous() or (matrix.ndim == 2 and matrix.mT.is_contiguous())
 
 
 def _result(node: Node) -> Tensor:

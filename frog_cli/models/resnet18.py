@@ -1,0 +1,30 @@
+"""torchvision's ResNet18 as a sequence of layers; arXiv 2410.17764, Section IV-D."""
+
+from __future__ import annotations
+
+from torch.nn import Conv2d, Flatten, Module, Sequential
+from torch.nn.init import kaiming_normal_
+
+from frog_cli.schema import ResNet18
+from frog_cli.torchvision_import import torchvision
+
+
+def resnet18(options: ResNet18, image: tuple[int, ...], classes: int) -> Sequential:
+    """Return ResNet18, whose first convolution takes any number of channels, initialised as torchvision does.
+
+    Groupings: `paper`, the stem, the four stages and the head; `fine`, each residual block a layer of its own;
+    `coarse`, the stem with the first two stages, and the rest.
+    """
+    network = torchvision().models.resnet18(num_classes=classes)
+    if image[0] != 3:
+        network.conv1 = Conv2d(image[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
+        kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    stem = [network.conv1, network.bn1, network.relu, network.maxpool]
+    stages = [network.layer1, network.layer2, network.layer3, network.layer4]
+    head = [network.avgpool, Flatten(), network.fc]
+    groups: dict[str, list[list[Module]]] = {
+        "fine": [stem, *([block] for stage in stages for block in stage), head],
+        "paper": [stem, *([stage] for stage in stages), head],
+        "coarse": [[*stem, *stages[:2]], [*stages[2:], *head]],
+    }
+    return Sequential(*(Sequential(*group) for group in groups[options.grouping]))

@@ -1,0 +1,113 @@
+"""A small vision transformer of torchvision's building blocks, as a sequence of layers; arXiv 2410.17764, Section IV-D."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Conv2d, Module, Sequential
+from torch.nn.init import trunc_normal_, zeros_
+
+from frog_cli.errors import RequestError
+from frog_cli.schema import ViT
+from frog_cli.torchvision_import import torchvision
+
+
+class Embedding(Module):
+    """Images `[B, C, H, W]` to tokens `[B, 1 + patches, hidden]`, the class token first, with their positions."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.projection = network.conv_proj
+        self.class_token = network.class_token
+        self.positions = network.encoder.pos_embedding
+        self.dropout = network.encoder.dropout
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed a batch."""
+        patches = self.projection(images).flatten(2).mT
+        tokens = torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)
+        return self.dropout(tokens + self.positions)
+
+
+class Head(Module):
+    """Tokens `[B, 1 + patches, hidden]` to logits `[B, classes]`, from the class token."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.norm = network.encoder.ln
+        self.classify = network.heads
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Classify a batch."""
+        return self.classify(self.norm(tokens)[:, 0])
+
+
+class Attention(Module):
+    """The first half of torchvision's encoder layer: attention with a residual connection."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.norm, self.attention, self.dropout = block.ln_1, block.self_attention, block.dropout
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Attend."""
+        x = self.norm(tokens)
+        return tokens + self.dropout(self.attention(x, x, x, need_weights=False)[0])
+
+
+class FeedForward(Module):
+    """The second half of torchvision's encoder layer: a perceptron for each token with a residual connection."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.norm, self.perceptron = block.ln_2, block.mlp
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Transform each token."""
+        return tokens + self.perceptron(self.norm(tokens))
+
+
+def vit(options: ViT, image: tuple[int, ...], classes: int) -> Sequential:
+    """Return the transformer, initialised as torchvision does.
+
+    Groupings: `paper`, the encoder layers, with the embedding in the first and the head in the last; `fine`, each
+    attention and each perceptron a layer of its own; `coarse`, pairs of encoder layers.
+
+    Raises:
+        RequestError: if the patches do not tile the image or the heads do not share the hidden units.
+    """
+    channels, height, width = image
+    if height != width or height % options.patch:
+        raise RequestError(
+            f"model.patch={options.patch}", f"must divide square images without rest, not {height} x {width}"
+        )
+    if options.hidden % options.heads:
+        raise RequestError(f"model.heads={options.heads}", f"must divide model.hidden={options.hidden}")
+    network = torchvision().models.VisionTransformer(
+        image_size=height,
+        patch_size=options.patch,
+        num_layers=options.depth,
+        num_heads=options.heads,
+        hidden_dim=options.hidden,
+        mlp_dim=options.mlp,
+        dropout=options.dropout,
+        attention_dropout=options.dropout,
+        num_classes=classes,
+    )
+    if channels != 3:
+        network.conv_proj = Conv2d(channels, options.hidden, kernel_size=options.patch, stride=options.patch)
+        trunc_normal_(network.conv_proj.weight, std=math.sqrt(1 / (channels * options.patch**2)))
+        zeros_(network.conv_proj.bias)
+    blocks = list(network.encoder.layers)
+    layers: list[list[Module]]
+    if options.grouping == "fine":
+        layers = [[half] for block in blocks for half in (Attention(block), FeedForward(block))]
+    else:
+        together = 1 if options.grouping == "paper" else 2
+        layers = [[*blocks[first : first + together]] for first in range(0, len(blocks), together)]
+    layers[0].insert(0, Embedding(network))
+    layers[-1].append(Head(network))
+    return Sequential(*(Sequential(*layer) for layer in layers))
