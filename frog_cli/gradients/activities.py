@@ -6,14 +6,15 @@ estimated gradients of the activities. Each layer's weight gradients follow by t
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Generator, Tensor
 from torch.func import functional_call
 from torch.nn import Module, Sequential
-from torch.nn.modules.dropout import _DropoutNd
 
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
-from frog_cli.gradients.measurement import forward, simulated
+from frog_cli.gradients.measurement import forward, random_state, simulated
 
 
 def estimate_from_activities(
@@ -31,18 +32,16 @@ def estimate_from_activities(
 
     Raises:
         TypeError: if the model is not a `Sequential`, whose children are the layers.
-        NotImplementedError: if it drops out activities at random, differently in each of its passes.
     """
     if not isinstance(model, Sequential):
         raise TypeError(f"activity perturbation needs a torch.nn.Sequential of layers, not a {type(model).__name__}")
-    if any(isinstance(m, _DropoutNd) and m.training and m.p > 0 for m in model.modules()):
-        raise NotImplementedError("activity perturbation of a model in training mode cannot have dropout")
-    inputs_of, outputs = _layer_by_layer(model, inputs)
+    inputs_of, outputs, random_numbers = _layer_by_layer(model, inputs)
     activities = [output.detach() for output in outputs]
     sizes = [activity[0].numel() for activity in activities]
     V = method.tangents((method.k, sum(sizes)), generator, activities[0].dtype)
 
     if method.measure == "forward":
+        random_state(inputs.device, random_numbers)  # what the plain pass dropped out is dropped out again
         losses, slopes = _measure_forward(model, loss, targets, activities, V, method.chunk_size)
     else:
         losses, true_gradients = _reverse(loss, targets, inputs_of, outputs)
@@ -67,13 +66,22 @@ def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
     """Return the number of outputs of each layer for one sample of the batch `inputs`."""
     training = model.training
     with torch.no_grad():
-        sizes = [output[0].numel() for output in _layer_by_layer(model.eval(), inputs)[1]]
+        sizes = [output[0].numel() for output in _layer_by_layer(model.eval(), inputs).outputs]
     model.train(training)
     return sizes
 
 
-def _layer_by_layer(model: Sequential, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Pass the batch through the layers, each with a graph of its own: their inputs and their outputs."""
+class LayerByLayer(NamedTuple):
+    """What went into the layers, what came out, and the state of the random numbers after the first layer."""
+
+    entering: list[Tensor]
+    outputs: list[Tensor]
+    random_numbers: Tensor
+
+
+def _layer_by_layer(model: Sequential, inputs: Tensor) -> LayerByLayer:
+    """Pass the batch through the layers, each with a graph of its own."""
+    random_numbers = torch.empty(0)
     entering: list[Tensor] = []
     outputs: list[Tensor] = []
     with torch.enable_grad():
@@ -81,7 +89,9 @@ def _layer_by_layer(model: Sequential, inputs: Tensor) -> tuple[list[Tensor], li
             entering.append((outputs[-1] if outputs else inputs).detach().requires_grad_(bool(outputs)))
             writes = any(getattr(module, "inplace", False) for module in layer.modules())
             outputs.append(layer(entering[-1].clone() if writes else entering[-1]))
-    return entering, outputs
+            if len(outputs) == 1:
+                random_numbers = random_state(inputs.device)
+    return LayerByLayer(entering, outputs, random_numbers)
 
 
 def _measure_forward(

@@ -1,4 +1,4 @@
-"""Second-order forward mode: truncated Taylor jets through ordinary modules and functions.
+"""Forward mode of first and second order: truncated Taylor jets through ordinary modules and functions.
 
 A jet is what a function of K small numbers e_1..e_K looks like up to second order: its value, its K first derivatives
 and its K (K + 1) / 2 second ones,
@@ -6,8 +6,8 @@ and its K (K + 1) / 2 second ones,
     x = x_0 + sum_i e_i x_i + sum_{i <= j} e_i e_j x_ij / (1 + [i = j]),
 
 the hyper-dual numbers of arXiv 2408.10419, Section 4, for all pairs of directions at once: no value and no first
-derivative is computed again for a pair. A `Jet` is a tensor; torch hands every operation on one to the rules below,
-which are grouped by kind. An operation without a rule raises NotImplementedError with its name.
+derivative is computed again for a pair. Jets of first order end before the last sum. A `Jet` is a tensor; torch hands
+every operation on one to the rules below, which are grouped by kind.
 """
 
 from __future__ import annotations
@@ -16,18 +16,25 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import combinations_with_replacement
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from frog_cli.gradients.kernels import differentiable_kernels
 from frog_cli.gradients.matrix_products import matrix_product
-from frog_cli.gradients.measurement import differentiable_kernels
 
 aten = torch.ops.aten
 
 Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}
+
+
+class Directions(NamedTuple):
+    """How many directions jets are taken along, and to which order, 1 or 2."""
+
+    number: int
+    order: int
 
 
 class Jet(torch.Tensor):
@@ -36,22 +43,27 @@ class Jet(torch.Tensor):
     Attributes:
         value: the value, a plain tensor `[*S]`.
         terms: the derivatives: the first ones `[K, *S]`, followed by the second ones, `[K + K (K + 1) / 2, *S]`,
-            in the order of `pairs(K)`, unless those are all zero.
-        K: the number of directions.
+            in the order of `pairs(K)`, unless those are all zero or the order is 1.
+        directions: how many directions there are, and the order.
     """
 
     value: Tensor
     terms: Tensor
-    K: int
+    directions: Directions
 
     @staticmethod
-    def __new__(cls, value: Tensor, terms: Tensor, K: int) -> Jet:
+    def __new__(cls, value: Tensor, terms: Tensor, directions: Directions) -> Jet:
         """Make a jet from a plain value and its derivatives."""
         jet: Jet = torch.Tensor._make_wrapper_subclass(
             cls, value.shape, strides=value.stride(), dtype=value.dtype, device=value.device
         )
-        jet.value, jet.terms, jet.K = value, terms, K
+        jet.value, jet.terms, jet.directions = value, terms, directions
         return jet
+
+    @property
+    def K(self) -> int:  # noqa: N802
+        """The number of directions."""
+        return self.directions.number
 
     @property
     def first(self) -> Tensor:
@@ -64,13 +76,13 @@ class Jet(torch.Tensor):
         return self.terms[self.K :] if len(self.terms) > self.K else None
 
     def __repr__(self) -> str:  # type: ignore[override]
-        return f"Jet({self.value!r}, K={self.K})"
+        return f"Jet({self.value!r}, {self.directions})"
 
     @classmethod
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Apply the rule of an operation."""
         if function not in RULES:
-            raise NotImplementedError(f"no second-order rule for the operation {function}; see {__name__}")
+            raise NoRuleError(f"no forward-mode rule for the operation {function}; see {__name__}")
         return RULES[function](function, *args, **(kwargs or {}))
 
 
@@ -79,6 +91,26 @@ def pairs(K: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the indices i and j of the pairs i <= j, in the order of the second derivatives."""
     first, second = torch.triu_indices(K, K, device=device)
     return first, second
+
+
+class NoRuleError(NotImplementedError):
+    """An operation that jets cannot pass through."""
+
+
+def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: Sequence[Tensor], order: int) -> Any:
+    """Return a function's result for jets around a point: whatever depends on the point in it is a `Jet`.
+
+    Args:
+        function: of `len(primals)` tensors.
+        primals: the point.
+        tangents: the directions V, for each primal a tensor `[K, *primal.shape]`.
+        order: 1 or 2.
+
+    An operation without a rule raises NoRuleError with its name.
+    """
+    directions = Directions(tangents[0].shape[0], order)
+    with torch.no_grad(), differentiable_kernels():
+        return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
 
 
 def measure_second_order(
@@ -94,10 +126,11 @@ def measure_second_order(
     Returns:
         The value `[*S]`, the slopes V g `[*S, K]`, and the curvature V H V^T `[*S, K, K]`, with gradient g and
         Hessian H of each entry.
+
+    An operation without a rule raises NoRuleError with its name.
     """
     K = tangents[0].shape[0]
-    with torch.no_grad(), differentiable_kernels():
-        result = function(*(Jet(p.detach(), tangent, K) for p, tangent in zip(primals, tangents, strict=True)))
+    result = evaluate(function, primals, tangents, order=2)
     curvature = _value(result).new_zeros(*result.shape, K, K)
     if not isinstance(result, Jet):
         return result, result.new_zeros(*result.shape, K), curvature
@@ -144,7 +177,7 @@ def _constant(function: Any, *args: Any, **kwargs: Any) -> Any:
 )  # fmt: skip
 def _linear(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
     """Apply an operation that treats leading dimensions independently."""
-    return Jet(function(x.value, *args, **kwargs), function(x.terms, *args, **kwargs), x.K)
+    return Jet(function(x.value, *args, **kwargs), function(x.terms, *args, **kwargs), x.directions)
 
 
 @_rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default)
@@ -153,8 +186,8 @@ def _reshape(function: Any, x: Jet, shape: Sequence[int], **kwargs: Any) -> Jet:
     if function is aten.expand.default:
         terms = _aligned(x, value.ndim).expand(-1, *value.shape)
     else:
-        terms = x.terms.reshape(-1, *value.shape)
-    return Jet(value, terms, x.K)
+        terms = x.terms.reshape(len(x.terms), *value.shape)
+    return Jet(value, terms, x.directions)
 
 
 @_rule(
@@ -178,31 +211,31 @@ def _along_dimensions(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
     if function is aten.gather.default:
         index = args[1]
         args = (args[0], index.expand(len(x.terms), *index.shape), *args[2:])
-    return Jet(value, function(x.terms, *args, **kwargs), x.K)
+    return Jet(value, function(x.terms, *args, **kwargs), x.directions)
 
 
 @_rule(aten.t.default, aten.permute.default)
 def _permute(function: Any, x: Jet, order: Sequence[int] | None = None) -> Jet:
     order = [dim % x.ndim for dim in order] if order is not None else list(range(x.ndim))[::-1]
-    return Jet(x.value.permute(order), x.terms.permute([0, *(dim + 1 for dim in order)]), x.K)
+    return Jet(x.value.permute(order), x.terms.permute([0, *(dim + 1 for dim in order)]), x.directions)
 
 
 @_rule(aten.unsqueeze.default)
 def _unsqueeze(function: Any, x: Jet, dim: int) -> Jet:
-    return Jet(x.value.unsqueeze(dim), x.terms.unsqueeze(_from_right(dim, x.ndim + 1)), x.K)
+    return Jet(x.value.unsqueeze(dim), x.terms.unsqueeze(_from_right(dim, x.ndim + 1)), x.directions)
 
 
 @_rule(aten.squeeze.default)
 def _squeeze(function: Any, x: Jet) -> Jet:
     value = x.value.squeeze()
-    return Jet(value, x.terms.reshape(-1, *value.shape), x.K)
+    return Jet(value, x.terms.reshape(len(x.terms), *value.shape), x.directions)
 
 
 @_rule(aten.sum.default, aten.mean.default)
 def _reduce(function: Any, x: Jet, **kwargs: Any) -> Jet:
     reduce = aten.sum.dim_IntList if function is aten.sum.default else aten.mean.dim
     terms = x.terms.reshape(len(x.terms), -1)
-    return Jet(function(x.value, **kwargs), reduce(terms, [1], **kwargs), x.K)
+    return Jet(function(x.value, **kwargs), reduce(terms, [1], **kwargs), x.directions)
 
 
 @_rule(aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int)
@@ -211,28 +244,34 @@ def _to_many(function: Any, x: Jet, *args: Any) -> list[Jet]:
     dim = args[named] if len(args) > named else 0
     values = function(x.value, *args)
     terms = function(x.terms, *args[:named], _from_right(dim, x.ndim))
-    return [Jet(value, term, x.K) for value, term in zip(values, terms, strict=True)]
+    return [Jet(value, term, x.directions) for value, term in zip(values, terms, strict=True)]
 
 
 @_rule(aten.avg_pool2d.default, aten._adaptive_avg_pool2d.default)
 def _pool(function: Any, x: Jet, *args: Any) -> Jet:
-    return Jet(function(x.value, *args), _in_batch(lambda batch: function(batch, *args), x.terms), x.K)
+    return Jet(function(x.value, *args), _in_batch(lambda batch: function(batch, *args), x.terms), x.directions)
 
 
 @_rule(aten.index.Tensor, aten.repeat.default, aten.roll.default)
 def _term_by_term(function: Any, x: Jet, *args: Any) -> Jet:
-    return Jet(function(x.value, *args), torch.stack([function(term, *args) for term in x.terms]), x.K)
+    return Jet(function(x.value, *args), torch.stack([function(term, *args) for term in x.terms]), x.directions)
 
 
 @_rule(aten.nll_loss_forward.default, aten.nll_loss2d_forward.default)
 def _nll_loss(function: Any, x: Jet, *args: Any) -> tuple[Jet, Tensor]:
     loss, total_weight = function(x.value, *args)
-    return Jet(loss, torch.stack([function(term, *args)[0] for term in x.terms]), x.K), total_weight
+    return Jet(loss, torch.stack([function(term, *args)[0] for term in x.terms]), x.directions), total_weight
+
+
+@_rule(aten.native_dropout.default)
+def _dropout(function: Any, x: Jet, p: float, train: bool | None) -> tuple[Jet, Tensor]:
+    value, mask = function(x.value, p, train)
+    return Jet(value, x.terms * mask / (1 - p) if train else x.terms, x.directions), mask
 
 
 @_rule(aten.masked_fill.Scalar)
 def _masked_fill(function: Any, x: Jet, mask: Tensor, value: Any) -> Jet:
-    return Jet(function(x.value, mask, value), x.terms.masked_fill(mask, 0), x.K)
+    return Jet(function(x.value, mask, value), x.terms.masked_fill(mask, 0), x.directions)
 
 
 @_rule(aten.where.self)
@@ -250,7 +289,7 @@ def _concatenate(function: Any, tensors: Sequence[Tensor], dim: int = 0) -> Jet:
 def _add(function: Any, x: Any, y: Any, alpha: Any = 1) -> Jet:
     if isinstance(x, Jet) and not isinstance(y, Jet) and (not isinstance(y, Tensor) or y.ndim == 0):
         sign = -alpha if function in (aten.rsub.Scalar, aten.rsub.Tensor) else 1
-        return Jet(function(x.value, y, alpha=alpha), x.terms if sign == 1 else sign * x.terms, x.K)
+        return Jet(function(x.value, y, alpha=alpha), x.terms if sign == 1 else sign * x.terms, x.directions)
     return _sum_of(lambda a, b: function(a, b, alpha=alpha), x, y)
 
 
@@ -261,14 +300,14 @@ def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = 
     arguments = tuple(a if isinstance(a, Tensor) else torch.tensor(a, device=jets[0].device) for a in arguments)
     value = function(*(_value(argument) for argument in arguments))
     terms = function(*(_padded(argument, count, value.ndim if broadcast else argument.ndim) for argument in arguments))
-    return Jet(value, terms.expand(-1, *value.shape), jets[0].K)
+    return Jet(value, terms.expand(-1, *value.shape), jets[0].directions)
 
 
-def _add_to(result: Jet, x: Tensor) -> Jet:
-    """Add a tensor, which broadcasts to a result that nobody else holds, in place."""
+def _add_to(result: Any, x: Tensor) -> Jet:
+    """Add a tensor, which broadcasts to a result that nobody else holds, in place where it has all of its terms."""
     if isinstance(x, Jet):
-        if len(x.terms) > len(result.terms):
-            return result + x  # type: ignore[return-value]
+        if not isinstance(result, Jet) or len(x.terms) > len(result.terms):
+            return result + x
         result.terms[: len(x.terms)] += _aligned(x, result.ndim)
     result.value.add_(_value(x))
     return result
@@ -286,7 +325,7 @@ def _padded(x: Tensor, count: int, ndim: int) -> Tensor:
 
 def _aligned(x: Jet, ndim: int) -> Tensor:
     """Return the derivatives with `ndim` dimensions each, so that they broadcast as the value does."""
-    return x.terms.reshape(-1, *[1] * (ndim - x.ndim), *x.shape)
+    return x.terms.reshape(len(x.terms), *[1] * (ndim - x.ndim), *x.shape)
 
 
 def _from_right(dim: Any, ndim: int) -> Any:
@@ -327,19 +366,28 @@ def _product(x: Any, y: Any, multiply: Bilinear, add_product: Callable[..., Any]
     """
     value = multiply(_value(x), _value(y))
     if not isinstance(y, Jet):
-        return Jet(value, multiply(_aligned(x, value.ndim), _value(y)), x.K)
+        return Jet(value, multiply(_aligned(x, value.ndim), _value(y)), x.directions)
     if not isinstance(x, Jet):
-        return Jet(value, multiply(_value(x), _aligned(y, value.ndim)), y.K)
+        return Jet(value, multiply(_value(x), _aligned(y, value.ndim)), y.directions)
     x_first, y_terms = _aligned(x, value.ndim)[: x.K], _aligned(y, value.ndim)
     scaled = multiply(_aligned(x, value.ndim), y.value)
-    terms = scaled if x.second is not None else _with_second(scaled, x.K)
+    needs_second = x.directions.order == 2 and x.second is None
+    terms = _with_second(scaled, x.K) if needs_second else scaled
     for term, y_term in zip(terms, y_terms, strict=False):  # y may have no second ones
         add_product(term, x.value, y_term, alpha=1)
-    for term, (i, j) in zip(terms[x.K :], combinations_with_replacement(range(x.K), 2), strict=True):
+    for term, (i, j) in zip(terms[x.K :], combinations_with_replacement(range(x.K), 2), strict=False):  # if any
         add_product(term, x_first[i], y_terms[j], alpha=2 if i == j else 1)
         if i != j:
             add_product(term, x_first[j], y_terms[i], alpha=1)
-    return Jet(value, terms, x.K)
+    return Jet(value, terms, x.directions)
+
+
+def _term_wise(x: Jet, value: Tensor, function: Callable[[Tensor], Tensor]) -> Jet:
+    """Return the jet whose derivatives are a function of each of x's."""
+    terms = _empty_terms(len(x.terms), value)
+    for result, term in zip(terms, x.terms, strict=True):
+        result.copy_(function(term))
+    return Jet(value, terms, x.directions)
 
 
 def _with_second(first: Tensor, K: int) -> Tensor:
@@ -377,7 +425,7 @@ def _affine(function: Any, x: Any, weight: Any, bias: Any = None) -> Jet:
 def _multiply(function: Any, x: Any, y: Any) -> Jet:
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         jet, factor = (x, y) if isinstance(x, Jet) else (y, x)
-        return Jet(jet.value * factor, jet.terms * factor, jet.K)
+        return Jet(jet.value * factor, jet.terms * factor, jet.directions)
     return _product(x, y, torch.mul, lambda term, a, b, alpha: term.addcmul_(a, b, value=alpha))
 
 
@@ -424,17 +472,16 @@ def _convolution(
 
 
 def _elementwise(x: Jet, value: Tensor, slope: Tensor, curvature: Tensor | None) -> Jet:
-    K = x.K
-    if curvature is None:
-        return Jet(value, x.terms * slope, K)
     scaled = x.terms * slope
-    terms = scaled if x.second is not None else _with_second(scaled, K)
-    second = iter(terms[K:])
-    for i in range(K):
+    if curvature is None or x.directions.order == 1:
+        return Jet(value, scaled, x.directions)
+    terms = scaled if x.second is not None else _with_second(scaled, x.K)
+    second = iter(terms[x.K :])
+    for i in range(x.K):
         bend = curvature * x.first[i]
-        for j in range(i, K):
+        for j in range(i, x.K):
             next(second).addcmul_(bend, x.first[j])
-    return Jet(value, terms, K)
+    return Jet(value, terms, x.directions)
 
 
 @_rule(aten.exp.default)
@@ -545,7 +592,7 @@ def _general_pow(function: Any, x: Any, exponent: Any) -> Jet:
 
 @_rule(aten.relu.default)
 def _relu(function: Any, x: Jet) -> Jet:
-    return Jet(x.value.relu(), aten.threshold_backward(x.terms, x.value.expand_as(x.terms), 0), x.K)
+    return Jet(x.value.relu(), aten.threshold_backward(x.terms, x.value.expand_as(x.terms), 0), x.directions)
 
 
 @_rule(aten.leaky_relu.default)
@@ -594,7 +641,7 @@ def _max_pool2d(function: Any, x: Jet, *args: Any) -> tuple[Jet, Tensor]:
         terms, where, among = terms.mT, where.mT, -2
     chosen = terms.gather(among, where.expand(len(terms), *where.shape))
     chosen = chosen if among == -1 else chosen.mT
-    return Jet(value, chosen.unflatten(-1, indices.shape[-2:]), x.K), indices
+    return Jet(value, chosen.unflatten(-1, indices.shape[-2:]), x.directions), indices
 
 
 @_rule(aten.amax.default, aten.amin.default)
@@ -604,7 +651,7 @@ def _extreme(function: Any, x: Jet, dim: Any = (), keepdim: bool = False) -> Jet
     share = (x.value == extreme).to(x.value.dtype)
     share = share / share.sum(dims, keepdim=True)  # ties share, as in torch's own derivative
     chosen = (x.terms * share).sum(_from_right(dims, x.ndim), keepdim)
-    return Jet(function(x.value, dims, keepdim), chosen, x.K)
+    return Jet(function(x.value, dims, keepdim), chosen, x.directions)
 
 
 @_rule(aten.max.default, aten.min.default)
@@ -618,7 +665,7 @@ def _extreme_with_index(function: Any, x: Jet, dim: int, keepdim: bool = False) 
     where = index if keepdim else index.unsqueeze(dim)
     dim = _from_right(dim, x.ndim)
     chosen = x.terms.gather(dim, where.expand(len(x.terms), *where.shape))
-    return Jet(value, chosen if keepdim else chosen.squeeze(dim), x.K), index
+    return Jet(value, chosen if keepdim else chosen.squeeze(dim), x.directions), index
 
 
 # Compositions.
@@ -626,6 +673,10 @@ def _extreme_with_index(function: Any, x: Jet, dim: int, keepdim: bool = False) 
 
 @_rule(aten._softmax.default, aten._safe_softmax.default)
 def _softmax(function: Any, x: Jet, dim: int, *_: Any, **__: Any) -> Jet:
+    if x.directions.order == 1:
+        p = x.value.softmax(dim)
+        # the Jacobian is symmetric, so that torch's kernel for the reverse mode serves, here and below
+        return _term_wise(x, p, lambda term: aten._softmax_backward_data(term, p, dim, p.dtype))
     return _log_softmax(aten._log_softmax.default, x, dim, False).exp()
 
 
@@ -636,12 +687,14 @@ def _log_softmax(function: Any, x: Jet, dim: int, half_to_float: bool = False) -
     p = value.exp()
     dim = dim % value.ndim - value.ndim  # from the right, the same for all terms
     means = (p * x.terms).sum(dim, keepdim=True)
+    if x.directions.order == 1:
+        return Jet(value, x.terms - means, x.directions)
     i, j = pairs(x.K, value.device)
     covariance = (p * x.first[i] * x.first[j]).sum(dim, keepdim=True) - means[: x.K][i] * means[: x.K][j]
     first = x.first - means[: x.K]
     if x.second is None:
-        return Jet(value, torch.cat([first, (-covariance).expand(-1, *value.shape)]), x.K)
-    return Jet(value, torch.cat([first, x.second - means[x.K :] - covariance]), x.K)
+        return Jet(value, torch.cat([first, (-covariance).expand(-1, *value.shape)]), x.directions)
+    return Jet(value, torch.cat([first, x.second - means[x.K :] - covariance]), x.directions)
 
 
 @_rule(aten.logsumexp.default)
@@ -661,7 +714,16 @@ def _standardise(x: Any, dims: list[int], eps: float) -> tuple[Any, Any, Any]:
 
 @_rule(aten.native_layer_norm.default)
 def _layer_norm(function: Any, x: Any, shape: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Tensor, Tensor]:
-    result, mean, inverse_deviation = _standardise(x, list(range(-len(shape), 0)), eps)
+    if isinstance(x, Jet) and x.directions.order == 1:
+        value, mean, inverse_deviation = function(x.value, shape, None, None, eps)
+        backward = aten.native_layer_norm_backward
+        result = _term_wise(
+            x,
+            value,
+            lambda term: backward(term, x.value, shape, mean, inverse_deviation, None, None, [True, False, False])[0],
+        )
+    else:
+        result, mean, inverse_deviation = _standardise(x, list(range(-len(shape), 0)), eps)
     result = result if weight is None else result * weight
     result = result if bias is None else result + bias
     return result, _value(mean), _value(inverse_deviation)
@@ -672,18 +734,27 @@ def _batch_norm(
     function: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool,
     momentum: float, eps: float,
 ) -> tuple[Any, Tensor, Tensor]:  # fmt: skip
+    value, mean, inverse_deviation = function(  # in training also updates the running statistics, once
+        _value(x), _value(weight), _value(bias), running_mean, running_var, training, momentum, eps
+    )[:3]
     channels = [1, -1] + [1] * (x.ndim - 2)
-    if training:
-        _, mean_now, inverse_now = function(  # also updates the running statistics, once
-            _value(x), _value(weight), _value(bias), running_mean, running_var, training, momentum, eps
-        )[:3]
-        result, _, _ = _standardise(x, [0, *range(2, x.ndim)], eps)
-    else:
-        mean_now, inverse_now = running_mean.new_empty(0), running_mean.new_empty(0)
+    if not training:
         result = (x - running_mean.reshape(channels)) * (running_var.reshape(channels) + eps).rsqrt()
+    elif isinstance(x, Jet) and x.directions.order == 1:
+        backward, wanted = aten.native_batch_norm_backward, [True, False, False]
+        standardised = (x.value - mean.reshape(channels)) * inverse_deviation.reshape(channels)
+        result = _term_wise(
+            x,
+            standardised,
+            lambda term: backward(
+                term, x.value, None, running_mean, running_var, mean, inverse_deviation, True, eps, wanted
+            )[0],
+        )
+    else:
+        result, _, _ = _standardise(x, [0, *range(2, x.ndim)], eps)
     result = result if weight is None else result * weight.reshape(channels)
     result = result if bias is None else result + bias.reshape(channels)
-    return result, mean_now, inverse_now
+    return Jet(value, result.terms, result.directions), mean, inverse_deviation
 
 
 @_rule(aten.native_group_norm.default)
@@ -714,7 +785,7 @@ def _deviation(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
 @_rule(aten.linalg_vector_norm.default)
 def _norm(function: Any, x: Jet, order: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Jet:
     if order != 2:
-        raise NotImplementedError(f"no second-order rule for the norm of order {order}")
+        raise NoRuleError(f"no forward-mode rule for the norm of order {order}")
     return (x * x).sum(list(range(x.ndim)) if dim is None else dim, keepdim).sqrt()  # type: ignore[return-value]
 
 
@@ -730,7 +801,7 @@ def _mse_loss(function: Any, x: Any, target: Any, reduction: int = 1) -> Jet:
 def _in_place(rule: Rule) -> Rule:
     def change(function: Any, x: Any, *args: Any, **kwargs: Any) -> Jet:
         if not isinstance(x, Jet):
-            raise NotImplementedError(f"{function} would write derivatives into a tensor that has none")
+            raise NoRuleError(f"{function} would write derivatives into a tensor that has none")
         result = rule(function, x, *args, **kwargs)
         x.value, x.terms = result.value, result.terms
         return x

@@ -19,9 +19,16 @@ SMALLEST = 2**20
 
 
 def matrix_product(left: Tensor, right: Tensor) -> Tensor:
-    """Return `left @ right` for matrices `[.., m, n]` and `[n, p]`, without gradients."""
+    """Return `left @ right`, without gradients; one of two batches of matrices may have a further leading dimension."""
     if right.ndim == 2 and _worthwhile(left, right):
         return torch.ops.mkldnn._linear_pointwise(left, right.mT, None, "none", [], "")
+    if {left.ndim, right.ndim} == {3, 4}:  # where torch would repeat the smaller factor in memory
+        count = max(left, right, key=Tensor.dim).shape[0]
+        product = left.new_empty(count, left.shape[-3], left.shape[-2], right.shape[-1])
+        for index, result in enumerate(product):
+            factors = (factor[index] if factor.ndim == 4 else factor for factor in (left, right))
+            torch.bmm(*factors, out=result)
+        return product
     return left @ right
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import jvp, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from frog_cli.gradients.jets import Jet, NoRuleError, evaluate
+from frog_cli.gradients.kernels import differentiable_kernels
 
 Tensors = tuple[Tensor, ...]
+Function = Callable[..., tuple[Tensor, Any]]
+Measured = tuple[Tensor, Tensor, Any]
+"""A value `[...]`, the slopes `[k, ...]` along k tangents, and anything else worth keeping."""
 
 
 def forward(
-    function: Callable[..., tuple[Tensor, Any]],
+    function: Function,
     primals: Tensors,
     tangents: Tensors,
     chunk_size: int | None = None,
@@ -33,34 +37,54 @@ def forward(
     Returns:
         The value `[...]`, the slopes `[k, ...]`, and the function's second result.
     """
+    size = chunk_size or tangents[0].shape[0]
+    chunks = list(zip(*(tangent.split(size) for tangent in tangents), strict=True))
+    try:
+        passes = _pass_by_pass(_by_jets, function, primals, chunks)
+    except NoRuleError:  # an operation that torch may know
+        passes = _pass_by_pass(_by_transforms, function, primals, chunks)
+    value, _, kept = passes[0]
+    return value, torch.cat([slopes for _, slopes, _ in passes]), kept
 
-    def along(*tangent: Tensor) -> tuple[Tensor, Tensor, Any]:
+
+def _pass_by_pass(
+    measure: Callable[..., Measured], function: Function, primals: Tensors, chunks: list[Tensors]
+) -> list[Measured]:
+    """Measure along chunk after chunk with the same random numbers: one dropout mask for all tangents."""
+    state = random_state(primals[0].device)
+    passes = []
+    for chunk in chunks:
+        random_state(primals[0].device, state)
+        passes.append(measure(function, primals, chunk))
+    return passes
+
+
+def _by_jets(function: Function, primals: Tensors, tangents: Tensors) -> Measured:
+    value, kept = evaluate(function, primals, tangents, order=1)
+    if not isinstance(value, Jet):
+        return value, value.new_zeros(tangents[0].shape[0], *value.shape), kept
+    return value.value, value.first, kept
+
+
+def _by_transforms(function: Function, primals: Tensors, tangents: Tensors) -> Measured:
+    """Measure through torch's own rules, which are more and slower."""
+
+    def along(*tangent: Tensor) -> Measured:
         value, slope, kept = jvp(function, primals, tangent, has_aux=True)  # type: ignore[misc]
         return value, slope, kept
 
     # randomness="same": one dropout mask for all tangents, or they would belong to different functions
     shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
-    size = chunk_size or tangents[0].shape[0]
-    passes = []
-    random_state = torch.get_rng_state()
     with torch.no_grad(), differentiable_kernels():
-        for chunk in zip(*(tangent.split(size) for tangent in tangents), strict=True):
-            torch.set_rng_state(random_state)  # the same dropout mask for all chunks, too
-            passes.append(shared_primal(*chunk))
-    value, _, kept = passes[0]
-    return value, torch.cat([slopes for _, slopes, _ in passes]), kept
+        return shared_primal(*tangents)
 
 
-@contextmanager
-def differentiable_kernels() -> Iterator[None]:
-    """Let attention use the kernel that forward mode can differentiate; the fused ones have no such rule."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+def random_state(device: torch.device, state: Tensor | None = None) -> Tensor:
+    """Return the state of the device's default generator, after setting it if one is given."""
+    source = torch.cuda if device.type == "cuda" else torch.mps if device.type == "mps" else torch
+    if state is not None:
+        source.set_rng_state(state)
+    return source.get_rng_state()
 
 
 def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn import Module
+from torch.nn import Module, MultiheadAttention, RNNBase
+from torch.nn.modules.dropout import _DropoutNd
 
 from frog_cli.gradients.aggregation import Aggregation, projection, projection_if_well_conditioned
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
@@ -23,6 +24,9 @@ from frog_cli.gradients.matrix_products import with_fast_products
 from frog_cli.gradients.weights import backprop
 
 Tensors = tuple[Tensor, ...]
+
+RANDOM = MultiheadAttention, RNNBase
+"""Modules that drop out without a module for it."""
 
 
 class Estimator(Protocol):
@@ -44,6 +48,13 @@ BatchGradient = Callable[[Tensor, Tensor, Generator], Estimate]
 """Estimates the gradient of one model and loss, from inputs, targets and a source of tangents."""
 
 
+def recordable(model: Module) -> bool:
+    """Return whether a model's operations can be recorded: it keeps no statistics and draws no random numbers."""
+    draws = any(isinstance(module, _DropoutNd) and module.p > 0 for module in model.modules())
+    draws = draws or any(getattr(module, "dropout", 0) for module in model.modules() if isinstance(module, RANDOM))
+    return not draws and not any(True for _ in model.buffers())
+
+
 def replayed(
     method: ForwardGradient,
     estimator: Estimator,
@@ -53,7 +64,7 @@ def replayed(
 ) -> BatchGradient:
     """Return a forward gradient that is recorded for each shape of a batch and then replayed.
 
-    For models without buffers, which a recording would not update. It reads the parameters where they are, so
+    For recordable models. It reads the parameters where they are, so
     optimisers must change them in place, as those of torch.optim do.
 
     Args:
@@ -66,7 +77,7 @@ def replayed(
     Returns:
         The same estimates as the estimator's, from a generator in the same state, but for the rounding of products.
     """
-    recordable = projection_if_well_conditioned if method.aggregation is projection else method.aggregation
+    aggregation = projection_if_well_conditioned if method.aggregation is projection else method.aggregation
     dtype = trainable(model)[0][1].dtype
     n = 0
 
@@ -75,7 +86,7 @@ def replayed(
         value, gradients, _ = estimator(given, model, loss, inputs, targets, Generator())
         return value, *gradients
 
-    replay = recorded_by_shape(partial(estimate, recordable))
+    replay = recorded_by_shape(partial(estimate, aggregation))
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         nonlocal n
@@ -90,7 +101,7 @@ def replayed(
 
 
 def replayed_backprop(model: Module, loss: SampleLoss) -> BatchGradient:
-    """Return backpropagation through a model without buffers, recorded for each shape of a batch."""
+    """Return backpropagation through a recordable model, recorded for each shape of a batch."""
 
     def estimate(inputs: Tensor, targets: Tensor) -> Tensors:
         value, gradients, _ = backprop(model, loss, inputs, targets, Generator())

@@ -1,4 +1,4 @@
-"""A small vision transformer of torchvision's building blocks, as a sequence of layers; arXiv 2410.17764, Section IV-D."""
+"""A vision transformer of torchvision's building blocks, as a sequence of layers; arXiv 2410.17764, Section IV-D."""
 
 from __future__ import annotations
 

@@ -16,7 +16,14 @@ from torch.nn.functional import cross_entropy
 from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
 from frog_cli.gradients.estimate import SampleLoss, trainable
-from frog_cli.gradients.replay import BatchGradient, Estimator, recorded_by_shape, replayed, replayed_backprop
+from frog_cli.gradients.replay import (
+    BatchGradient,
+    Estimator,
+    recordable,
+    recorded_by_shape,
+    replayed,
+    replayed_backprop,
+)
 from frog_cli.gradients.second_order import search_in_weights
 from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
 from frog_cli.models import MODELS
@@ -167,13 +174,12 @@ class Classification:
 
 def _gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     """Return the method that the settings describe, recorded if the model allows it."""
-    recordable = not any(True for _ in model.buffers())
     if isinstance(run.gradient, Backprop):
-        return replayed_backprop(model, sample_loss) if recordable else partial(backprop, model, sample_loss)
+        return replayed_backprop(model, sample_loss) if recordable(model) else partial(backprop, model, sample_loss)
     if isinstance(run.gradient, SecondOrder):
         return partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
     method = named.forward_gradient(run.gradient, run.tangents)
     estimator, dimension = SPACES[run.gradient.perturb]
-    if recordable:
+    if recordable(model):
         return replayed(method, estimator, dimension, model, sample_loss)
     return partial(estimator, method, model, sample_loss)

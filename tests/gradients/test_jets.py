@@ -10,6 +10,7 @@ from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from frog_cli.gradients.jets import measure_second_order
+from frog_cli.gradients.measurement import forward
 from frog_cli.gradients.replay import record
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.torchvision_import import torchvision
@@ -67,6 +68,8 @@ def check(function, *primals: Tensor, tolerance: float = 1e-8) -> None:
     for ours, expected in zip(found, by_reverse_mode(function, primals, tangents), strict=True):
         scale = expected.norm().clamp(min=1e-12)
         assert ((ours - expected).norm() / scale) < tolerance, (ours, expected)
+    _, slopes, _ = forward(lambda *x: (function(*x), ()), primals, tangents)  # by jets of first order
+    assert (slopes - found[1]).norm() <= tolerance * found[1].norm()
     differences = by_differences(function, primals, tangents)
     assert (found[2] - differences).norm() <= 1e-4 * (1 + differences.norm())
 
@@ -234,7 +237,7 @@ def test_many_points_at_once():
 
 
 def test_what_has_no_rule_is_named():
-    with pytest.raises(NotImplementedError, match=r"no second-order rule for the operation aten\.erfinv"):
+    with pytest.raises(NotImplementedError, match=r"no forward-mode rule for the operation aten\.erfinv"):
         measure_second_order(lambda x: x.erfinv().sum(), [X], [randn(K, 4, 6)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ from frog_cli.gradients import (
 from frog_cli.gradients.activities import activity_sizes
 from frog_cli.gradients.aggregation import projection
 from frog_cli.gradients.weights import backprop, weight_dimension
+from frog_cli.models.resnet18 import resnet18
+from frog_cli.models.vit import vit
+from frog_cli.schema import ResNet18, ViT
 from tests.cases import MODELS, activity_gradient, case, project, relative_error, sample_loss, weight_gradient
 
 METHOD = ForwardGradient(k=5, tangents=TANGENTS["normal"], measure="forward", aggregation=projection)
@@ -115,8 +119,8 @@ def test_simulated_is_forward(space, aggregation, k):
     assert relative_error(simulated, forward) < 1e-10
 
 
-def test_simulated_is_forward_for_each_sample_of_activity_space():
-    model, images, labels = case("mlp")
+def slopes_of_both_measurements(model, images, labels) -> dict[str, torch.Tensor]:
+    """Return the slopes `[k, B]` of each sample along the same tangents, measured forward and simulated."""
     seen = {}
     for measure in ("forward", "simulated"):
 
@@ -124,11 +128,96 @@ def test_simulated_is_forward_for_each_sample_of_activity_space():
             seen[measure] = slopes
             return projection(V, slopes)
 
-        estimate_from_activities(
-            replace(METHOD, measure=measure, aggregation=spy), model, sample_loss, images, labels, generator()
-        )
+        method = replace(METHOD, measure=measure, aggregation=spy)
+        estimate_from_activities(method, model, sample_loss, images, labels, generator())
+    return seen
+
+
+def test_simulated_is_forward_for_each_sample_of_activity_space():
+    model, images, labels = case("mlp")
+    seen = slopes_of_both_measurements(model, images, labels)
     assert seen["forward"].shape == (5, len(images))
     assert relative_error(seen["simulated"], seen["forward"]) < 1e-12
+
+
+ARCHITECTURES = {
+    "resnet18": lambda grouping: resnet18(ResNet18(name="resnet18", grouping=grouping), (3, 32, 32), 3),
+    "vit": lambda grouping: vit(small_vit(grouping), (3, 8, 8), 3),
+}
+
+
+def small_vit(grouping: str) -> ViT:
+    return ViT(name="vit", patch=4, depth=3, heads=2, hidden=8, mlp=12, dropout=0.0, grouping=grouping)
+
+
+def architecture(name: str, grouping: str = "paper", batch: int = 4):
+    """Return a network in float64 with images and labels."""
+    torch.manual_seed(0)
+    model = ARCHITECTURES[name](grouping).double()
+    for parameter in model.parameters():
+        if parameter.ndim == 1 or not parameter.any():  # no weight of a norm or of the head stays 1 or 0
+            torch.nn.init.normal_(parameter, mean=0.7, std=0.2)
+    size = 32 if name == "resnet18" else 8
+    return model, torch.randn(batch, 3, size, size).double(), torch.arange(batch) % 3
+
+
+@pytest.mark.parametrize("grouping", ["fine", "paper", "coarse"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures_have_the_same_slopes_forward_and_simulated(name, grouping):
+    """Per sample without batch normalisation or in evaluation mode, in sum with it in training mode."""
+    model, images, labels = architecture(name, grouping)
+    if name == "resnet18":
+        coupled = slopes_of_both_measurements(model, images, labels)
+        assert relative_error(coupled["simulated"], coupled["forward"]) > 0.01
+        assert relative_error(coupled["simulated"].sum(1), coupled["forward"].sum(1)) < 1e-8
+        model.eval()
+    seen = slopes_of_both_measurements(model, images, labels)
+    assert relative_error(seen["simulated"], seen["forward"]) < 1e-10
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures_are_projected_exactly(name, measure):
+    model, images, labels = architecture(name)
+    model.eval()
+    gradient = activity_gradient(model, images, labels).mT
+    V = TANGENTS["normal"]((5, len(gradient)), generator(), torch.float64)
+    expected = weights_from_activities(model, images, project(V, gradient).mT)
+    method = replace(METHOD, measure=measure)
+    found = estimate_from_activities(method, model, sample_loss, images, labels, generator())
+    assert relative_error(flat(found.gradients), expected) < 1e-8
+
+
+def test_statistics_of_batch_normalisation_do_not_depend_on_the_gradient():
+    def after(estimate):
+        model, images, labels = architecture("resnet18")
+        estimate(model, sample_loss, images, labels, generator())
+        return dict(model.named_buffers())
+
+    expected = after(backprop)
+    assert expected["0.1.num_batches_tracked"] == 1
+    for estimator in (estimate_from_activities, estimate_from_weights):
+        for measure in ("forward", "simulated"):
+            for k in (1, 4, 16):
+                found = after(partial(estimator, replace(METHOD, k=k, measure=measure, chunk_size=5)))
+                assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_vision_transformer_trains_the_same_forward_and_simulated():
+    losses = {}
+    for measure in ("forward", "simulated"):
+        model, images, labels = architecture("vit", batch=8)
+        source, losses[measure] = generator(), []
+        for _ in range(20):
+            method = replace(METHOD, k=16, measure=measure)
+            loss, gradients, _ = estimate_from_activities(method, model, sample_loss, images, labels, source)
+            losses[measure].append(loss)
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter -= 0.05 * gradient
+    forward, simulated = (torch.stack(losses[measure]) for measure in ("forward", "simulated"))
+    assert forward[-1] < forward[0]
+    torch.testing.assert_close(forward, simulated, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("space", [weights, activities])
@@ -229,13 +318,13 @@ def test_forward_mode_never_goes_backward_through_the_network(estimator, monkeyp
 def test_a_pass_holds_no_more_tangents_than_the_chunk(chunk_size, monkeypatch):
     model, images, labels = case("mlp")
     sizes = []
-    vmap = measurement.vmap
+    evaluate = measurement.evaluate
 
-    def spy(function, **options):
-        mapped = vmap(function, **options)
-        return lambda *tangents: (sizes.append(len(tangents[0])), mapped(*tangents))[1]
+    def spy(function, primals, tangents, order):
+        sizes.append(len(tangents[0]))
+        return evaluate(function, primals, tangents, order)
 
-    monkeypatch.setattr(measurement, "vmap", spy)
+    monkeypatch.setattr(measurement, "evaluate", spy)
     for estimator in (estimate_from_weights, estimate_from_activities):
         estimator(replace(METHOD, chunk_size=chunk_size), model, sample_loss, images, labels, generator())
     assert set(sizes) <= {chunk_size, 5 % chunk_size}
@@ -245,15 +334,7 @@ def test_a_pass_holds_no_more_tangents_than_the_chunk(chunk_size, monkeypatch):
 def test_batch_normalisation_couples_samples_so_that_only_sums_agree():
     model, images, labels = case("mlp")
     model.insert(1, torch.nn.BatchNorm1d(7).double())
-    seen = {}
-    for measure in ("forward", "simulated"):
-
-        def spy(V, slopes, measure=measure):
-            seen[measure] = slopes
-            return projection(V, slopes)
-
-        method = replace(METHOD, measure=measure, aggregation=spy)
-        estimate_from_activities(method, model, sample_loss, images, labels, generator())
+    seen = slopes_of_both_measurements(model, images, labels)
     assert relative_error(seen["simulated"], seen["forward"]) > 0.01
     assert relative_error(seen["simulated"].sum(1), seen["forward"].sum(1)) < 1e-10
 
@@ -326,12 +407,20 @@ def test_dropout_is_one_function_for_all_chunks_in_weight_space():
     assert relative_error(found[1], found[0]) < 1e-12
 
 
-def test_dropout_is_refused_in_activity_space():
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_dropout_is_one_function_for_all_passes_in_activity_space(chunk_size):
+    """The plain pass, every chunk of tangents and the local weight gradients see the same units dropped out."""
     model, images, labels = case("mlp")
-    model.insert(1, torch.nn.Dropout(0.5))
-    with pytest.raises(NotImplementedError, match="cannot have dropout"):
-        estimate_from_activities(METHOD, model, sample_loss, images, labels, generator())
-    estimate_from_activities(METHOD, model.eval(), sample_loss, images, labels, generator())
+    for layer in list(model):
+        layer.append(torch.nn.Dropout(0.4))
+    found = {}
+    for measure in ("forward", "simulated"):
+        torch.manual_seed(3)
+        method = replace(METHOD, measure=measure, chunk_size=chunk_size)
+        found[measure] = estimate_from_activities(method, model, sample_loss, images, labels, generator())
+        found[f"{measure} next"] = torch.rand(3)
+    assert relative_error(flat(found["forward"].gradients), flat(found["simulated"].gradients)) < 1e-10
+    assert torch.equal(found["forward next"], found["simulated next"])
 
 
 def test_attention_takes_the_kernel_that_can_be_differentiated():

@@ -3,11 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from frog_cli.errors import RequestError
 from frog_cli.gradients.activities import activity_dimension, activity_sizes
 from frog_cli.models.cnn import cnn
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
-from frog_cli.schema import CNN, MLP, LogisticRegression
+from frog_cli.models.resnet18 import resnet18
+from frog_cli.models.vit import vit
+from frog_cli.schema import CNN, MLP, LogisticRegression, ResNet18, ViT
+from frog_cli.torchvision_import import torchvision
 
 MNIST = (1, 28, 28)
 IMAGES = torch.zeros(2, *MNIST)
@@ -48,3 +52,61 @@ def test_counting_activities_leaves_the_model_in_its_mode():
         model.train(training)
         activity_sizes(model, IMAGES)
         assert model.training is training
+
+
+CIFAR10 = (3, 32, 32)
+PAPERS_VIT = {"name": "vit", "patch": 4, "depth": 6, "heads": 4, "hidden": 256, "mlp": 512, "dropout": 0.0}
+GROUPINGS = ["fine", "paper", "coarse"]
+
+
+@pytest.mark.parametrize(("image", "n"), [(CIFAR10, 11_786), (MNIST, 9_866)])
+def test_resnet18_has_the_papers_dimension(image, n):
+    """11.8e3 on CIFAR10 (arXiv 2410.17764, Section IV-D); the same count on MNIST, where the paper prints 11.2e3."""
+    model = resnet18(ResNet18(name="resnet18", grouping="paper"), image, 10)
+    assert len(model) == 6
+    assert activity_dimension(model, torch.zeros(2, *image)) == n
+
+
+@pytest.mark.parametrize(("image", "n"), [(CIFAR10, 83_210), (MNIST, 64_010)])
+def test_vision_transformer_has_the_papers_dimension(image, n):
+    model = vit(ViT(**PAPERS_VIT, grouping="paper"), image, 10)
+    assert len(model) == 6
+    assert activity_dimension(model, torch.zeros(2, *image)) == n
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resnet18_is_torchvisions(channels, grouping):
+    torch.manual_seed(0)
+    theirs = torchvision().models.resnet18(num_classes=10)
+    torch.manual_seed(0)
+    ours = resnet18(ResNet18(name="resnet18", grouping=grouping), (channels, 32, 32), 10)
+    if channels == 1:
+        theirs.conv1 = ours[0][0]
+        assert ours[0][0].weight.std().item() == pytest.approx((2 / (64 * 49)) ** 0.5, rel=0.05)
+    images = torch.randn(4, channels, 32, 32)
+    torch.testing.assert_close(ours(images), theirs(images))
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("training", [True, False])
+def test_vision_transformer_is_torchvisions(channels, grouping, training):
+    torch.manual_seed(0)
+    theirs = torchvision().models.VisionTransformer(32, 4, 6, 4, 256, 512, num_classes=10)
+    torch.manual_seed(0)
+    ours = vit(ViT(**PAPERS_VIT, grouping=grouping), (channels, 32, 32), 10)
+    if channels == 1:
+        theirs.conv_proj = ours[0][0].projection
+        assert theirs.conv_proj.weight.std().item() == pytest.approx(0.25, rel=0.2)  # truncated at two
+    for head in (theirs.heads.head, ours[-1][-1].classify.head):  # which starts at zero
+        torch.manual_seed(1)
+        torch.nn.init.normal_(head.weight)
+    images = torch.randn(2, channels, 32, 32)
+    torch.testing.assert_close(ours.train(training)(images), theirs.train(training)(images), rtol=1e-4, atol=1e-4)
+
+
+def test_vision_transformer_refuses_what_does_not_fit():
+    for change, message in (({"patch": 5}, "model.patch=5"), ({"heads": 3}, "model.heads=3")):
+        with pytest.raises(RequestError, match=message):
+            vit(ViT(**{**PAPERS_VIT, **change}, grouping="paper"), CIFAR10, 10)
