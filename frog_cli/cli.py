@@ -11,6 +11,7 @@ from frog_cli.errors import RequestError
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
+    "info": "the network and data that options lead to, without training",
     "quality": "approximation quality of gradient estimates, without training",
 }
 

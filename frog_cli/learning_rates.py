@@ -7,12 +7,12 @@ import csv
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
 from frog_cli.schema import (
-    MLP,
     ClassificationRun,
     Cone,
     Forward,
     FunctionRun,
     HyperplaneSearch,
+    ImageFolder,
     Run,
     samples_tangents,
 )
@@ -27,9 +27,11 @@ def factors(run: Run) -> dict[str, str]:
     if isinstance(run, FunctionRun):
         found |= {"function": run.objective.name, "n": run.objective.n}
     if isinstance(run, ClassificationRun):
-        found |= {"model": run.model.name, "data": run.data.name}
-        if isinstance(run.model, MLP):
-            found |= {"width": run.model.width, "depth": run.model.depth}
+        data = run.data.stands_for if isinstance(run.data, ImageFolder) else None
+        found |= {"model": run.model.name, "data": data or run.data.name}
+        found |= {
+            name: f"{value:g}" if isinstance(value, float) else value for name, value in run.model if name != "name"
+        }
     found["gradient"] = run.gradient.name
     if isinstance(run.gradient, Forward | HyperplaneSearch):
         found["k"] = run.gradient.k

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from frog_cli import config, runs
+from frog_cli.files import write_atomically
 from frog_cli.schema import Quality
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     digest = hashlib.sha256(json.dumps(settings.model_dump(exclude={"device"})).encode()).hexdigest()[:10]
     folder = parent / f"quality-n{settings.n}-{digest}"
     folder.mkdir(exist_ok=True)
-    runs.write_atomically(folder / "config.yaml", yaml.safe_dump(settings.model_dump(), sort_keys=False))
+    write_atomically(folder / "config.yaml", yaml.safe_dump(settings.model_dump(), sort_keys=False))
     chosen = list(estimators(settings))
     rows = []
     with Progress(len(chosen), "estimator") as progress:
@@ -74,9 +75,9 @@ def main(arguments: Sequence[str]) -> int:
     writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    runs.write_atomically(folder / "quality.csv", table.getvalue())
+    write_atomically(folder / "quality.csv", table.getvalue())
     about = {"device": str(device), **runs.environment()}
-    runs.write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
     draw(folder / "quality.csv", folder / "quality.png")
     print(f"{len(rows)} estimators, {len(seeds)} seeds each, n = {settings.n}, on {torch.device(device)}")
     print(f"  table    {folder / 'quality.csv'}")

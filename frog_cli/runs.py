@@ -21,6 +21,7 @@ import yaml
 
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
+from frog_cli.files import write_atomically
 from frog_cli.resources import folder
 from frog_cli.schema import (
     MLP,
@@ -44,7 +45,7 @@ def identity(run: Run) -> str:
     if not samples_tangents(run.gradient):
         del settings["tangents"]
     settings["gradient"].pop("chunk_size", None)
-    for where_from in ("root", "download"):
+    for where_from in ("root", "download", "stands_for"):
         settings.get("data", {}).pop(where_from, None)
     if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
         settings["data"]["files"] = locations.digest(run.data)
@@ -85,20 +86,6 @@ def root() -> Path:
     except OSError as error:
         raise RequestError(f"FROG_RUNS={path}", f"must be a folder that can be written: {error.strerror}") from None
     return path
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that at any time, whatever happens, it has its old or its new content."""
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if os.name == "posix":
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
 
 
 class RunFolder:

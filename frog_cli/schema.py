@@ -173,11 +173,25 @@ class MNIST(Options):
     limit: CountOrNull
 
 
+class CIFAR10(Options):
+    """CIFAR10 in torchvision's layout below `root`."""
+
+    name: Literal["cifar10"]
+    root: str
+    download: Switch
+    validation: Validation
+    limit: CountOrNull
+
+
 class ImageFolder(Options):
-    """Images in root/train/CLASS/* and root/test/CLASS/*, scaled to `size` (height, width)."""
+    """Images in root/train/CLASS/* and root/test/CLASS/*, scaled to `size` (height, width).
+
+    Learning rates are looked up for the data set that they stand for.
+    """
 
     name: Literal["image_folder"]
     root: str
+    stands_for: Literal["mnist", "cifar10"] | None
     variant: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), _allowed("must be letters, digits and _ only")]
     size: Annotated[list[Count] | None, Field(min_length=2, max_length=2), _allowed("must be [height,width] or null")]
     validation: Validation
@@ -232,6 +246,7 @@ class Run(Options):
     optimizer: Optimizer
     diverged_above: PositiveOrNull
     device: Device
+    tf32: Switch
     gradient: Annotated[FirstOrder | SecondOrder, Field(discriminator="name")]
     tangents: Annotated[Independent | Cone, Field(discriminator="name")]
     early_stopping: EarlyStopping
@@ -249,7 +264,7 @@ class ClassificationRun(Run):
     """The training of a network that classifies images."""
 
     objective: Classification
-    data: Annotated[Digits | MNIST | ImageFolder, Field(discriminator="name")]
+    data: Annotated[Digits | MNIST | CIFAR10 | ImageFolder, Field(discriminator="name")]
     model: Annotated[MLP | LogisticRegression | CNN | ResNet18 | ViT, Field(discriminator="name")]
     epochs: Count
     batch_size: Count

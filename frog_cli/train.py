@@ -136,7 +136,7 @@ def _run(folders: list[runs.RunFolder], start: Starter, device: str, learning_ra
     from frog_cli.progress import Progress
     from frog_cli.training import train
 
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = folders[0].run.tf32
     threads = torch.get_num_threads()
     if isinstance(folders[0].run, FunctionRun):
         torch.set_num_threads(1)  # vectors this short gain nothing, and sums would depend on the number of cores

@@ -14,7 +14,7 @@ from frog_cli.schema import Backprop, ClassificationRun, Cone, FunctionRun
 REFUSED = {
     "gradient=foo": "gradient=foo: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean fomoh?",
     "gradient=man": "gradient=man: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean mean?",
-    "data=foo": "data=foo: must be one of digits, image_folder, mnist",
+    "data=foo": "data=foo: must be one of cifar10, digits, image_folder, mnist",
     "gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
     "gradient.k=-3": "gradient.k=-3: must be a whole number, at least 1",
     "gradient.k=1.5": "gradient.k=1.5: must be a whole number, at least 1",
@@ -57,7 +57,7 @@ REFUSED = {
     "data.validation=all": "data.validation=all: must be a whole number of training images, at least 1, or a share between 0 and 1, or test",
     "gradient=fomoh gradient.damping=-1": "gradient.damping=-1: must be a finite number, at least 0",
     "schedule.factor=2": "schedule.factor=2: must be a number between 0 and 1",
-    "batch_size=published": "batch_size=published: none is known for model=mlp, data=digits, width=256, depth=2, gradient=projection, k=16, tangents=normal, perturb=activities; else give a number",
+    "batch_size=published": "batch_size=published: none is known for model=mlp, data=digits, width=256, depth=2, gradient=projection, k=16, tangents=normal, perturb=activities; there is one for data=mnist; else give a number",
     "1=2": "1=2: must have the form option=value",
     "a..b=3": "a..b=3: must have the form option=value",
     "data.limit=0": "data.limit=0: must be a whole number, at least 1, or null",

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from frog_cli.data.cifar10 import read_cifar10
 from frog_cli.data.digits import read_digits
 from frog_cli.data.image_folder import read_image_folder
 from frog_cli.data.mnist import read_mnist
 from frog_cli.errors import RequestError
-from frog_cli.schema import MNIST, Digits, ImageFolder
+from frog_cli.schema import CIFAR10, MNIST, Digits, ImageFolder
 
 READERS: dict[str, Callable[[Any], tuple[Tensor, Tensor, Tensor, Tensor]]] = {
     "digits": read_digits,
     "mnist": read_mnist,
+    "cifar10": read_cifar10,
     "image_folder": read_image_folder,
 }
 """Each returns training images `[N, C, H, W]` (uint8), their labels `[N]`, test images and test labels."""
@@ -40,7 +42,7 @@ class ImageData(NamedTuple):
     classes: int
 
 
-def load(data: Digits | MNIST | ImageFolder, device: torch.device) -> ImageData:
+def load(data: Digits | MNIST | CIFAR10 | ImageFolder, device: torch.device) -> ImageData:
     """Read a data set, hold out its validation images and normalise all by the training images.
 
     Each channel is shifted and scaled to mean 0 and standard deviation 1 over the training split.
@@ -56,8 +58,10 @@ def load(data: Digits | MNIST | ImageFolder, device: torch.device) -> ImageData:
     if held_out_count >= len(images):
         raise RequestError(f"data.validation={data.validation}", f"must be below the {len(images)} training images")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    held_out, kept = order[:held_out_count], order[held_out_count:]
-    kept = kept[: data.limit]
+    held_out, kept = order[:held_out_count][: data.limit], order[held_out_count:][: data.limit]
+    if data.limit is not None:  # any test images: they may lie in the order of their classes
+        some = torch.randperm(len(test_images), generator=torch.Generator().manual_seed(_SPLIT_SEED))[: data.limit]
+        test_images, test_labels = test_images[some], test_labels[some]
     mean, deviation = _channel_statistics(images[kept])
 
     def split(images: Tensor, labels: Tensor) -> Split:

@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+import io
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from frog_cli.data import locations
 from frog_cli.errors import RequestError
+from frog_cli.files import write_atomically
 from frog_cli.schema import ImageFolder
 from frog_cli.torchvision_import import torchvision
+
+_KEYS = "training_images", "training_labels", "test_images", "test_labels"
 
 
 def read_image_folder(data: ImageFolder) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the images of both splits as RGB `[N, 3, H, W]` with the indices of their classes, sorted by name.
+
+    The decoded images are kept as one file in the root, or in the user's cache if nothing can be written there, and
+    read from it as long as no image changes.
+    """
+    size = "x".join(str(side) for side in data.size or ())
+    name = f"frog-{locations.digest(data, times=True)[:16]}-{size or 'unscaled'}.npz"
+    caches = [Path(data.root, name), Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "frog", name).expanduser()]
+    for cache in caches:
+        found = _read_cache(cache)
+        if found is not None:
+            return found
+    decoded = _decode(data)
+    buffer = io.BytesIO()
+    arrays = {key: tensor.numpy() for key, tensor in zip(_KEYS, decoded, strict=True)}
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    for cache in caches:
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(cache, buffer.getbuffer())
+        except OSError:
+            continue
+        break
+    return decoded
+
+
+def _read_cache(cache: Path) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """Return what a cache holds, None if it is not there or damaged."""
+    try:
+        with cache.open("rb") as file, np.load(file) as kept:
+            images, labels, test_images, test_labels = (torch.from_numpy(kept[key]) for key in _KEYS)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    return images, labels, test_images, test_labels
+
+
+def _decode(data: ImageFolder) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Read the image files.
 
     Raises:
         RequestError: if an image cannot be decoded, or sizes differ and none is given to scale to.

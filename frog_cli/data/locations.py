@@ -6,25 +6,33 @@ import hashlib
 from pathlib import Path
 
 from frog_cli.errors import RequestError
-from frog_cli.schema import MNIST, Digits, ImageFolder
+from frog_cli.schema import CIFAR10, MNIST, Digits, ImageFolder
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
-_MNIST_FILES = [f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
+_FILES = {
+    "mnist": [
+        f"MNIST/raw/{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
+    ],
+    "cifar10": [
+        f"cifar-10-batches-py/{name}"
+        for name in ("batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6)))
+    ],
+}
+"""What torchvision reads, below a data root."""
 
 
-def check(data: Digits | MNIST | ImageFolder) -> None:
+def check(data: Digits | MNIST | CIFAR10 | ImageFolder) -> None:
     """Refuse settings whose data are not there.
 
     Raises:
         RequestError: naming the folder and what is missing in it.
     """
-    if isinstance(data, MNIST) and not data.download:
-        raw = Path(data.root, "MNIST", "raw")
-        missing = [name for name in _MNIST_FILES if not (raw / name).is_file()]
+    if isinstance(data, MNIST | CIFAR10) and not data.download:
+        missing = [name for name in _FILES[data.name] if not Path(data.root, name).is_file()]
         if missing:
             raise RequestError(
                 f"data.root={data.root}",
-                f"no {missing[0]} in {raw}; set data.root or FROG_DATA to a folder that has MNIST, "
+                f"no {missing[0]} in it; set data.root or FROG_DATA to a folder that has {data.name}, "
                 "or data.download=true",
             )
     if isinstance(data, ImageFolder):
@@ -34,12 +42,11 @@ def check(data: Digits | MNIST | ImageFolder) -> None:
             raise RequestError(f"data.root={data.root}", f"train and test need the same classes, {odd} is in one only")
 
 
-def digest(data: ImageFolder) -> str:
-    """Return a hash of the names and sizes of all images, by which two folders are told apart."""
+def digest(data: ImageFolder, times: bool = False) -> str:
+    """Return a hash of the names and sizes of all images, and of their times of modification if asked for."""
+    found = ((path, path.stat()) for path in Path(data.root).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     files = sorted(
-        (path.relative_to(data.root).as_posix(), path.stat().st_size)
-        for path in Path(data.root).rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        (path.relative_to(data.root).as_posix(), stat.st_size, stat.st_mtime_ns if times else 0) for path, stat in found
     )
     return hashlib.sha256(repr(files).encode()).hexdigest()
 

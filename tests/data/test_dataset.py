@@ -35,10 +35,11 @@ def test_splits_are_fixed_and_disjoint():
     assert len(whole) > 1797 - 10  # a few digits occur twice in the file itself
 
 
-def test_limit_shortens_the_training_split_alone():
+def test_limit_shortens_every_split():
     limited = data("data.limit=100")
-    assert [len(split.labels) for split in limited[:3]] == [100, 297, 300]
-    assert torch.equal(limited.validation.labels, data().validation.labels)
+    assert [len(split.labels) for split in limited[:3]] == [100, 100, 100]
+    assert torch.equal(limited.validation.labels, data().validation.labels[:100])
+    assert len(set(limited.test.labels.tolist())) == 10  # drawn, not the first ones
 
 
 def test_validating_on_the_test_images_holds_out_none():

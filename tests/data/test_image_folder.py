@@ -6,10 +6,12 @@ import torch
 from PIL import Image
 
 from frog_cli.config import train_request
+from frog_cli.data import image_folder
 from frog_cli.data.dataset import load
 from frog_cli.data.image_folder import read_image_folder
 from frog_cli.data.locations import check
 from frog_cli.errors import RequestError
+from frog_cli.files import write_atomically
 from frog_cli.runs import identity
 
 
@@ -104,3 +106,60 @@ def test_check_refuses_other_classes_in_test(root):
 def test_check_refuses_an_empty_root(tmp_path):
     with pytest.raises(RequestError, match=r"no folder .*train/CLASS with images"):
         check(settings(tmp_path))
+
+
+def caches(root):
+    return list(root.glob("frog-*.npz"))
+
+
+def test_decoded_images_are_kept(root, monkeypatch):
+    first = read_image_folder(settings(root))
+    assert len(caches(root)) == 1
+    monkeypatch.setattr(image_folder, "_decode", None)  # not needed any more
+    for before, after in zip(first, read_image_folder(settings(root)), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_changed_images_and_other_sizes_are_decoded_anew(root):
+    before = read_image_folder(settings(root))[0]
+    path = root / "train" / "cat" / "0.png"
+    Image.fromarray(255 - np.array(Image.open(path))).save(path)
+    assert not torch.equal(read_image_folder(settings(root))[0], before)
+    assert read_image_folder(settings(root, "data.size=[3,4]"))[0].shape[-2:] == (3, 4)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", None])
+def test_a_damaged_cache_is_replaced(root, damage):
+    expected = read_image_folder(settings(root))[0]
+    (cache,) = caches(root)
+    whole = cache.read_bytes()
+    cache.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    assert torch.equal(read_image_folder(settings(root))[0], expected)
+    assert cache.read_bytes() == whole
+
+
+def test_the_users_cache_serves_where_the_root_cannot_be_written(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def refuse(path, content):
+        if path.parent == root:
+            raise PermissionError
+        write_atomically(path, content)
+
+    monkeypatch.setattr(image_folder, "write_atomically", refuse)
+    read_image_folder(settings(root))
+    assert not caches(root)
+    assert len(caches(tmp_path / "cache" / "frog")) == 1
+
+
+def test_learning_rates_are_those_of_the_data_set_it_stands_for(root):
+    def run(*overrides):
+        given = ["experiment=table1", "data=image_folder", f"data.root={root}", "gradient=mean", "gradient.k=4"]
+        return train_request([*given, *overrides]).runs[0]
+
+    found = run("data.stands_for=cifar10", "data.variant=cifar10_jpeg")
+    assert (found.learning_rate, found.batch_size) == (0.0012916009413212, 128)
+    given = run("learning_rate=0.0012916009413212", "batch_size=128", "data.variant=cifar10_jpeg")
+    assert identity(found) == identity(given)
+    with pytest.raises(RequestError, match="none is known"):
+        run()

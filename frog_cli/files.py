@@ -1,0 +1,24 @@
+"""Files that are whole at any time."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file so that at any time, whatever happens, it has its old or its new content."""
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
