@@ -30,6 +30,7 @@ bench: $(INSTALLED) ## measure frog against plain loops, in the same run
 	$(BIN)/python -m tests.benchmarks.minimisation
 	$(BIN)/python -m tests.benchmarks.data
 	$(BIN)/python -m tests.benchmarks.second_order
+	$(BIN)/python -m tests.benchmarks.architectures
 
 check: $(INSTALLED) ## lint, check the formatting and the types
 	$(BIN)/ruff check .

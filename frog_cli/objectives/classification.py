@@ -55,7 +55,7 @@ class Classification:
         self._model = MODELS[run.model.name](run.model, image, data.classes).to(device)
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._optimizer = named.optimizer(run, self._parameters)
-        self._gradient = _gradient(run, self._model)
+        self._gradient = batch_gradient(run, self._model)
         self._score = recorded_by_shape(self._sum_of_scores)
         self._schedule = named.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
@@ -172,7 +172,7 @@ class Classification:
         return None
 
 
-def _gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
+def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     """Return the method that the settings describe, recorded if the model allows it."""
     if isinstance(run.gradient, Backprop):
         return replayed_backprop(model, sample_loss) if recordable(model) else partial(backprop, model, sample_loss)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from frog_cli.gradients import backprop
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, backprop, estimate_from_activities
 from tests.benchmarks.second_order import deep_mlp, sampled
 from tests.cases import sample_loss
 from tests.memory import peak_memory
@@ -42,3 +43,18 @@ def test_a_second_order_step_needs_what_inference_needs_for_each_of_its_terms(k,
 def test_backpropagation_needs_more_the_deeper_the_network(generator):
     shallow, _, deep = peaks(lambda model, *batch: backprop(model, sample_loss, *batch, generator))
     assert deep > 5 * shallow
+
+
+def test_chunks_bound_the_memory_of_forward_mode(generator):
+    method = ForwardGradient(
+        k=16, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"]
+    )
+    found = {}
+    for chunk_size in (16, 8, 4):
+        chunked = replace(method, chunk_size=chunk_size)
+        model, images, labels = deep_mlp(8)
+        found[chunk_size] = peak_memory(
+            partial(estimate_from_activities, chunked, model, sample_loss, images, labels, generator)
+        )
+    assert found[16] - found[8] == pytest.approx(2 * (found[8] - found[4]), rel=0.05)  # linear in the chunk
+    assert found[4] < found[16] / 2
