@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from frog_cli.errors import RequestError
+from frog_cli.interruption import Interrupted
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
@@ -32,7 +33,7 @@ environment:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a frog command; exit status 0 done, 1 the run failed, 2 the request was wrong."""
+    """Run a frog command; exit status 0 done, 1 a run failed, 2 a wrong request, 128 + n stopped by signal n."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     verb = words.pop(0) if words else "--help"
     if verb in ("-h", "--help"):
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RequestError as error:
         print(" ".join(f"frog: {error}".split()), file=sys.stderr)
         return 2
+    except Interrupted as interrupted:
+        print(f"frog: {interrupted}; the same command goes on", file=sys.stderr)
+        return interrupted.status
     except KeyboardInterrupt:
         print("frog: interrupted", file=sys.stderr)
         return 130

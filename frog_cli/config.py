@@ -46,12 +46,15 @@ class Request(NamedTuple):
     runs: list[Run]
     learning_rate: str  # a number, or where it was looked up
     overwrite: bool
+    fail_fast: bool
 
 
 def train_request(overrides: Sequence[str]) -> Request:
     """Compose and check the settings of `frog train`."""
     given, settings = compose_settings("train", overrides)
-    overwrite = _check(TypeAdapter(Switch), settings.pop("overwrite"), given, "overwrite")
+    overwrite, fail_fast = (
+        _check(TypeAdapter(Switch), settings.pop(name), given, name) for name in ("overwrite", "fail_fast")
+    )
     seeds = seed_list(settings.pop("seeds"), given)
     if seeds is None:
         seeds = [settings["seed"]]
@@ -70,7 +73,7 @@ def train_request(overrides: Sequence[str]) -> Request:
         found = learning_rates.look_up(name, source, runs[0])
         number = float(found) if name == "learning_rate" else int(found)
         runs = [run.model_copy(update={name: number}) for run in runs]
-    return Request(runs, looked_up.get("learning_rate", str(settings["learning_rate"])), overwrite)
+    return Request(runs, looked_up.get("learning_rate", str(settings["learning_rate"])), overwrite, fail_fast)
 
 
 def quality_request(overrides: Sequence[str]) -> Quality:

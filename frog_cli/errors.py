@@ -13,3 +13,7 @@ class RequestError(ValueError):
 
     def __init__(self, given: str, allowed: str):
         super().__init__(f"{given}: {allowed}")
+
+
+class InProgressError(RuntimeError):
+    """Another process is carrying out the same run."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from frog_cli import checkpoints
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.files import write_atomically
@@ -35,7 +36,7 @@ from frog_cli.schema import (
     samples_tangents,
 )
 
-_WITHOUT_EFFECT = ("device", "evaluation_batch_size")
+_WITHOUT_EFFECT = ("device", "evaluation_batch_size", "checkpoint")
 """Settings that change a result by rounding at most; they are recorded, and a run that differs in them is the same."""
 
 
@@ -88,8 +89,14 @@ def root() -> Path:
     return path
 
 
+TABLES = ("metrics.csv", "timings.csv")
+
+
 class RunFolder:
-    """The folder of one run: config.yaml, run.json, metrics.csv, timings.csv, summary.json, curve.png."""
+    """The folder of one run: config.yaml, run.json, metrics.csv, timings.csv, summary.json, curve.png.
+
+    An unfinished one has checkpoints.
+    """
 
     def __init__(self, parent: Path, run: Run):
         self.run = run
@@ -108,6 +115,52 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png"):
             (self.path / name).unlink(missing_ok=True)
+        checkpoints.remove_all(self.path)
+        self._describe(device, learning_rate, seeds)
+
+    def resume(self, device: str, learning_rate: str, seeds: list[int], rows: int) -> None:
+        """Go on after `rows` rows: drop those that were recorded after the checkpoint.
+
+        What ran on something else before is told on standard error, because results may differ in their rounding.
+        """
+        for name in TABLES:
+            _keep_rows(self.path / name, rows)
+        before = self.about()
+        self._describe(device, learning_rate, seeds)
+        now = self._about
+        for what in ("device", "processor", "threads", "chunk_size", "versions"):
+            if before.get(what) != now[what]:
+                print(
+                    f"frog: {self.path.name} goes on with {what} {now[what]}; it had {before.get(what)} before, "
+                    "so its numbers may differ from those of a run without interruption",
+                    file=sys.stderr,
+                )
+
+    def about(self) -> dict[str, Any]:
+        """Return what run.json says, nothing if it is not there."""
+        try:
+            about: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """Return the newest state that is whole and has all its rows in the tables, None if there is none."""
+        state = checkpoints.latest(self.path)
+        if state is not None and any(_rows(self.path / name) < state["rows"] for name in TABLES):
+            print(f"frog: {self.path} lacks rows of its tables; the run starts anew", file=sys.stderr)
+            return None
+        return state
+
+    def save(self, state: Mapping[str, Any], rows: int, steps: int) -> None:
+        """Write a checkpoint of a state after `rows` rows and `steps` steps."""
+        for name in TABLES:
+            _flush(self.path / name)
+        checkpoints.save(self.path, steps, {"rows": rows, "steps": steps, "objective": state})
+
+    def _describe(self, device: str, learning_rate: str, seeds: list[int]) -> None:
+        for stale in self.path.glob(f".*.{socket.gethostname()}.*"):  # of a process that was killed while writing
+            stale.unlink(missing_ok=True)
         settings = yaml.safe_dump(self.run.model_dump(), sort_keys=False)
         write_atomically(self.path / "config.yaml", settings)
         self._about = {
@@ -116,6 +169,7 @@ class RunFolder:
             "learning_rate_from": learning_rate,
             "seeds_side_by_side": seeds,
             "device": device,
+            "chunk_size": getattr(self.run.gradient, "chunk_size", None),
             **environment(),
         }
         self._write_about()
@@ -130,6 +184,7 @@ class RunFolder:
         self._about |= {"status": "done", "finished": _now()}
         self._write_about()
         write_atomically(self.path / "summary.json", json.dumps(_in_json(summary), indent=2, allow_nan=False) + "\n")
+        checkpoints.remove_all(self.path)
 
     def end(self, status: str, reason: str) -> None:
         """Record that the run has failed or was interrupted."""
@@ -184,12 +239,31 @@ def _in_json(value: Any) -> Any:
 
 def _append(path: Path, row: Mapping[str, float]) -> None:
     """Append a row to a CSV file, which starts with the names of its columns; floats keep every digit."""
-    new = not path.exists()
+    new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def _rows(path: Path) -> int:
+    """Return how many whole rows a table has below the names of its columns."""
+    return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
+
+
+def _keep_rows(path: Path, count: int) -> None:
+    """Shorten a table to its first rows."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    write_atomically(path, "".join(lines[: count + 1] if count else []))
+
+
+def _flush(path: Path) -> None:
+    """Let a table reach the disk."""
+    if path.exists():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
 
 
 def _now() -> str:

@@ -238,6 +238,13 @@ class ViT(Options):
     grouping: Grouping
 
 
+class Checkpoint(Options):
+    """How often an unfinished run saves its state: after so many rows of metrics, or minutes, whichever is first."""
+
+    rows: CountOrNull
+    minutes: PositiveOrNull
+
+
 class Run(Options):
     """What every run has."""
 
@@ -247,6 +254,7 @@ class Run(Options):
     diverged_above: PositiveOrNull
     device: Device
     tf32: Switch
+    checkpoint: Checkpoint
     gradient: Annotated[FirstOrder | SecondOrder, Field(discriminator="name")]
     tangents: Annotated[Independent | Cone, Field(discriminator="name")]
     early_stopping: EarlyStopping

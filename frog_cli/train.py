@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,9 @@ import yaml
 from frog_cli import config, runs
 from frog_cli.config import Request
 from frog_cli.data import locations
+from frog_cli.errors import InProgressError, RequestError
+from frog_cli.interruption import Interrupted, Interruption
+from frog_cli.lock import locked
 from frog_cli.memory import keep_freed_memory
 from frog_cli.schema import ClassificationRun, FunctionRun, Run
 
@@ -62,8 +67,12 @@ def main(arguments: Sequence[str]) -> int:
         named.device(request.runs[0].device)
         named.check_optimizer(request.runs[0])
 
-    results, failures = [], []
+    results: list[str] = []
+    failures: list[str] = []
     for request, name in zip(requests, _names(combinations), strict=True):
+        if failures and request.fail_fast:
+            print(f"frog: fail_fast ends the sweep before {name}", file=sys.stderr)
+            break
         if name:
             print(f"frog train {name}", file=sys.stderr)
         for result in carry_out(request):
@@ -103,15 +112,41 @@ def carry_out(request: Request) -> list[Result]:
     parent = runs.root()
     folders = [runs.RunFolder(parent, run) for run in request.runs]
     waiting = [folder for folder in folders if request.overwrite or folder.finished() is None]
-    start, side_by_side = _starter(request.runs[0], waiting, device)
     errors: dict[Path, str] = {}
-    for lanes in side_by_side:
-        try:
-            _run(lanes, start, str(device), request.learning_rate)
-        except Exception as error:
-            traceback.print_exc()
-            errors |= {folder.path: _first_line(error) for folder in lanes}
+    with ExitStack() as locks:
+        ours = []
+        for folder in waiting:
+            try:
+                locks.enter_context(locked(folder.path))
+                ours.append(folder)
+            except InProgressError as error:
+                errors[folder.path] = str(error)
+        if not request.overwrite:  # another process may have finished one meanwhile
+            ours = [folder for folder in ours if folder.finished() is None]
+        start, side_by_side = _starter(request.runs[0], ours, device)
+        for lanes, states in _with_states(side_by_side, request.overwrite):
+            try:
+                _run(lanes, states, start, str(device), request.learning_rate)
+            except (Interrupted, RequestError):
+                raise
+            except Exception as error:
+                traceback.print_exc()
+                errors |= {folder.path: _first_line(error) for folder in lanes}
     return [Result(folder, folder in waiting, errors.get(folder.path)) for folder in folders]
+
+
+def _with_states(
+    side_by_side: list[list[runs.RunFolder]], overwrite: bool
+) -> Iterator[tuple[list[runs.RunFolder], list[dict[str, Any]]]]:
+    """Yield lanes that go side by side from the same step, each with the state that it goes on from, if any."""
+    for lanes in side_by_side:
+        groups: dict[int, tuple[list[runs.RunFolder], list[dict[str, Any]]]] = {}
+        for folder in lanes:
+            state = None if overwrite else folder.checkpoint()
+            folders, states = groups.setdefault(-1 if state is None else state["steps"], ([], []))
+            folders.append(folder)
+            states += [] if state is None else [state]
+        yield from groups.values()
 
 
 def _starter(run: Run, waiting: list[runs.RunFolder], device: Any) -> tuple[Starter, list[list[runs.RunFolder]]]:
@@ -128,8 +163,14 @@ def _starter(run: Run, waiting: list[runs.RunFolder], device: Any) -> tuple[Star
     return lambda seeds: Classification(seeds[0], data, device), [[folder] for folder in waiting]
 
 
-def _run(folders: list[runs.RunFolder], start: Starter, device: str, learning_rate: str) -> None:
-    """Run the seeds of some folders side by side."""
+def _run(
+    folders: list[runs.RunFolder],
+    states: list[dict[str, Any]],
+    start: Starter,
+    device: str,
+    learning_rate: str,
+) -> None:
+    """Run the seeds of some folders side by side, from the beginning or from states after the same step."""
     import torch
 
     from frog_cli.curve import draw_curve
@@ -140,19 +181,28 @@ def _run(folders: list[runs.RunFolder], start: Starter, device: str, learning_ra
     threads = torch.get_num_threads()
     if isinstance(folders[0].run, FunctionRun):
         torch.set_num_threads(1)  # vectors this short gain nothing, and sums would depend on the number of cores
-    for folder in folders:
-        folder.start(device, learning_rate, [other.run.seed for other in folders])
+    seeds = [folder.run.seed for folder in folders]
+    for folder, state in zip_longest(folders, states):
+        if state is None:
+            folder.start(device, learning_rate, seeds)
+        else:
+            folder.resume(device, learning_rate, seeds, state["rows"])
     try:
-        objective = start([folder.run for folder in folders])
-        with Progress(objective.epochs, "epoch") as progress:
-            train(objective, folders, progress)
+        with Interruption() as interruption:
+            objective = start([folder.run for folder in folders])
+            if states:
+                objective.restore([state["objective"] for state in states])
+                print(f"frog: going on after step {objective.steps}", file=sys.stderr)
+            with Progress(objective.epochs, "epoch") as progress:
+                train(objective, folders, progress, interruption)
         for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):
             folder.finish({"outcome": outcome, **summary})
             draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")
     except BaseException as error:
         for folder in folders:
             if folder.finished() is None:
-                folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", _first_line(error))
+                interrupted = isinstance(error, KeyboardInterrupt | Interrupted)
+                folder.end("interrupted" if interrupted else "failed", _first_line(error))
         raise
     finally:
         torch.set_num_threads(threads)

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
+from frog_cli.interruption import Interrupted, Interruption
 from frog_cli.objectives.objective import Objective
 from frog_cli.progress import Progress
 from frog_cli.runs import RunFolder
 
 
-def train(objective: Objective, folders: Sequence[RunFolder], progress: Progress) -> None:
-    """Minimise an objective and record each lane in its folder; epoch 0 is the state before the first step."""
-    for epoch in range(objective.epochs + 1):
+def train(objective: Objective, folders: Sequence[RunFolder], progress: Progress, interruption: Interruption) -> None:
+    """Minimise an objective and record each lane in its folder; epoch 0 is the state before the first step.
+
+    When a signal has come, the state after the last step is saved and `Interrupted` raised.
+    """
+    often = folders[0].run.checkpoint
+    saved_at, saved_rows = perf_counter(), objective.measured
+    while True:
         start = perf_counter()
-        if epoch > 0:
-            objective.epoch()
+        if objective.measured > 0 and not objective.epoch(interruption):
+            _stop(objective, folders, interruption)
         trained = perf_counter()
+        epoch = objective.measured
         rows = objective.measure()
         timings = {"row": epoch, "training_seconds": trained - start, "measuring_seconds": perf_counter() - trained}
         for folder, row in zip(folders, rows, strict=True):
@@ -26,3 +33,20 @@ def train(objective: Objective, folders: Sequence[RunFolder], progress: Progress
         progress.show(epoch, objective.describe(rows), last=ended)
         if ended:
             return
+        if interruption():
+            _stop(objective, folders, interruption)
+        enough_rows = often.rows is not None and objective.measured - saved_rows >= often.rows
+        if enough_rows or (often.minutes is not None and perf_counter() - saved_at >= 60 * often.minutes):
+            _save(objective, folders)
+            saved_at, saved_rows = perf_counter(), objective.measured
+
+
+def _save(objective: Objective, folders: Sequence[RunFolder]) -> None:
+    for folder, state in zip(folders, objective.states(), strict=True):
+        folder.save(state, state["rows_recorded"], objective.steps)
+
+
+def _stop(objective: Objective, folders: Sequence[RunFolder], interruption: Interruption) -> None:
+    _save(objective, folders)
+    assert interruption.number is not None
+    raise Interrupted(interruption.number)

@@ -24,8 +24,8 @@ Function = Callable[[Tensor], Tensor]
 PointGradient = Callable[[Tensor], PointEstimate]
 """Maps points `[S, n]` to what is learnt there."""
 
-Estimator = Callable[[Function, Tensor, Sequence[int]], PointGradient]
-"""Makes an estimator of a function's gradient for points `[S, n]`, with one seed for each."""
+Estimator = Callable[[Function, Tensor, Sequence[int], int], PointGradient]
+"""Makes an estimator of a function's gradient for points `[S, n]`, with one seed for each, after so many steps."""
 
 _ALIGNMENT = 8  # elements: 64 bytes of float64, and a multiple of any vector register in float32
 _SAMPLED_AHEAD = 2**17  # elements per seed: one large draw is faster than many small ones
@@ -38,15 +38,18 @@ class TangentStream:
     Drawn for many steps ahead. How many depends on k and n alone, as the numbers do.
     """
 
-    def __init__(
-        self, tangents: Sampler, seeds: Sequence[int], k: int, n: int, dtype: torch.dtype, device: torch.device
-    ):
+    def __init__(self, tangents: Sampler, seeds: Sequence[int], points: Tensor, k: int, after: int):
+        n, dtype, device = points.shape[-1], points.dtype, points.device
         self._tangents = tangents
         self._generators = [Generator(device).manual_seed(seed) for seed in seeds]
         self._shape = (min(max(1, _SAMPLED_AHEAD // (k * n)), _STEPS_AHEAD), k, n)
         aligned = -(-k * n // _ALIGNMENT) * _ALIGNMENT
         self._drawn = torch.empty(self._shape[0], len(seeds), aligned, dtype=dtype, device=device)
         self._next = self._shape[0]
+        for _ in range(-(-after // self._shape[0])):  # what was drawn for the steps before
+            self._draw()
+        if after % self._shape[0]:
+            self._next = after % self._shape[0]
 
     def peek(self) -> Tensor:
         """Return the next step's tangents without taking them."""
@@ -58,21 +61,28 @@ class TangentStream:
         """Return the next step's tangents; their memory is written again many steps later."""
         steps, k, n = self._shape
         if self._next == steps:
-            for index, generator in enumerate(self._generators):
-                drawn = self._tangents(self._shape, generator, self._drawn.dtype)
-                self._drawn[:, index, : k * n] = drawn.flatten(1)
+            self._draw()
             self._next = 0
         self._next += 1
         return self._drawn[self._next - 1, :, : k * n].unflatten(1, (k, n))
 
+    def _draw(self) -> None:
+        _, k, n = self._shape
+        for index, generator in enumerate(self._generators):
+            drawn = self._tangents(self._shape, generator, self._drawn.dtype)
+            self._drawn[:, index, : k * n] = drawn.flatten(1)
+
 
 def forward_gradient(
-    method: ForwardGradient, function: Function, points: Tensor, seeds: Sequence[int]
+    method: ForwardGradient, function: Function, points: Tensor, seeds: Sequence[int], after: int = 0
 ) -> PointGradient:
-    """Return an estimator of the function's gradient from k tangents, one seed for each of the points `[S, n]`."""
-    count, n = points.shape
+    """Return an estimator of the function's gradient from k tangents, one seed for each of the points `[S, n]`.
+
+    Its tangents are those that follow after so many steps.
+    """
+    count = len(points)
     paired_seeds = [*seeds, *seeds] if count == 1 else seeds
-    stream = TangentStream(method.tangents, paired_seeds, method.k, n, points.dtype, points.device)
+    stream = TangentStream(method.tangents, paired_seeds, points, method.k, after)
 
     if method.measure == "forward":
 
@@ -97,9 +107,9 @@ def forward_gradient(
     return estimate
 
 
-def backprop(function: Function, points: Tensor, seeds: Sequence[int]) -> PointGradient:
+def backprop(function: Function, points: Tensor, seeds: Sequence[int], after: int = 0) -> PointGradient:
     """Return the gradient itself by one reverse pass: the reference."""
-    del seeds
+    del seeds, after
     count = len(points)
     replay = record(lambda x: gradient_and_value(function, x), paired(points))
 

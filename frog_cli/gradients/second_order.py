@@ -80,11 +80,13 @@ def _buffers_kept(model: Module) -> Iterator[None]:
         buffer.copy_(value)
 
 
-def search_at_points(method: SecondOrder, function: Function, points: Tensor, seeds: Sequence[int]) -> PointGradient:
-    """Return a search for steps of a function at points `[S, n]`, with one seed for each."""
+def search_at_points(
+    method: SecondOrder, function: Function, points: Tensor, seeds: Sequence[int], after: int = 0
+) -> PointGradient:
+    """Return a search for steps of a function at points `[S, n]`, with one seed for each, after so many steps."""
     count, n = points.shape
     paired_seeds = [*seeds, *seeds] if count == 1 else seeds
-    stream = TangentStream(method.tangents, paired_seeds, method.k, n, points.dtype, points.device)
+    stream = TangentStream(method.tangents, paired_seeds, points, method.k, after)
     basis = torch.eye(n, dtype=points.dtype, device=points.device).expand(len(paired_seeds), n, n)
 
     def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,6 +16,8 @@ from torch.nn.functional import cross_entropy
 from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
 from frog_cli.gradients.estimate import SampleLoss, trainable
+from frog_cli.gradients.kernels import differentiable_kernels
+from frog_cli.gradients.measurement import random_state
 from frog_cli.gradients.replay import (
     BatchGradient,
     Estimator,
@@ -28,7 +30,7 @@ from frog_cli.gradients.second_order import search_in_weights
 from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
 from frog_cli.models import MODELS
 from frog_cli.objectives import named
-from frog_cli.objectives.objective import Outcome, Row
+from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.schema import Backprop, ClassificationRun, SecondOrder
 
 SPLITS = ("training", "validation", "test")
@@ -60,6 +62,8 @@ class Classification:
         self._schedule = named.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
         self._failures: list[Tensor] = []
+        self._order_before = self._order.get_state()
+        self._batches: Sequence[Tensor] | None = None  # of the epoch in progress
         self._failed_steps = 0
         self._rows: list[Row] = []
         self._steps = 0
@@ -70,12 +74,26 @@ class Classification:
         """The number of passes through the training split."""
         return self._run.epochs
 
-    def epoch(self) -> None:
+    @property
+    def measured(self) -> int:
+        """The number of rows measured so far."""
+        return len(self._rows)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps taken so far."""
+        return self._steps + (len(self._losses) if self._batches is not None else 0)
+
+    def epoch(self, stop: Callable[[], bool] = never) -> bool:
         """Pass through the training split once, in random order; the last batch may be smaller."""
         images, labels = self._data.training
         self._model.train()
-        self._losses, self._failures = [], []
-        for batch in torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size):
+        if self._batches is None:
+            self._losses, self._failures = [], []
+            self._batches = self._draw_batches()
+        for batch in self._batches[len(self._losses) :]:
+            if stop():
+                return False
             chosen = images.index_select(0, batch), labels.index_select(0, batch)
             loss, gradients, failed = self._gradient(*chosen, self._tangents)
             for parameter, gradient in zip(self._parameters, gradients, strict=True):
@@ -84,6 +102,51 @@ class Classification:
             self._losses.append(loss)
             if failed is not None:
                 self._failures.append(failed)
+        self._batches = None
+        return True
+
+    def _draw_batches(self) -> Sequence[Tensor]:
+        """Return the indices of the images of each batch of an epoch."""
+        self._order_before = self._order.get_state()
+        images = self._data.training.images
+        return torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size)
+
+    def states(self) -> list[Row]:
+        """Return all that the way on depends on."""
+        within_epoch = self._batches is not None
+        device = self._parameters[0].device
+        return [
+            {
+                "rows_recorded": len(self._rows),
+                "rows": self._rows,
+                "steps": self._steps,
+                "failed_steps": self._failed_steps,
+                "model": self._model.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "schedule": self._schedule.state_dict() if self._schedule else {},
+                "within_epoch": within_epoch,
+                "losses": self._losses if within_epoch else [],
+                "failures": self._failures if within_epoch else [],
+                "order": self._order_before if within_epoch else self._order.get_state(),
+                "tangents": self._tangents.get_state(),
+                "random_numbers": [torch.get_rng_state(), random_state(device)],
+            }
+        ]
+
+    def restore(self, states: Sequence[Row]) -> None:
+        """Go on from a state."""
+        (state,) = states
+        self._rows, self._steps, self._failed_steps = state["rows"], state["steps"], state["failed_steps"]
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._schedule:
+            self._schedule.load_state_dict(state["schedule"])
+        self._order.set_state(state["order"])
+        self._batches = self._draw_batches() if state["within_epoch"] else None
+        self._losses, self._failures = list(state["losses"]), list(state["failures"])
+        self._tangents.set_state(state["tangents"])
+        torch.set_rng_state(state["random_numbers"][0])
+        random_state(self._parameters[0].device, state["random_numbers"][1])
 
     def measure(self) -> list[Row]:
         """Return loss and accuracy of all splits, and judge whether the run goes on."""
@@ -95,7 +158,7 @@ class Classification:
         self._outcome = self._judge()
         self._steps = int(row["step"])
         if row["epoch"] > 0:
-            self._schedule(row["validation_loss"])
+            named.follow(self._schedule, row["validation_loss"])
         return [row]
 
     def outcomes(self) -> list[Outcome]:
@@ -144,7 +207,8 @@ class Classification:
 
     def _sum_of_scores(self, images: Tensor, labels: Tensor) -> tuple[Tensor]:
         """Return the sum of a batch's losses and the number of its correct classifications, as one tensor `[2]`."""
-        outputs = self._model(images)
+        with differentiable_kernels():  # the same ones while it is recorded as when it is not
+            outputs = self._model(images)
         losses, correct = sample_loss(outputs, labels), outputs.argmax(1) == labels
         return (torch.stack([losses.double().sum(), correct.double().sum()]),)
 

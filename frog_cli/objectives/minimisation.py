@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean
 
@@ -15,7 +15,7 @@ from frog_cli.gradients import points
 from frog_cli.gradients.second_order import search_at_points
 from frog_cli.objectives import named
 from frog_cli.objectives.functions import FUNCTIONS
-from frog_cli.objectives.objective import Outcome, Row
+from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.schema import Backprop, Forward, FunctionRun, SecondOrder
 
 _POINTS_TOLD = 16  # a summary has the last point itself up to so many dimensions
@@ -35,16 +35,16 @@ class Minimisation:
         dtype = getattr(torch, run.objective.dtype)
         self._points = torch.nn.Parameter(torch.stack([_start(run) for run in runs]).to(device, dtype))
         # plain SGD works entry by entry; other optimisers may mix the entries of a parameter, so each seed has its own
-        self._rows = (
-            [self._points]
-            if run.optimizer.name == "SGD"
-            else [torch.nn.Parameter(row) for row in self._points.detach()]
-        )
+        self._shared = run.optimizer.name == "SGD"
+        self._rows = [self._points] if self._shared else [torch.nn.Parameter(row) for row in self._points.detach()]
         self._optimizer = named.optimizer(run, self._rows)
-        self._gradient = _estimator(run)(self._function, self._points.detach(), [run.seed for run in runs])
+        self._seeds = [run.seed for run in runs]
         self._before = torch.empty(run.record_every, len(runs), dtype=dtype, device=device)
         self._failed = torch.zeros(run.record_every, len(runs), dtype=torch.bool, device=device)
-        self._steps = self._steps_in_epoch = 0
+        self._steps = 0  # before the epoch in progress
+        self._steps_in_epoch = 0
+        self._measured = 0
+        self._gradient = self._estimator()
         self._lanes = [_Lane(run) for run in runs]
 
     @property
@@ -52,17 +52,73 @@ class Minimisation:
         """The number of rows of metrics after the first."""
         return math.ceil(self._run.steps / self._run.record_every)
 
-    def epoch(self) -> None:
+    @property
+    def measured(self) -> int:
+        """The number of rows measured so far."""
+        return self._measured
+
+    @property
+    def steps(self) -> int:
+        """The number of steps taken so far."""
+        return self._steps + self._steps_in_epoch
+
+    def _estimator(self) -> points.PointGradient:
+        """Return the method that the settings describe, from the next step on."""
+        run = self._run
+        estimator: points.Estimator
+        if isinstance(run.gradient, Backprop):
+            estimator = points.backprop
+        elif isinstance(run.gradient, Forward):
+            estimator = partial(points.forward_gradient, named.forward_gradient(run.gradient, run.tangents))
+        else:
+            estimator = partial(search_at_points, named.second_order(run.gradient, run.tangents))
+        return estimator(self._function, self._points.detach(), self._seeds, self.steps)
+
+    def epoch(self, stop: Callable[[], bool] = never) -> bool:
         """Take the steps up to the next row, keeping the value before each."""
-        self._steps_in_epoch = min(self._run.record_every, self._run.steps - self._steps)
-        self._steps += self._steps_in_epoch
-        for step in range(self._steps_in_epoch):
+        for step in range(self._steps_in_epoch, min(self._run.record_every, self._run.steps - self._steps)):
+            if stop():
+                return False
             self._before[step], gradients, failed = self._gradient(self._points.detach())
             for row, gradient in zip(self._rows, [gradients] if len(self._rows) == 1 else gradients, strict=True):
                 row.grad = gradient.view_as(row)
             if failed is not None:
                 self._failed[step] = failed
             self._optimizer.step()
+            self._steps_in_epoch += 1
+        return True
+
+    def states(self) -> list[Row]:
+        """Return for each lane all that its way on depends on."""
+        momenta = self._optimizer.state_dict()["state"]
+        taken = self._steps_in_epoch
+        return [
+            {
+                "rows_recorded": lane.rows,
+                "measured": self._measured,
+                "steps": self._steps,
+                "point": self._points.detach()[index].clone(),
+                "optimizer": _of_lane(momenta, index, self._shared),
+                "before": self._before[:taken, index].clone(),
+                "failed": self._failed[:taken, index].clone(),
+                "lane": lane.state(),
+            }
+            for index, lane in enumerate(self._lanes)
+        ]
+
+    def restore(self, states: Sequence[Row]) -> None:
+        """Go on from states of the same lanes, all after the same number of steps."""
+        self._measured, self._steps = states[0]["measured"], states[0]["steps"]
+        self._steps_in_epoch = taken = len(states[0]["before"])
+        with torch.no_grad():
+            for index, (lane, state) in enumerate(zip(self._lanes, states, strict=True)):
+                self._points[index] = state["point"]
+                self._before[:taken, index] = state["before"]
+                self._failed[:taken, index] = state["failed"]
+                lane.restore(state["lane"])
+        momenta = _of_all_lanes([state["optimizer"] for state in states], self._shared)
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": momenta})
+        self._gradient = self._estimator()
 
     def measure(self) -> list[Row | None]:
         """Return each seed's step, value and best value so far."""
@@ -71,6 +127,9 @@ class Minimisation:
         # the value before the first step of an epoch is the one after the last step of the epoch before
         values = torch.cat([self._before[1 : self._steps_in_epoch], after]).T.tolist()
         failed = self._failed[: max(1, self._steps_in_epoch)].T.tolist()
+        self._steps += self._steps_in_epoch
+        self._steps_in_epoch = 0
+        self._measured += 1
         return [lane.follow(*way) for lane, *way in zip(self._lanes, values, failed, strict=True)]
 
     def outcomes(self) -> list[Outcome]:
@@ -104,13 +163,19 @@ def _start(run: FunctionRun) -> Tensor:
     return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))
 
 
-def _estimator(run: FunctionRun) -> points.Estimator:
-    """Return the method that the settings describe."""
-    if isinstance(run.gradient, Backprop):
-        return points.backprop
-    if isinstance(run.gradient, Forward):
-        return partial(points.forward_gradient, named.forward_gradient(run.gradient, run.tangents))
-    return partial(search_at_points, named.second_order(run.gradient, run.tangents))
+def _of_lane(momenta: dict[int, Row], index: int, shared: bool) -> Row:
+    """Return one lane's share of an optimiser's state: of tensors with a row per lane, or the lane's own."""
+    if not shared:
+        return dict(momenta.get(index, {}))
+    return {name: value[index].clone() for name, value in momenta.get(0, {}).items() if isinstance(value, Tensor)}
+
+
+def _of_all_lanes(shares: Sequence[Row], shared: bool) -> dict[int, Row]:
+    """Return the optimiser's state of which each lane has a share."""
+    if not shared:
+        return {index: share for index, share in enumerate(shares) if share}
+    joined = {name: torch.stack([share[name] for share in shares]) for name in shares[0]}
+    return {0: joined} if joined else {}
 
 
 class _Lane:
@@ -128,7 +193,16 @@ class _Lane:
         self._best_step = 0
         self._value = math.inf
         self.best = math.inf
+        self.rows = 0
         self.outcome: Outcome = "running"
+
+    def state(self) -> Row:
+        """Return all but the settings."""
+        return {name: value for name, value in vars(self).items() if name != "_run"}
+
+    def restore(self, state: Row) -> None:
+        """Go on from a state."""
+        vars(self).update(state)
 
     def summary(self) -> Row:
         """Return the best value, the step that reached it, the last value and step, and how many steps failed."""
@@ -153,6 +227,7 @@ class _Lane:
             self.outcome = self._judge(failure)
             if self.outcome != "running":
                 break
+        self.rows += 1
         return {"step": self._step, "value": self._value, "best_value": self.best}
 
     def _judge(self, failure: bool) -> Outcome:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from frog_cli.errors import RequestError
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
@@ -81,15 +81,22 @@ def check_optimizer(run: Run) -> None:
     optimizer(run, [torch.zeros(2, 2, requires_grad=True)])
 
 
-def schedule(run: ClassificationRun, optimizer: Optimizer) -> Callable[[float], None]:
-    """Return what to call with the validation loss after each epoch, to let the learning rate fall."""
+def schedule(run: ClassificationRun, optimizer: Optimizer) -> LRScheduler | None:
+    """Return what lets the learning rate fall, None if nothing does."""
     settings = run.schedule
     if settings.name == "none":
-        return lambda validation_loss: None
+        return None
     if settings.name == "every":
-        every = StepLR(optimizer, settings.epochs, settings.factor)
-        return lambda validation_loss: every.step()
-    return ReduceLROnPlateau(optimizer, factor=settings.factor, patience=settings.epochs - 1, threshold=0).step
+        return StepLR(optimizer, settings.epochs, settings.factor)
+    return ReduceLROnPlateau(optimizer, factor=settings.factor, patience=settings.epochs - 1, threshold=0)
+
+
+def follow(schedule: LRScheduler | None, validation_loss: float) -> None:
+    """Let a schedule know that an epoch has ended."""
+    if isinstance(schedule, ReduceLROnPlateau):
+        schedule.step(validation_loss)
+    elif schedule is not None:
+        schedule.step()
 
 
 def device(name: str) -> torch.device:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 Row = dict[str, Any]
 Outcome = Literal["running", "completed", "stopped_early", "diverged", "step_failed"]
+
+
+def never() -> bool:
+    """Let an epoch run to its end."""
+    return False
 
 
 class Objective(Protocol):
@@ -16,8 +21,20 @@ class Objective(Protocol):
     def epochs(self) -> int:
         """The number of epochs if nothing ends it before."""
 
-    def epoch(self) -> None:
-        """Take the steps of the next epoch."""
+    @property
+    def measured(self) -> int:
+        """The number of rows measured so far, and so the next epoch; epoch 0 has no steps."""
+
+    @property
+    def steps(self) -> int:
+        """The number of steps taken so far."""
+
+    def epoch(self, stop: Callable[[], bool] = never) -> bool:
+        """Take the steps of the next epoch, or what is left of them; return whether none was left out.
+
+        Args:
+            stop: is asked before each step whether to leave the rest for later.
+        """
 
     def measure(self) -> Sequence[Row | None]:
         """Return a row of metrics per lane, None for a lane that had ended before."""
@@ -30,3 +47,9 @@ class Objective(Protocol):
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return one line about the rows just measured, for a person."""
+
+    def states(self) -> list[Row]:
+        """Return, for each lane, all that its way on depends on: numbers, strings, tensors, and lists and dicts."""
+
+    def restore(self, states: Sequence[Row]) -> None:
+        """Go on from states of the same lanes, all after the same number of steps."""

@@ -50,11 +50,11 @@ def test_optimizer_refusals(overrides, message):
 def test_schedule(options, rates):
     settings = run("learning_rate=1", "schedule.factor=0.5", *options)
     optimizer = named.optimizer(settings, parameters())
-    lower = named.schedule(settings, optimizer)
+    schedule = named.schedule(settings, optimizer)
     found = []
     for validation_loss in (3.0, 2.0, 2.5, 2.1, 1.5, 1.6):
         optimizer.step()
-        lower(validation_loss)
+        named.follow(schedule, validation_loss)
         found.append(optimizer.param_groups[0]["lr"])
     assert found == rates
 
