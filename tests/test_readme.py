@@ -25,13 +25,15 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 12
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_are_right_requests(command):
     verb, *overrides = shlex.split(command)
-    if verb == "quality":
+    if verb == "table":
+        assert overrides[0] == "runs"
+    elif verb == "quality":
         assert quality_request(overrides).n == 64
     else:
         from frog_cli.config import sweep
