@@ -22,7 +22,7 @@ import yaml
 from frog_cli import checkpoints
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
-from frog_cli.files import write_atomically
+from frog_cli.files import naming, write_atomically
 from frog_cli.resources import folder
 from frog_cli.schema import (
     MLP,
@@ -240,7 +240,7 @@ def _in_json(value: Any) -> Any:
 def _append(path: Path, row: Mapping[str, float]) -> None:
     """Append a row to a CSV file, which starts with the names of its columns; floats keep every digit."""
     new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", newline="", encoding="utf-8") as file:
+    with naming(path), path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
         if new:
             writer.writeheader()

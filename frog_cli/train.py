@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -202,7 +202,8 @@ def _run(
         for folder in folders:
             if folder.finished() is None:
                 interrupted = isinstance(error, KeyboardInterrupt | Interrupted)
-                folder.end("interrupted" if interrupted else "failed", _first_line(error))
+                with suppress(OSError):  # a full disk, which is what is told then
+                    folder.end("interrupted" if interrupted else "failed", _first_line(error))
         raise
     finally:
         torch.set_num_threads(threads)

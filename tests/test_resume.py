@@ -222,3 +222,42 @@ def test_resuming_on_something_else_warns(runs, monkeypatch, capsys):
     assert "goes on with versions" in errors
     assert "goes on with chunk_size 2; it had None before" in errors
     assert "going on after step 8" in errors
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Yield a folder on a file system of 400 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [0, 2, 4, 6, 8, 16, 24, 32, 40, 60, 80])
+def test_a_full_disk_loses_nothing(room, small_disk, tmp_path):
+    """With so many KiB of room, whichever write fails."""
+    overrides = ["epochs=8", "model.width=16", "checkpoint.rows=1"]
+    assert frog(tmp_path / "reference", overrides)[0] == 0
+    frog(small_disk, overrides, signal.SIGTERM, after=4.0)
+    free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+    (small_disk / "ballast").write_bytes(bytes(max(0, free - 1024 * room)))
+    status, errors = frog(small_disk, overrides)
+    if status != 0:
+        assert "No space left on device" in errors
+        assert str(small_disk) in errors
+    (small_disk / "ballast").unlink()
+    assert frog(small_disk, overrides)[0] == 0
+    assert results(small_disk) == results(tmp_path / "reference")
+
+
+def test_fail_fast_ends_a_sweep(runs, capsys):
+    diverging = ["-m", "objective=rosenbrock", "objective.n=2", "gradient.k=2", "steps=50", "learning_rate=1e30,1e-4"]
+    assert main(["train", *diverging]) == 1
+    assert len(list(runs.iterdir())) == 2
+    assert main(["train", *diverging, "seed=1", "fail_fast=true"]) == 1
+    assert len(list(runs.iterdir())) == 3
+    assert "fail_fast ends the sweep before learning_rate=0.0001" in capsys.readouterr().err
