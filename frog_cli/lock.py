@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from frog_cli.errors import InProgressError
+from frog_cli.files import naming
 
 
 @contextmanager
@@ -37,13 +38,14 @@ def locked(folder: Path) -> Iterator[None]:
                 )
             lock.unlink(missing_ok=True)
         own = folder / f".lock.{socket.gethostname()}.{os.getpid()}"
-        own.write_text(json.dumps(_self()), encoding="utf-8")
         try:
+            with naming(lock):
+                own.write_text(json.dumps(_self()), encoding="utf-8")
             lock.hardlink_to(own)  # appears whole or not at all, also on NFS
         except FileExistsError:  # a process of another host was faster
             raise InProgressError(f"{folder.name} is in progress: {lock} has just been made") from None
         finally:
-            own.unlink()
+            own.unlink(missing_ok=True)
     try:
         yield
     finally:

@@ -119,7 +119,7 @@ def carry_out(request: Request) -> list[Result]:
             try:
                 locks.enter_context(locked(folder.path))
                 ours.append(folder)
-            except InProgressError as error:
+            except (InProgressError, OSError) as error:
                 errors[folder.path] = str(error)
         if not request.overwrite:  # another process may have finished one meanwhile
             ours = [folder for folder in ours if folder.finished() is None]
