@@ -120,6 +120,7 @@ def carry_out(request: Request) -> list[Result]:
                 locks.enter_context(locked(folder.path))
                 ours.append(folder)
             except (InProgressError, OSError) as error:
+                print(f"frog: {_first_line(error)}", file=sys.stderr)
                 errors[folder.path] = str(error)
         if not request.overwrite:  # another process may have finished one meanwhile
             ours = [folder for folder in ours if folder.finished() is None]
