@@ -53,10 +53,13 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "frog: trian: must be one of train, quality"),
+        (["trian"], "frog: trian: must be one of train, info, table, quality"),
         (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
         (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
-        (["train", "data=mnist", "data.root=/nowhere", "learning_rate=1"], "frog: data.root=/nowhere: no train-images"),
+        (
+            ["train", "data=mnist", "data.root=/nowhere", "learning_rate=1"],
+            "frog: data.root=/nowhere: no MNIST/raw/",
+        ),
         (["train", "data=image_folder", "data.root=/nowhere"], "frog: data.root=/nowhere: no folder /nowhere/train"),
         (["train", "-m", "gradient.k=1,0"], "frog: gradient.k=0: must be a whole number"),
         (["quality", "k=[0]"], "frog: k=[0]: must be a list of whole numbers"),
@@ -104,6 +107,7 @@ def test_a_run_leaves_its_folder(runs, capsys):
     assert folder.name.startswith("logistic_regression-digits-projection-k2-seed3-")
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "run.json", "metrics.csv", "timings.csv", "summary.json", "curve.png",
+        ".lock.guard",
     }  # fmt: skip
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["gradient"]["k"] == 2

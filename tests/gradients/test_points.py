@@ -12,7 +12,6 @@ from frog_cli.objectives.functions import FUNCTIONS
 from tests.cases import project, relative_error
 
 METHOD = ForwardGradient(k=4, tangents=TANGENTS["normal"], measure="forward", aggregation=projection)
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +24,7 @@ def starts(n: int, count: int) -> torch.Tensor:
 
 
 def first_tangents(method, seeds, n):
-    return next(points.TangentStream(method.tangents, seeds, method.k, n, torch.float64, CPU))
+    return next(points.TangentStream(method.tangents, seeds, torch.zeros(1, n).double(), method.k, after=0))
 
 
 @pytest.mark.parametrize("measure", ["forward", "simulated"])
@@ -78,9 +77,22 @@ def _walk(method, function, seeds, x):
     return x
 
 
+def stream_of(seeds, after=0):
+    return points.TangentStream(METHOD.tangents, seeds, torch.zeros(len(seeds), 4).double(), 4, after)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 6, 7])
+def test_the_stream_goes_on_after_any_step(after, monkeypatch):
+    monkeypatch.setattr(points, "_SAMPLED_AHEAD", 50)  # blocks of 3 steps
+    whole, later = stream_of([0, 1]), stream_of([0, 1], after)
+    taken = [next(whole).clone() for _ in range(10)]
+    for expected in taken[after:]:
+        assert torch.equal(next(later), expected)
+
+
 def test_the_stream_depends_on_the_seed_alone_and_does_not_repeat(monkeypatch):
     monkeypatch.setattr(points, "_SAMPLED_AHEAD", 50)  # blocks of 3 steps
-    streams = [points.TangentStream(METHOD.tangents, seeds, 4, 4, torch.float64, CPU) for seeds in ([0, 1], [1])]
+    streams = [stream_of(seeds) for seeds in ([0, 1], [1])]
     taken = [[next(stream).clone() for _ in range(8)] for stream in streams]
     for both, alone in zip(*taken, strict=True):
         assert torch.equal(both[1], alone[0])
@@ -88,7 +100,7 @@ def test_the_stream_depends_on_the_seed_alone_and_does_not_repeat(monkeypatch):
 
 
 def test_peeking_takes_nothing():
-    stream = points.TangentStream(METHOD.tangents, [0], 4, 4, torch.float64, CPU)
+    stream = stream_of([0])
     peeked = stream.peek().clone()
     assert torch.equal(next(stream), peeked)
     assert not torch.equal(next(stream), peeked)
