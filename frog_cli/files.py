@@ -30,6 +30,11 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Let a file or folder reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)

@@ -22,7 +22,7 @@ import yaml
 from frog_cli import checkpoints
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
-from frog_cli.files import naming, write_atomically
+from frog_cli.files import flush, naming, write_atomically
 from frog_cli.resources import folder
 from frog_cli.schema import (
     MLP,
@@ -72,13 +72,18 @@ def _slug(run: Run) -> list[str]:
     return words
 
 
+def location() -> Path:
+    """Return the folder that run folders are in: FROG_RUNS, or runs."""
+    return Path(os.environ.get("FROG_RUNS") or "runs")
+
+
 def root() -> Path:
-    """Return the folder that holds the run folders: FROG_RUNS, or runs.
+    """Return the folder that run folders are in, made if it is not there.
 
     Raises:
         RequestError: if nothing can be written there.
     """
-    path = Path(os.environ.get("FROG_RUNS") or "runs")
+    path = location()
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".writable-{socket.gethostname()}-{os.getpid()}"
@@ -154,8 +159,9 @@ class RunFolder:
 
     def save(self, state: Mapping[str, Any], rows: int, steps: int) -> None:
         """Write a checkpoint of a state after `rows` rows and `steps` steps."""
-        for name in TABLES:
-            _flush(self.path / name)
+        for path in (self.path / name for name in TABLES):
+            if path.exists():
+                flush(path)
         checkpoints.save(self.path, steps, {"rows": rows, "steps": steps, "objective": state})
 
     def _describe(self, device: str, learning_rate: str, seeds: list[int]) -> None:
@@ -256,14 +262,6 @@ def _keep_rows(path: Path, count: int) -> None:
     """Shorten a table to its first rows."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     write_atomically(path, "".join(lines[: count + 1] if count else []))
-
-
-def _flush(path: Path) -> None:
-    """Let a table reach the disk."""
-    if path.exists():
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
 
 
 def _now() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from frog_cli import learning_rates
+from frog_cli import learning_rates, runs
 from frog_cli.errors import RequestError
 from frog_cli.files import write_atomically
 from frog_cli.schema import ClassificationRun, FunctionRun, Run
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     """Carry out `frog table` and return its exit status: 1 if something in the folder is not a run."""
     if not arguments or arguments[0] != "runs" or len(arguments) > 2:
         raise RequestError(f"table {' '.join(arguments)}".strip(), "must be frog table runs, or frog table runs FILE")
-    parent = Path(os.environ.get("FROG_RUNS") or "runs")
+    parent = runs.location()
     if not parent.is_dir():
         raise RequestError(f"FROG_RUNS={parent}", "is not a folder")
     rows, refused = collect(parent)
