@@ -15,5 +15,9 @@ class RequestError(ValueError):
         super().__init__(f"{given}: {allowed}")
 
 
+class GivenUpError(Exception):
+    """Runs were stopped before their end because they are not worth going on with."""
+
+
 class InProgressError(RuntimeError):
     """Another process is carrying out the same run."""

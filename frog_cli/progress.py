@@ -14,12 +14,14 @@ _PLAIN_LINES = 20
 class Progress:
     """Shows how far a loop of `total` rounds is; use as a context manager."""
 
-    def __init__(self, total: int, unit: str, stream: TextIO | None = None):
+    def __init__(self, total: int, unit: str, stream: TextIO | None = None, silent: bool = False):
         self._stream = stream or sys.stderr
         self._total = total
         self._every = max(1, total // _PLAIN_LINES)
+        self._shown = -1  # how many times `every` rounds were done when a plain line was last written
+        self._silent = silent
         self._bar: tqdm[Any] | None = None
-        if self._stream.isatty():
+        if self._stream.isatty() and not silent:
             self._bar = tqdm(total=total, unit=unit, file=self._stream, dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> Progress:
@@ -36,5 +38,6 @@ class Progress:
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
             self._bar.set_postfix_str(text)
-        elif last or done % self._every == 0:
+        elif not self._silent and (last or done // self._every > self._shown):
+            self._shown = done // self._every
             print(text, file=self._stream, flush=True)

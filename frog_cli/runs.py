@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,7 @@ def environment() -> dict[str, Any]:
     }
 
 
+@cache
 def _commit() -> str | None:
     """Return the git commit of a frog that runs from a checkout, marked if the working tree differs from it."""
     checkout = folder("conf").parent

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from frog_cli.errors import GivenUpError
 from frog_cli.interruption import Interrupted, Interruption
 from frog_cli.objectives.objective import Objective
 from frog_cli.progress import Progress
 from frog_cli.runs import RunFolder
 
 
-def train(objective: Objective, folders: Sequence[RunFolder], progress: Progress, interruption: Interruption) -> None:
+def train(
+    objective: Objective,
+    folders: Sequence[RunFolder],
+    progress: Progress,
+    interruption: Interruption,
+    give_up: Callable[[Sequence[RunFolder]], bool] | None = None,
+) -> None:
     """Minimise an objective and record each lane in its folder; epoch 0 is the state before the first step.
 
     When a signal has come, the state after the last step is saved and `Interrupted` raised.
+
+    Raises:
+        GivenUpError: when `give_up`, asked after each row, says so.
     """
     often = folders[0].run.checkpoint
     saved_at, saved_rows = perf_counter(), objective.measured
@@ -33,6 +43,8 @@ def train(objective: Objective, folders: Sequence[RunFolder], progress: Progress
         progress.show(epoch, objective.describe(rows), last=ended)
         if ended:
             return
+        if give_up is not None and give_up(folders):
+            raise GivenUpError(f"given up after step {objective.steps}")
         if interruption():
             _stop(objective, folders, interruption)
         enough_rows = often.rows is not None and objective.measured - saved_rows >= often.rows

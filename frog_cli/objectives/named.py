@@ -99,8 +99,10 @@ def follow(schedule: LRScheduler | None, validation_loss: float) -> None:
         schedule.step()
 
 
-def device(name: str) -> torch.device:
+def device(name: str, local_rank: int | None = None) -> torch.device:
     """Return the device; auto means CUDA, then MPS, then CPU, whichever is there first.
+
+    Processes on one host, numbered by `local_rank`, take the CUDA devices in turn.
 
     Raises:
         RequestError: if this machine does not have it.
@@ -111,4 +113,6 @@ def device(name: str) -> torch.device:
     if chosen.type not in present or (chosen.index or 0) >= max(count, 1):
         indices = [f"cuda:{index}" for index in range(count)]
         raise RequestError(f"device={name}", f"is not on this machine, which has {', '.join(present + indices)}")
+    if local_rank is not None and chosen == torch.device("cuda"):
+        return torch.device("cuda", local_rank % count)
     return chosen
