@@ -15,6 +15,7 @@ install: $(INSTALLED) ## install frog and its tools into .venv
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps propulate
 	@touch $@
 
 demo: $(INSTALLED) ## train on handwritten digits without backpropagation, and with it for comparison

@@ -12,6 +12,7 @@ from frog_cli.interruption import Interrupted
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
+    "search": "the best learning rate, alone or under mpiexec",
     "info": "the network and data that options lead to, without training",
     "table": "all runs as one table",
     "quality": "approximation quality of gradient estimates, without training",

@@ -25,15 +25,27 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from frog_cli import learning_rates, schema
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
-from frog_cli.schema import ClassificationRun, Cone, Forward, FunctionRun, Quality, Run, Seeds, Switch
+from frog_cli.schema import (
+    ClassificationRun,
+    Cone,
+    Forward,
+    FunctionRun,
+    Interval,
+    Quality,
+    Run,
+    Search,
+    Seeds,
+    Switch,
+)
 
 SEVERAL = {
     "train": "several values need -m, one run for each",
     "quality": "several values are a list, as in k=[1,2]",
+    "search": "several values are a list, as in [1,2]",
 }
-SOURCES = ("published",)
+SOURCES = ("published", "searched")
 GROUPS = ("experiment", "objective", "data", "model", "gradient", "tangents")
-FREE_OPTIONS = "optimizer.options"  # the one place where any name may stand
+FREE_OPTIONS = ("optimizer.options", "also")  # where any name may stand
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -74,6 +86,80 @@ def train_request(overrides: Sequence[str]) -> Request:
         number = float(found) if name == "learning_rate" else int(found)
         runs = [run.model_copy(update={name: number}) for run in runs]
     return Request(runs, looked_up.get("learning_rate", str(settings["learning_rate"])), overwrite, fail_fast)
+
+
+class SearchRequest(NamedTuple):
+    """What is searched, for runs whose searched hyperparameters stand at values that are replaced."""
+
+    request: Request
+    search: Search
+
+
+def search_request(overrides: Sequence[str]) -> SearchRequest:
+    """Compose and check the settings of `frog search`, with what sweeps/definitions/ says of an experiment."""
+    own = [override.removeprefix("search.") for override in overrides if override.startswith("search.")]
+    others = [override for override in overrides if not override.startswith("search.")]
+    given = {override.get_key_element(): override.value() for override in _parse(others)}
+    try:
+        search = _search(own, _definition(given))
+    except RequestError as error:
+        raise RequestError(f"search.{error.given}", error.allowed) from None
+    for name in ("learning_rate", *search.also):
+        if name in given:
+            raise RequestError(
+                f"{name}={given[name]}", "is what is searched; search.low, search.high and search.also bound it"
+            )
+    if given.get("overwrite"):
+        raise RequestError("overwrite=true", "a search keeps what it has evaluated; delete its folder to start anew")
+    ends = [
+        {name: choices[end] if isinstance(choices, list) else (choices.low, choices.high)[end]}
+        for name, choices in search.also.items()
+        for end in (0, -1)
+    ]
+    placeholders = {"learning_rate": 1.0} | {name: value for end in reversed(ends) for name, value in end.items()}
+    request = train_request([*others, *(f"{name}={value}" for name, value in placeholders.items())])
+    for end in ends:
+        with_values(request, end)
+    return SearchRequest(request, search)
+
+
+def _search(own: Sequence[str], definition: dict[str, Any]) -> Search:
+    """Compose and check the settings of a search itself."""
+    given, settings = compose_settings("search", own)
+    settings |= {name: value for name, value in definition.items() if name not in given}
+    search = _validate(Search, settings, given)
+    if search.low >= search.high:
+        raise RequestError(f"low={search.low:g}", f"must be below search.high={search.high:g}")
+    for name, choices in search.also.items():
+        if isinstance(choices, Interval) and choices.low >= choices.high:
+            raise RequestError(f"also.{name}.low={choices.low:g}", f"must be below its high={choices.high:g}")
+        if isinstance(choices, Interval) and choices.log and choices.low <= 0:
+            raise RequestError(f"also.{name}.low={choices.low:g}", "must be above 0 to have a logarithm")
+    return search
+
+
+def _definition(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the defaults in a search of the experiment, or else the objective, that is chosen."""
+    chosen = given.get("experiment") or given.get("objective")
+    path = folder("sweeps") / "definitions" / f"{chosen}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", str(chosen)) or not path.is_file():
+        return {}
+    return yaml.safe_load(path.read_text(encoding="utf-8")).get("search", {})
+
+
+def with_values(request: Request, values: dict[str, Any]) -> Request:
+    """Return a request with other values of some options, by their dotted names; refuse what is not allowed."""
+    runs = []
+    for run in request.runs:
+        settings = run.model_dump()
+        for option, value in values.items():
+            *path, last = option.split(".")
+            place = settings
+            for name in path:
+                place = place[name]
+            place[last] = value
+        runs.append(_validate(type(run), settings, {}))
+    return request._replace(runs=runs)
 
 
 def quality_request(overrides: Sequence[str]) -> Quality:
@@ -206,7 +292,7 @@ def _composes(verb: str, choices: list[str]) -> DictConfig | None:
 def _check_known(verb: str, key: str, value: str, choices: list[str], chosen: DictConfig) -> None:
     """Refuse an option that these choices do not have, and say where it exists or what resembles it."""
     known = {name for name in _names(chosen) if name.removesuffix(".name") not in groups(verb)}
-    if key in known or key.startswith(f"{FREE_OPTIONS}."):
+    if key in known or key.startswith(tuple(f"{option}." for option in FREE_OPTIONS)):
         return
     group = key.partition(".")[0]
     if group in groups(verb) and key == f"{group}.name":

@@ -13,6 +13,10 @@ class RequestError(ValueError):
 
     def __init__(self, given: str, allowed: str):
         super().__init__(f"{given}: {allowed}")
+        self.given, self.allowed = given, allowed
+
+    def __reduce__(self) -> tuple[type[RequestError], tuple[str, str]]:  # a process may hand it to another
+        return RequestError, (self.given, self.allowed)
 
 
 class GivenUpError(Exception):

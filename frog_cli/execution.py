@@ -97,6 +97,9 @@ def carry_out(
                 if not isinstance(error, GivenUpError):
                     traceback.print_exc()
                 errors |= {folder.path: error for folder in lanes}
+                if isinstance(error, GivenUpError):
+                    errors |= {folder.path: error for folder in ours if folder.finished() is None}
+                    break
     return [Result(folder, folder in waiting, errors.get(folder.path)) for folder in folders]
 
 
@@ -138,6 +141,7 @@ def _starter(
 def _load(settings: str, device: str) -> ImageData:
     """Read the data set that settings in JSON describe; the last one read is kept for the next request."""
     import torch
+
     from frog_cli.data.dataset import load
 
     return load(_DATA.validate_json(settings), torch.device(device))

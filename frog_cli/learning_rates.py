@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from pathlib import Path
 
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
@@ -18,7 +20,15 @@ from frog_cli.schema import (
 )
 
 FOUND = ("learning_rate", "batch_size")
-"""The columns that are looked up; all others are settings that must agree."""
+"""The columns that are looked up; all others are settings that must agree, but for those of the search itself."""
+
+OF_THE_SEARCH = "search_"
+"""How the names of columns begin that say how a rate was found."""
+
+
+def searched() -> Path:
+    """Return the folder that searches write to: below FROG_SWEEPS, or sweeps."""
+    return Path(os.environ.get("FROG_SWEEPS") or "sweeps") / "searched"
 
 
 def factors(run: Run) -> dict[str, str]:
@@ -55,11 +65,7 @@ def look_up(name: str, source: str, run: Run) -> str:
         RequestError: if there is none, or more than one.
     """
     wanted = factors(run)
-    rows = []
-    for path in sorted((folder("sweeps") / source).glob("learning_rates_*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            rows += list(csv.DictReader(file))
-    rows = [row for row in rows if name in row]
+    rows = [row for row in _rows(source) if name in row]
     differences = [_difference(row, wanted) for row in rows]
     matches = [row for row, difference in zip(rows, differences, strict=True) if not difference]
     if len(matches) == 1:
@@ -67,14 +73,25 @@ def look_up(name: str, source: str, run: Run) -> str:
     setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
     if matches:
         raise RequestError(f"{name}={source}", f"{len(matches)} are known for {setting}; give a number")
-    nearest = min(differences, key=len)
+    nearest = min(differences, key=len, default=[])
     near = sorted({one for difference in differences if len(difference) == len(nearest) for one in difference})
     near = [one for one in near if not one.endswith("=")]
     hint = f"; there is one for {' or '.join(near)}" if 1 <= len(near) <= 8 else ""
     raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
 
 
+def _rows(source: str) -> list[dict[str, str]]:
+    """Return all rows of a source; of searched rates, the user's own files stand for frog's of the same names."""
+    places = [folder("sweeps") / source, *([searched()] if source == "searched" else [])]
+    files = {path.name: path for place in places for path in sorted(place.glob("learning_rates_*.csv"))}
+    rows = []
+    for path in files.values():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows += list(csv.DictReader(file))
+    return rows
+
+
 def _difference(row: dict[str, str], wanted: dict[str, str]) -> list[str]:
     """Return the row's columns that differ from the wanted settings, as name=value."""
-    names = (row.keys() | wanted.keys()) - {*FOUND}
+    names = {name for name in row.keys() | wanted.keys() if not name.startswith(OF_THE_SEARCH)} - {*FOUND}
     return [f"{name}={row.get(name, '')}" for name in names if row.get(name, "") != wanted.get(name, "")]

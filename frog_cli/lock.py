@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from frog_cli.errors import InProgressError
-from frog_cli.files import naming
+from frog_cli.files import create_atomically
 
 
 @contextmanager
@@ -37,15 +37,8 @@ def locked(folder: Path) -> Iterator[None]:
                     f"{holder.get('since')}; if that is not so, delete {lock}"
                 )
             lock.unlink(missing_ok=True)
-        own = folder / f".lock.{socket.gethostname()}.{os.getpid()}"
-        try:
-            with naming(lock):
-                own.write_text(json.dumps(_self()), encoding="utf-8")
-            lock.hardlink_to(own)  # appears whole or not at all, also on NFS
-        except FileExistsError:  # a process of another host was faster
-            raise InProgressError(f"{folder.name} is in progress: {lock} has just been made") from None
-        finally:
-            own.unlink(missing_ok=True)
+        if not create_atomically(lock, json.dumps(_self())):  # a process of another host was faster
+            raise InProgressError(f"{folder.name} is in progress: {lock} has just been made")
     try:
         yield
     finally:

@@ -41,8 +41,8 @@ _WITHOUT_EFFECT = ("device", "evaluation_batch_size", "checkpoint")
 """Settings that change a result by rounding at most; they are recorded, and a run that differs in them is the same."""
 
 
-def identity(run: Run) -> str:
-    """Return a readable name and a hash of all settings that determine the result."""
+def determining(run: Run) -> dict[str, Any]:
+    """Return all settings that determine the result."""
     settings = run.model_dump(exclude={*_WITHOUT_EFFECT})
     if not samples_tangents(run.gradient):
         del settings["tangents"]
@@ -51,11 +51,21 @@ def identity(run: Run) -> str:
         settings.get("data", {}).pop(where_from, None)
     if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
         settings["data"]["files"] = locations.digest(run.data)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
-    return "-".join([*_slug(run), f"seed{run.seed}", digest])
+    return settings
 
 
-def _slug(run: Run) -> list[str]:
+def identity(run: Run) -> str:
+    """Return a readable name and a hash of all settings that determine the result."""
+    return f"{slug(run)}-seed{run.seed}-{digest(determining(run))}"
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """Return ten digits that tell settings from others."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def slug(run: Run) -> str:
+    """Return a readable name of what a run minimises and how, without its seed."""
     words = []
     if isinstance(run, FunctionRun):
         words = [run.objective.name, f"n{run.objective.n}"]
@@ -70,7 +80,7 @@ def _slug(run: Run) -> list[str]:
             words.append(f"cone{run.tangents.angle:g}")
         elif run.tangents.name != "normal":
             words.append(run.tangents.name)
-    return words
+    return "-".join(words)
 
 
 def location() -> Path:

@@ -31,7 +31,7 @@ PositiveOrNull = Annotated[
     float | None, Field(gt=0, allow_inf_nan=False), _allowed("must be a finite number above 0, or null")
 ]
 LearningRate = Annotated[
-    float, Field(gt=0, allow_inf_nan=False), _allowed("must be a finite number above 0, or published")
+    float, Field(gt=0, allow_inf_nan=False), _allowed("must be a finite number above 0, published or searched")
 ]
 Angle = Annotated[float, Field(gt=0, le=90), _allowed("must be an angle in degrees above 0, at most 90")]
 Seeds = Annotated[
@@ -278,6 +278,33 @@ class ClassificationRun(Run):
     batch_size: Count
     evaluation_batch_size: Count
     schedule: Schedule
+
+
+class Interval(Options):
+    """Numbers between two bounds, drawn evenly, or evenly in their logarithms."""
+
+    low: float
+    high: float
+    log: Switch
+
+
+class Search(Options):
+    """A search for the learning rate, and for further hyperparameters by the dotted names of their options."""
+
+    evaluations: Count
+    low: Annotated[float, Field(allow_inf_nan=False), _allowed("must be a finite number, the logarithm of a rate")]
+    high: Annotated[float, Field(allow_inf_nan=False), _allowed("must be a finite number, the logarithm of a rate")]
+    also: dict[
+        str,
+        Annotated[
+            Interval | Annotated[list[bool | int | float | str], Field(min_length=1)],
+            _allowed("must be a list of values, or {low: .., high: .., log: true or false}"),
+        ],
+    ]
+    seed: Seed
+    population: Count
+    margin: Positive
+    patience: CountOrNull
 
 
 class Quality(Options):

@@ -1,0 +1,300 @@
+"""frog search: the best learning rate, alone or with many processes under mpiexec or srun."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter
+from typing import Any
+
+import yaml
+
+from frog_cli import config, execution, learning_rates, runs
+from frog_cli.config import SearchRequest
+from frog_cli.errors import GivenUpError, InProgressError, RequestError
+from frog_cli.evaluations import Evaluation, Record, Values, best_of, clearly_worse, lowest_so_far
+from frog_cli.execution import Result
+from frog_cli.files import write_atomically
+from frog_cli.lock import locked
+from frog_cli.progress import Progress
+from frog_cli.ranks import Ranks, parallel
+from frog_cli.schema import ClassificationRun, Run
+from frog_cli.table import as_csv
+
+HELP = """usage: frog search [-m] [option=value ...]
+       mpiexec -n N frog search ...
+
+Search the learning rate with which frog train, given the same options, reaches the lowest validation loss, or the
+lowest value of a function. Examples:
+  frog search objective=styblinski-tang gradient.k=16
+  mpiexec -n 4 frog search experiment=mlp_mnist model.width=256 gradient=mean gradient.k=4 epochs=5
+  frog search 'search.also={batch_size: [32, 64, 128]}' search.evaluations=200
+  frog search -m gradient.k=1,4,16 gradient=mean        one search for each combination
+
+The best rate goes to sweeps/searched (or below FROG_SWEEPS), where learning_rate=searched finds it, with a table of
+all evaluations and a picture. The same command goes on with a search that was stopped, with any number of processes,
+and repeats no evaluation; with more search.evaluations it goes further.
+
+options of the search, and their defaults (those of frog train: frog train --help):
+"""
+
+
+def help_text() -> str:
+    """Return the usage with every option of a search and its default."""
+    settings = config.compose_settings("search", [])[1]
+    return HELP + "".join(f"  search.{name}: {value}\n" for name, value in settings.items())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog search` and return its exit status."""
+    with parallel() as ranks:
+        plans = ranks.first(lambda: _plans(arguments, ranks.size))
+        threads = ranks.threads()
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
+        for plan in plans:
+            _carry_out(plan, ranks)
+    return 0
+
+
+def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
+    """Return the searches that are asked for, after all checks."""
+    from frog_cli.propulate_import import propulate
+
+    flags = {argument for argument in arguments if argument in ("-m", "--multirun")}
+    overrides = [argument for argument in arguments if argument not in flags]
+    plans = [config.search_request(each) for each in (config.sweep(overrides) if flags else [overrides])]
+    for plan in plans:
+        if plan.search.evaluations < size:
+            raise RequestError(
+                f"search.evaluations={plan.search.evaluations}", f"must be at least one for each of {size} processes"
+            )
+    execution.check([plan.request for plan in plans])
+    runs.root()
+    propulate()
+    return plans
+
+
+def _carry_out(plan: SearchRequest, ranks: Ranks) -> None:
+    """Carry out one search on all ranks."""
+    folder = runs.root() / f"search-{runs.slug(plan.request.runs[0])}-{runs.digest(_determining(plan))}"
+    record = Record(folder)
+    search = plan.search
+    with ExitStack() as locks:
+        unfinished = ranks.first(lambda: _begin(plan, folder, record, locks))
+        count = len(record.evaluations())
+        with Progress(search.evaluations, "evaluation", silent=ranks.rank > 0) as progress:
+            if ranks.rank == 0 and 0 < count < search.evaluations:
+                print(f"frog: {folder.name} goes on after {count} evaluations", file=sys.stderr)
+            for number in unfinished[ranks.rank :: ranks.size]:
+                _evaluate(plan, folder, record, number, record.unfinished()[number], ranks)
+                _show(progress, record)
+            for number in range(search.evaluations):
+                if not record.proposed(number) and record.propose(number, _propose(plan, record, number)):
+                    _evaluate(plan, folder, record, number, record.unfinished()[number], ranks)
+                    _show(progress, record)
+            ranks.wait()
+            _show(progress, record, last=True)
+        if ranks.rank == 0:
+            _report(plan, folder, record.evaluations())
+    ranks.wait()
+
+
+def _begin(plan: SearchRequest, folder: Path, record: Record, locks: ExitStack) -> list[int]:
+    """Make the folder of a search, hold its lock, and return the proposals that were in progress when it stopped."""
+    settings = yaml.safe_dump(_determining(plan), sort_keys=False)
+    try:
+        locks.enter_context(locked(folder))
+        kept = folder / "settings.yaml"
+        if not kept.exists():
+            write_atomically(kept, settings)
+    except (InProgressError, OSError) as error:
+        raise RequestError(str(folder), str(error)) from None
+    if kept.read_text(encoding="utf-8") != settings:
+        raise RequestError(str(folder), "holds another search; move it away, or set FROG_RUNS to another folder")
+    return list(record.unfinished())
+
+
+def _determining(plan: SearchRequest) -> dict[str, Any]:
+    """Return what tells a search from others: more evaluations only make it longer."""
+    settings = runs.determining(plan.request.runs[0])
+    return {
+        "search": plan.search.model_dump(exclude={"evaluations"}),
+        "run": {name: value for name, value in settings.items() if name not in ("learning_rate", "seed")},
+        "seeds": [run.seed for run in plan.request.runs],
+    }
+
+
+def _propose(plan: SearchRequest, record: Record, number: int) -> Values:
+    from frog_cli.proposals import propose
+
+    return propose(plan.search, record.evaluations(), number)
+
+
+def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, values: Values, ranks: Ranks) -> None:
+    """Run what frog train runs with some values, and add what came out to the record."""
+
+    def give_up(folders: Sequence[runs.RunFolder]) -> bool:
+        best = best_of(record.evaluations())
+        patience = plan.search.patience
+        return bool(best and patience and clearly_worse(_curve(folders), best.curve, plan.search.margin, patience))
+
+    start = perf_counter()
+    request = config.with_values(plan.request, values)
+    results = execution.carry_out(request, folder / "trials", give_up, ranks.local_rank)
+    for result in results:
+        if result.error is not None and not isinstance(result.error, GivenUpError):
+            raise result.error
+    curve = _curve([result.folder for result in results])
+    outcome = _outcome(results)
+    loss = math.inf if outcome == "diverged" or not curve else curve[-1]
+    record.add(Evaluation(number, values, loss, outcome, curve, perf_counter() - start, ranks.rank))
+
+
+def _outcome(results: Sequence[Result]) -> str:
+    """Return how several seeds ended: as the worst of them did."""
+    found = {"given up" if result.error else (result.folder.finished() or {}).get("outcome") for result in results}
+    worst_first = ("diverged", "step_failed", "given up", "completed", "stopped_early")
+    return next(outcome for outcome in worst_first if outcome in found)
+
+
+def _curve(folders: Sequence[runs.RunFolder]) -> list[float]:
+    """Return the lowest loss so far after each row of metrics, the mean over seeds that have got anywhere."""
+    curves = []
+    for folder in folders:
+        if (folder.path / "metrics.csv").exists():
+            with (folder.path / "metrics.csv").open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            losses = [float(row["value" if "value" in row else "validation_loss"]) for row in rows]
+            curves.append(lowest_so_far(losses))
+    longest = max(map(len, curves), default=0)
+    means = [fmean(curve[min(row, len(curve) - 1)] for curve in curves) for row in range(longest)]
+    return [value for value in means if math.isfinite(value)]
+
+
+def _show(progress: Progress, record: Record, last: bool = False) -> None:
+    """Show how far the search is."""
+    evaluations = record.evaluations()
+    best = best_of(evaluations)
+    text = f"{_values(best.values)} has the lowest loss, {best.loss:.6g}" if best else "no run has ended well yet"
+    progress.show(len(evaluations), f"{len(evaluations)} evaluations: {text}", last)
+
+
+def _values(values: Values) -> str:
+    texts = {name: format(value, ".4g") if isinstance(value, float) else value for name, value in values.items()}
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
+def _report(plan: SearchRequest, folder: Path, evaluations: Sequence[Evaluation]) -> None:
+    """Write the best values, all evaluations and their picture where searched rates are looked up, and say so."""
+    best = best_of(evaluations)
+    if best is None:
+        raise RequestError("frog search", f"none of {len(evaluations)} runs ended well; see {folder / 'trials'}")
+    run = config.with_values(plan.request, best.values).runs[0]
+    place = learning_rates.searched()
+    place.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(learning_rates.factors(run).values()))
+    table, picture = place / f"evaluations_{name}.csv", place / f"{name}.png"
+    rows = [
+        {
+            "number": one.number,
+            **one.values,
+            "loss": one.loss if math.isfinite(one.loss) else None,
+            "outcome": one.outcome,
+            "rows": len(one.curve),
+            "seconds": round(one.seconds, 3),
+        }
+        for one in evaluations
+    ]
+    write_atomically(table, as_csv(rows))
+    write_atomically(place / f"learning_rates_{name}.csv", as_csv([_found(plan, run, best, evaluations)]))
+    published = _published(run)
+    draw(evaluations, published, name, picture)
+    lost = sum(one.outcome == "diverged" for one in evaluations), sum(one.outcome == "given up" for one in evaluations)
+    print(f"{name}: {_values(best.values)}, loss {best.loss:.6g}, the best of {len(evaluations)} evaluations", end="")
+    print(f" ({lost[0]} diverged, {lost[1]} given up)")
+    print(f"  published      {'none' if published is None else format(published, '.4g')}")
+    print(f"  evaluations    {table}\n  picture        {picture}")
+
+
+def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """Return the row by which learning_rate=searched finds a rate, with how it was found."""
+    search, row = plan.search, dict[str, Any](learning_rates.factors(run))
+    of_the_search: dict[str, Any] = {
+        "loss": best.loss,
+        "evaluations": len(evaluations),
+        "low": search.low,
+        "high": search.high,
+        "seed": search.seed,
+        "seeds": " ".join(str(one.seed) for one in plan.request.runs),
+        "early_stopping": run.early_stopping.patience,
+        "torch": runs.environment()["versions"]["torch"],
+        "commit": runs.environment()["commit"],
+    }
+    if isinstance(run, ClassificationRun):
+        row["batch_size"] = run.batch_size
+        of_the_search |= {"epochs": run.epochs, "validation": run.data.validation, "limit": run.data.limit}
+        of_the_search["data"] = getattr(run.data, "variant", run.data.name)
+    also = {name: value for name, value in best.values.items() if name not in learning_rates.FOUND}
+    of_the_search |= {f"also_{name}": value for name, value in also.items()}
+    row["learning_rate"] = run.learning_rate
+    return row | {f"{learning_rates.OF_THE_SEARCH}{name}": value for name, value in of_the_search.items()}
+
+
+def _published(run: Run) -> float | None:
+    """Return the rate that a paper gives for the same setting, None if it gives none."""
+    try:
+        return float(learning_rates.look_up("learning_rate", "published", run))
+    except RequestError:
+        return None
+
+
+def draw(evaluations: Sequence[Evaluation], published: float | None, title: str, picture: Path) -> None:
+    """Draw loss against learning rate; diverged runs, which have no loss, stand on the upper edge."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    styles = {"ran to its end": ("o", "C0"), "given up": ("v", "0.6"), "diverged": ("x", "C3")}
+    for label, (marker, colour) in styles.items():
+        of_this = [one for one in evaluations if (one.outcome if one.outcome in styles else "ran to its end") == label]
+        if not of_this:
+            continue
+        rates = [one.values["learning_rate"] for one in of_this]
+        if label == "diverged":
+            heights, scale = [1.0] * len(rates), axes.get_xaxis_transform()
+        else:
+            heights, scale = [one.loss for one in of_this], axes.transData
+        axes.scatter(
+            rates,
+            heights,
+            transform=scale,
+            marker=marker,
+            color=colour,
+            s=22,
+            label=f"{label} ({len(of_this)})",
+            zorder=3,
+            clip_on=False,
+        )
+    best = best_of(evaluations)
+    if best is not None:
+        label = f"best {best.values['learning_rate']:.3g}"
+        axes.axvline(best.values["learning_rate"], color="C0", linewidth=1, label=label)
+    if published is not None:
+        axes.axvline(published, color="0.2", linestyle="--", linewidth=1, label=f"published {published:.3g}")
+    losses = [one.loss for one in evaluations if math.isfinite(one.loss)]
+    axes.set(xscale="log", xlabel="learning rate", ylabel="lowest loss of a run")
+    if losses and min(losses) > 0 and max(losses) > 10 * min(losses):
+        axes.set_yscale("log")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize="small")
+    axes.set_title(title, fontsize="medium")
+    figure.savefig(picture, dpi=120)
