@@ -13,10 +13,14 @@ from frog_cli.interruption import Interrupted
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
     "search": "the best learning rate, alone or under mpiexec",
+    "submit": "hand another verb to Slurm as a batch job",
+    "data": "download data sets, as on a login node",
     "info": "the network and data that options lead to, without training",
     "table": "all runs as one table",
     "quality": "approximation quality of gradient estimates, without training",
 }
+
+MODULES = {"data": "download"}  # frog_cli.data is what a verb reads
 
 HELP = """usage: frog VERB [option=value ...]
 
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise RequestError(verb, f"must be one of {', '.join(VERBS)}; see frog --help")
-        module = import_module(f"frog_cli.{verb}")
+        module = import_module(f"frog_cli.{MODULES.get(verb, verb)}")
         if {"-h", "--help"} & set(words):
             print(module.help_text(), end="")
             return 0

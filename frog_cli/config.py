@@ -35,6 +35,7 @@ from frog_cli.schema import (
     Run,
     Search,
     Seeds,
+    Slurm,
     Switch,
 )
 
@@ -42,6 +43,7 @@ SEVERAL = {
     "train": "several values need -m, one run for each",
     "quality": "several values are a list, as in k=[1,2]",
     "search": "several values are a list, as in [1,2]",
+    "slurm": "several values are a list, as in [a,b]",
 }
 SOURCES = ("published", "searched")
 GROUPS = ("experiment", "objective", "data", "model", "gradient", "tangents")
@@ -160,6 +162,17 @@ def with_values(request: Request, values: dict[str, Any]) -> Request:
             place[last] = value
         runs.append(_validate(type(run), settings, {}))
     return request._replace(runs=runs)
+
+
+def slurm_settings(overrides: Sequence[str]) -> Slurm:
+    """Compose and check what a batch job asks of Slurm, from overrides such as slurm.time=60."""
+    try:
+        given, settings = compose_settings("slurm", [override.removeprefix("slurm.") for override in overrides])
+        if "time" in given:  # which YAML may read as a number, and 01:30 as one of base 60
+            settings["time"] = given["time"].strip("'\"")
+        return _validate(Slurm, settings, given)
+    except RequestError as error:
+        raise RequestError(f"slurm.{error.given}", error.allowed.replace("frog slurm", "frog submit")) from None
 
 
 def quality_request(overrides: Sequence[str]) -> Quality:

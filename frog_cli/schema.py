@@ -45,6 +45,9 @@ Switch = Annotated[bool, _allowed("must be true or false")]
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), _allowed("must be auto, cpu, cuda, cuda:N or mps")
 ]
+_WordOrNull = Annotated[
+    str | None, Field(pattern=r"^[\w.,:+-]+$"), _allowed("must be letters, digits and . , : + - only, or null")
+]
 Grouping = Literal["fine", "paper", "coarse"]
 Distribution = Literal["normal", "rademacher", "normalised", "standard_basis"]
 
@@ -305,6 +308,31 @@ class Search(Options):
     population: Count
     margin: Positive
     patience: CountOrNull
+
+
+class Slurm(Options):
+    """What a batch job asks of Slurm."""
+
+    time: Annotated[
+        str,
+        Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$"),
+        _allowed("must be a limit of Slurm: minutes, HH:MM:SS or D-HH:MM:SS"),
+    ]
+    tasks: Count
+    cpus: Count
+    gpus: CountOrNull
+    memory: _WordOrNull
+    partition: _WordOrNull
+    account: _WordOrNull
+    qos: _WordOrNull
+    at_once: CountOrNull
+    notice: Count
+    mpi: _WordOrNull
+    setup: Annotated[list[str], _allowed("must be a list of lines of shell, such as ['module load mpi']")]
+    options: Annotated[
+        list[Annotated[str, Field(pattern=r"^--[\w-]+(=[^\s]+)?$")]],
+        _allowed("must be a list of options of sbatch, such as ['--constraint=a100']"),
+    ]
 
 
 class Quality(Options):
