@@ -26,6 +26,7 @@ from frog_cli import learning_rates, schema
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
 from frog_cli.schema import (
+    CONES,
     ClassificationRun,
     Cone,
     Forward,
@@ -179,12 +180,13 @@ def quality_request(overrides: Sequence[str]) -> Quality:
     """Compose and check the settings of `frog quality`."""
     given, settings = compose_settings("quality", overrides)
     quality = _validate(Quality, settings, given)
-    if quality.angles is not None and "cone" not in quality.tangents:
+    cones = [name for name in quality.tangents if name in CONES]
+    if quality.angles is not None and not cones:
         raise RequestError(_as_given("angles", settings, given), "only tangents=[cone] have an angle")
-    if quality.angles is None and "cone" in quality.tangents:
-        raise RequestError("tangents=[cone]", "needs angles in degrees, such as angles=[45]")
-    if "cone" in quality.tangents and quality.n < 2:
-        raise RequestError("tangents=[cone]", "needs n of at least 2")
+    if cones and quality.angles is None:
+        raise RequestError(f"tangents=[{cones[0]}]", "needs angles in degrees, such as angles=[45]")
+    if cones and quality.n < 2:
+        raise RequestError(f"tangents=[{cones[0]}]", "needs n of at least 2")
     seed_list(quality.seeds, given)
     return quality
 
@@ -394,4 +396,4 @@ def _check_combinations(run: Run) -> None:
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
     if isinstance(run.tangents, Cone) and run.objective.n < 2:
-        raise RequestError("tangents=cone", "needs objective.n of at least 2")
+        raise RequestError(f"tangents={run.tangents.name}", "needs objective.n of at least 2")

@@ -19,7 +19,7 @@ import yaml
 
 from frog_cli import config, runs
 from frog_cli.files import write_atomically
-from frog_cli.schema import Quality
+from frog_cli.schema import CONES, Quality
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +94,7 @@ def help_text() -> str:
 def estimators(settings: Quality) -> Iterator[Estimator]:
     """Yield every combination of the lists; only the cone has angles."""
     for tangents in settings.tangents:
-        for angle in settings.angles or [] if tangents == "cone" else [None]:
+        for angle in settings.angles or [] if tangents in CONES else [None]:
             for gradient in settings.gradients:
                 for k in settings.k:
                     yield Estimator(gradient, tangents, angle, k)

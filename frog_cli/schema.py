@@ -5,7 +5,7 @@ Nothing here imports torch: a wrong request is refused in a fraction of a second
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
@@ -50,6 +50,8 @@ _WordOrNull = Annotated[
 ]
 Grouping = Literal["fine", "paper", "coarse"]
 Distribution = Literal["normal", "rademacher", "normalised", "standard_basis"]
+ConeName = Literal["cone", "normalised_cone"]
+CONES: tuple[ConeName, ...] = get_args(ConeName)
 
 
 class Options(BaseModel):
@@ -117,7 +119,7 @@ class Independent(Options):
 class Cone(Options):
     """Tangents at one angle, in degrees, to the first."""
 
-    name: Literal["cone"]
+    name: ConeName
     angle: Angle
 
 
@@ -346,9 +348,9 @@ class Quality(Options):
         _allowed("must be a list of sum, mean, projection"),
     ]
     tangents: Annotated[
-        list[Distribution | Literal["cone"]],
+        list[Distribution | ConeName],
         Field(min_length=1),
-        _allowed("must be a list of normal, rademacher, normalised, standard_basis, cone"),
+        _allowed("must be a list of normal, rademacher, normalised, standard_basis, cone, normalised_cone"),
     ]
     angles: Annotated[
         list[Angle] | None,

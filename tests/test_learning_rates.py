@@ -20,7 +20,10 @@ def rate(*overrides: str) -> float:
         (["experiment=mlp_mnist", "model.width=256", "gradient=projection", "gradient.k=16"], 0.0423211210327168),
         (["experiment=mlp_mnist", "model.width=4096", "gradient=backprop"], 0.0386683655915821),
         (["objective=rosenbrock", "gradient=projection", "gradient.k=16"], 0.0018423636305031),
-        (["objective=styblinski-tang", "gradient=mean", "tangents=cone", "tangents.angle=15"], 0.0260507322012745),
+        (
+            ["objective=styblinski-tang", "gradient=mean", "tangents=normalised_cone", "tangents.angle=15"],
+            0.0260507322012745,
+        ),
         (["objective=sphere", "objective.n=1", "gradient=backprop"], None),
     ],
 )

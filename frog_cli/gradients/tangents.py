@@ -74,6 +74,16 @@ def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, an
     return torch.cat([first, length * (math.cos(radians) * axis + math.sin(radians) * across)], dim=-2)
 
 
+def normalised_cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: float) -> Tensor:
+    """Sample tangents as `cone` does and scale all to length 1.
+
+    The published learning rates for tangents on a cone (arXiv 2410.17764, Fig. 5) fit these: with the lengths of normal
+    tangents they are too large by a factor of about n.
+    """
+    tangents = cone(shape, generator, dtype, angle=angle)
+    return tangents / torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
+
+
 TANGENTS: dict[str, Callable[..., Tensor]] = {
-    function.__name__: function for function in (normal, rademacher, normalised, standard_basis, cone)
+    function.__name__: function for function in (normal, rademacher, normalised, standard_basis, cone, normalised_cone)
 }

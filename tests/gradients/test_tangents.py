@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
 import torch
 
-from frog_cli.gradients.tangents import TANGENTS, cone, normal, normalised, rademacher, standard_basis
+from frog_cli.gradients.tangents import TANGENTS, cone, normal, normalised, normalised_cone, rademacher, standard_basis
 
 SHAPE = (3, 5, 8)
 SAMPLERS = {
-    **{name: function for name, function in TANGENTS.items() if name != "cone"},
+    **{name: function for name, function in TANGENTS.items() if "cone" not in name},
     "cone": partial(cone, angle=30),
+    "normalised_cone": partial(normalised_cone, angle=30),
 }
 
 
@@ -69,6 +71,16 @@ def test_cone_rotates_in_the_plane_of_both():
     plain = normal((4, 6), generator(), torch.float64)
     for rotated, original in zip(tangents[1:], plain[1:], strict=True):
         assert torch.linalg.matrix_rank(torch.stack([plain[0], original, rotated])) == 2
+
+
+@pytest.mark.parametrize("angle", [15, 45, 90])
+def test_normalised_cone_has_the_angle_and_length_one(angle):
+    tangents = normalised_cone((20, 64), generator(), torch.float64, angle=angle)
+    gram = tangents @ tangents.T
+    assert torch.allclose(gram.diagonal(), torch.ones(20, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(
+        gram[0, 1:], torch.full((19,), math.cos(math.radians(angle)), dtype=torch.float64), atol=1e-12
+    )
 
 
 def test_cone_refuses_one_dimension():
