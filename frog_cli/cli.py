@@ -16,7 +16,8 @@ VERBS = {
     "submit": "hand another verb to Slurm as a batch job",
     "data": "download data sets, as on a login node",
     "info": "the network and data that options lead to, without training",
-    "table": "all runs as one table",
+    "reproduce": "every run behind a figure or table of the papers",
+    "table": "all runs as one table, or the results of a target",
     "quality": "approximation quality of gradient estimates, without training",
 }
 

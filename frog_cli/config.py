@@ -94,6 +94,7 @@ def train_request(overrides: Sequence[str]) -> Request:
 class SearchRequest(NamedTuple):
     """What is searched, for runs whose searched hyperparameters stand at values that are replaced."""
 
+    words: str
     request: Request
     search: Search
 
@@ -123,7 +124,7 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
     request = train_request([*others, *(f"{name}={value}" for name, value in placeholders.items())])
     for end in ends:
         with_values(request, end)
-    return SearchRequest(request, search)
+    return SearchRequest(" ".join(overrides), request, search)
 
 
 def _search(own: Sequence[str], definition: dict[str, Any]) -> Search:

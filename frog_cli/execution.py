@@ -59,15 +59,20 @@ def check(requests: Sequence[Request]) -> None:
 
 
 def carry_out(
-    request: Request, parent: Path, give_up: GiveUp | None = None, local_rank: int | None = None
+    request: Request,
+    parent: Path,
+    give_up: GiveUp | None = None,
+    local_rank: int | None = None,
+    quiet: bool = False,
 ) -> list[Result]:
     """Carry out the runs of a request that are not done yet; a run that raises does not keep others from running.
 
     Args:
         request: runs that differ in their seeds alone.
         parent: where their folders are.
-        give_up: whether to stop runs before their end; who asks so wants neither progress nor pictures.
+        give_up: whether to stop runs before their end.
         local_rank: which of the processes on this host this one is; they take CUDA devices in turn.
+        quiet: show no progress and draw no pictures.
     """
     from frog_cli.objectives import named  # imports torch
 
@@ -90,7 +95,7 @@ def carry_out(
         start, side_by_side = _starter(request.runs[0], ours, device)
         for lanes, states in _with_states(side_by_side, request.overwrite):
             try:
-                _run(lanes, states, start, str(device), request.learning_rate, give_up)
+                _run(lanes, states, start, str(device), request.learning_rate, give_up, quiet)
             except (Interrupted, RequestError):
                 raise
             except Exception as error:
@@ -154,6 +159,7 @@ def _run(
     device: str,
     learning_rate: str,
     give_up: GiveUp | None,
+    quiet: bool,
 ) -> None:
     """Run the seeds of some folders side by side, from the beginning or from states after the same step."""
     import torch
@@ -178,11 +184,11 @@ def _run(
             if states:
                 objective.restore([state["objective"] for state in states])
                 print(f"frog: going on after step {objective.steps}", file=sys.stderr)
-            with Progress(objective.epochs, "epoch", silent=give_up is not None) as progress:
+            with Progress(objective.epochs, "epoch", silent=quiet) as progress:
                 train(objective, folders, progress, interruption, give_up)
         for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):
             folder.finish({"outcome": outcome, **summary})
-            if give_up is None:
+            if not quiet:
                 draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")
     except BaseException as error:
         for folder in folders:

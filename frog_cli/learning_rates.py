@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from frog_cli.csv_files import read_csv
 from frog_cli.errors import RequestError
 from frog_cli.resources import folder
 from frog_cli.schema import (
@@ -36,6 +37,8 @@ def factors(run: Run) -> dict[str, str]:
     found: dict[str, object] = {}
     if isinstance(run, FunctionRun):
         found |= {"function": run.objective.name, "n": run.objective.n}
+        if run.objective.start != "published":
+            found["start"] = run.objective.start
     if isinstance(run, ClassificationRun):
         data = run.data.stands_for if isinstance(run.data, ImageFolder) else None
         found |= {"model": run.model.name, "data": data or run.data.name}
@@ -65,14 +68,14 @@ def look_up(name: str, source: str, run: Run) -> str:
         RequestError: if there is none, or more than one.
     """
     wanted = factors(run)
-    rows = [row for row in _rows(source) if name in row]
-    differences = [_difference(row, wanted) for row in rows]
-    matches = [row for row, difference in zip(rows, differences, strict=True) if not difference]
+    having = [row for row in rows(source) if name in row]
+    matches = [row for row in having if not _difference(row, wanted)]
     if len(matches) == 1:
         return matches[0][name]
     setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
     if matches:
         raise RequestError(f"{name}={source}", f"{len(matches)} are known for {setting}; give a number")
+    differences = [_difference(row, wanted) for row in having]
     nearest = min(differences, key=len, default=[])
     near = sorted({one for difference in differences if len(difference) == len(nearest) for one in difference})
     near = [one for one in near if not one.endswith("=")]
@@ -80,18 +83,28 @@ def look_up(name: str, source: str, run: Run) -> str:
     raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
 
 
-def _rows(source: str) -> list[dict[str, str]]:
+def find(source: str, wanted: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the rows of a source for some settings."""
+    return [row for row in rows(source) if not _difference(row, wanted)]
+
+
+def settings(row: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of a row that must agree."""
+    return {name: value for name, value in row.items() if name not in FOUND and not name.startswith(OF_THE_SEARCH)}
+
+
+def rows(source: str) -> list[dict[str, str]]:
     """Return all rows of a source; of searched rates, the user's own files stand for frog's of the same names."""
     places = [folder("sweeps") / source, *([searched()] if source == "searched" else [])]
     files = {path.name: path for place in places for path in sorted(place.glob("learning_rates_*.csv"))}
-    rows = []
-    for path in files.values():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows += list(csv.DictReader(file))
-    return rows
+    return [row for path in files.values() for row in read_csv(path)]
 
 
-def _difference(row: dict[str, str], wanted: dict[str, str]) -> list[str]:
+def _difference(row: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     """Return the row's columns that differ from the wanted settings, as name=value."""
-    names = {name for name in row.keys() | wanted.keys() if not name.startswith(OF_THE_SEARCH)} - {*FOUND}
-    return [f"{name}={row.get(name, '')}" for name in names if row.get(name, "") != wanted.get(name, "")]
+    own, others = settings(row), settings(wanted)
+    return [
+        f"{name}={own.get(name, '')}"
+        for name in own.keys() | others.keys()
+        if own.get(name, "") != others.get(name, "")
+    ]

@@ -5,9 +5,6 @@ The studies behind Fig. 3 and the left half of Fig. 5 of arXiv 2410.17764.
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -18,12 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from frog_cli import config, runs
+from frog_cli.csv_files import Row, as_csv
 from frog_cli.files import write_atomically
 from frog_cli.schema import CONES, Quality
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from frog_cli.progress import Progress
 
 HELP = """usage: frog quality [option=value ...]
 
@@ -51,38 +51,37 @@ class Estimator(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog quality` and return its exit status."""
     settings = config.quality_request(arguments)
-    parent = runs.root()
-    import torch
+    folder = runs.root() / f"quality-n{settings.n}-{runs.digest(settings.model_dump(exclude={'device'}))}"
 
-    from frog_cli.objectives import named
     from frog_cli.progress import Progress
 
-    device = named.device(settings.device)
-    seeds = config.seed_list(settings.seeds, {}) or []
-    digest = hashlib.sha256(json.dumps(settings.model_dump(exclude={"device"})).encode()).hexdigest()[:10]
-    folder = parent / f"quality-n{settings.n}-{digest}"
+    with Progress(len(list(estimators(settings))), "estimator") as progress:
+        rows = study(settings, progress)
     folder.mkdir(exist_ok=True)
     write_atomically(folder / "config.yaml", yaml.safe_dump(settings.model_dump(), sort_keys=False))
-    chosen = list(estimators(settings))
-    rows = []
-    with Progress(len(chosen), "estimator") as progress:
-        for estimator in chosen:
-            cosine, ratio = approximate(estimator, settings.n, seeds, device)
-            rows.append({**estimator._asdict(), "n": settings.n, "seeds": len(seeds), **_statistics(cosine, ratio)})
-            name = f"{estimator.tangents} {estimator.gradient}" + (f" {estimator.angle:g}°" if estimator.angle else "")
-            progress.show(len(rows), f"{name}, k={estimator.k}: cosine similarity {cosine.mean():.4f}")
-    table = io.StringIO()
-    writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(folder / "quality.csv", table.getvalue())
-    about = {"device": str(device), **runs.environment()}
+    write_atomically(folder / "quality.csv", as_csv(rows))
+    about = {"device": settings.device, **runs.environment()}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
     draw(folder / "quality.csv", folder / "quality.png")
-    print(f"{len(rows)} estimators, {len(seeds)} seeds each, n = {settings.n}, on {torch.device(device)}")
+    print(f"{len(rows)} estimators, {rows[0]['seeds']} seeds each, n = {settings.n}")
     print(f"  table    {folder / 'quality.csv'}")
     print(f"  picture  {folder / 'quality.png'}")
     return 0
+
+
+def study(settings: Quality, progress: Progress) -> list[Row]:
+    """Return a row for each estimator: what Fig. 3 shows, and of cos^2, which theory predicts."""
+    from frog_cli.objectives import named
+
+    device = named.device(settings.device)
+    seeds = config.seed_list(settings.seeds, {}) or []
+    rows: list[Row] = []
+    for estimator in estimators(settings):
+        cosine, ratio = approximate(estimator, settings.n, seeds, device)
+        rows.append({**estimator._asdict(), "n": settings.n, "seeds": len(seeds), **_statistics(cosine, ratio)})
+        name = f"{estimator.tangents} {estimator.gradient}" + (f" {estimator.angle:g}°" if estimator.angle else "")
+        progress.show(len(rows), f"{name}, k={estimator.k}: cosine similarity {cosine.mean():.4f}")
+    return rows
 
 
 def help_text() -> str:

@@ -17,6 +17,7 @@ import yaml
 
 from frog_cli import config, execution, learning_rates, runs
 from frog_cli.config import SearchRequest
+from frog_cli.csv_files import as_csv
 from frog_cli.errors import GivenUpError, InProgressError, RequestError
 from frog_cli.evaluations import Evaluation, Record, Values, best_of, clearly_worse, lowest_so_far
 from frog_cli.execution import Result
@@ -25,7 +26,6 @@ from frog_cli.lock import locked
 from frog_cli.progress import Progress
 from frog_cli.ranks import Ranks, parallel
 from frog_cli.schema import ClassificationRun, Run
-from frog_cli.table import as_csv
 
 HELP = """usage: frog search [-m] [option=value ...]
        mpiexec -n N frog search ...
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
 
             torch.set_num_threads(threads)
         for plan in plans:
-            _carry_out(plan, ranks)
+            carry_out(plan, ranks)
     return 0
 
 
@@ -83,7 +83,7 @@ def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
     return plans
 
 
-def _carry_out(plan: SearchRequest, ranks: Ranks) -> None:
+def carry_out(plan: SearchRequest, ranks: Ranks) -> None:
     """Carry out one search on all ranks."""
     folder = runs.root() / f"search-{runs.slug(plan.request.runs[0])}-{runs.digest(_determining(plan))}"
     record = Record(folder)
@@ -149,7 +149,7 @@ def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, va
 
     start = perf_counter()
     request = config.with_values(plan.request, values)
-    results = execution.carry_out(request, folder / "trials", give_up, ranks.local_rank)
+    results = execution.carry_out(request, folder / "trials", give_up, ranks.local_rank, quiet=True)
     for result in results:
         if result.error is not None and not isinstance(result.error, GivenUpError):
             raise result.error
@@ -229,6 +229,7 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: Sequenc
     """Return the row by which learning_rate=searched finds a rate, with how it was found."""
     search, row = plan.search, dict[str, Any](learning_rates.factors(run))
     of_the_search: dict[str, Any] = {
+        "request": plan.words,
         "loss": best.loss,
         "evaluations": len(evaluations),
         "low": search.low,

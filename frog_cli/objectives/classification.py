@@ -182,6 +182,9 @@ class Classification:
             "epochs": len(self._rows) - 1,
             "steps": self._steps,
         }
+        for name in SPLITS:
+            for what in ("loss", "accuracy_percent"):
+                summary[f"last_{name}_{what}"] = self._rows[-1][f"{name}_{what}"]
         if isinstance(self._run.gradient, SecondOrder):
             summary["failed_steps"] = self._failed_steps
         diverged_at = self._diverged_at()

@@ -1,0 +1,7 @@
+"""results/README.md."""
+
+from pathlib import Path
+
+
+def write(place: Path, scale: str) -> Path:
+    return place / "README.md"

@@ -1,0 +1,280 @@
+"""frog reproduce: all runs behind a figure or table of the papers that are missing, then its table and picture."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from frog_cli import config, report, results, rows, runs, targets
+from frog_cli.csv_files import Row, read_csv
+from frog_cli.errors import RequestError
+from frog_cli.interruption import Interrupted, Interruption
+from frog_cli.progress import Progress
+from frog_cli.targets import Job, Scale, Target
+
+HELP = """usage: frog reproduce TARGET ... [scale=smoke] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
+       frog reproduce --list [scale=smoke]
+       frog reproduce --dry-run TARGET ...
+
+Make what is missing of figures and tables of both papers: each run that is done is a row in results/TARGET/ (or below
+FROG_RESULTS) and is not repeated; then the table results/TARGET.csv and the picture results/TARGET.png and .pdf.
+Stopped at any time, the same command goes on.
+
+  --list       the targets, their state, and what they have cost and will
+  --dry-run    what would be run
+  scale        paper: the papers' settings; smoke: seconds, to see that all works, kept below FROG_RUNS
+  workers      processes, which share the cores (default: one for each core, or one with a GPU)
+
+targets:
+{targets}
+  all
+"""
+
+_HARMLESS = ("device", "evaluation_batch_size", "checkpoint.", "data.root", "data.download")
+"""Options that do not change what a run is."""
+
+
+class Order(NamedTuple):
+    """One job of one target."""
+
+    target: Target
+    job: Job
+
+
+class Outcome(NamedTuple):
+    """The rows of a job, and why it has fewer than it should."""
+
+    rows: list[Row]
+    curves: list[Row]
+    failures: list[str]
+    interrupted: int | None = None
+
+
+def help_text() -> str:
+    """Return the usage with all targets."""
+    return HELP.format(targets="\n".join(f"  {name:<26} {targets.load(name).title}" for name in targets.names()))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog reproduce` and return its exit status: 1 if something could not be made."""
+    flags = {word for word in arguments if word.startswith("--")}
+    named = [word for word in arguments if "=" not in word and word not in flags]
+    options = dict(word.split("=", 1) for word in arguments if "=" in word)
+    scale, workers = _scale(options), _workers(options)
+    for option in options:
+        if not option.startswith(_HARMLESS):
+            raise RequestError(f"{option}={options[option]}", "would make other runs than those of the target")
+    for flag in flags - {"--list", "--dry-run"}:
+        raise RequestError(flag, "must be --list or --dry-run")
+    if "--list" in flags:
+        _list(scale)
+        return 0
+    if not named:
+        raise RequestError("frog reproduce", f"needs a target: {', '.join(targets.names())}, all")
+    chosen = targets.chosen(named)
+    orders = [Order(target, job) for target in chosen for job in results.missing(target, scale)]
+    if "--dry-run" in flags:
+        for order in orders:
+            print(" ".join(["frog", order.job.kind, order.job.words, _seeds(order.job)]).strip())
+        return 0
+    if scale == "smoke":
+        os.environ["FROG_SWEEPS"] = str(results.root(scale) / "sweeps")
+    runs.root()
+    failures = _make(orders, scale, workers, [f"{name}={value}" for name, value in options.items()])
+    for target in chosen:
+        paths = [*results.tabulate(target, results.root(scale), scale), *_draw(target, scale)]
+        print(f"{target.name}: {_state(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
+    print(report.write(results.root(scale), scale))
+    for failure in failures:
+        print(f"frog: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _scale(options: dict[str, str]) -> Scale:
+    scale = options.pop("scale", "paper")
+    if scale not in ("paper", "smoke"):
+        raise RequestError(f"scale={scale}", "must be paper or smoke")
+    return "smoke" if scale == "smoke" else "paper"
+
+
+def _workers(options: dict[str, str]) -> int:
+    """Return how many processes are used: by default one for each core, or one if there is a GPU."""
+    given = options.pop("workers", None)
+    if given is None:
+        import torch
+
+        return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    if not given.isdecimal() or int(given) < 1:
+        raise RequestError(f"workers={given}", "must be a whole number, at least 1")
+    return int(given)
+
+
+def _seeds(job: Job) -> str:
+    return f"seeds=[{','.join(map(str, job.seeds))}]" if job.seeds else ""
+
+
+def _runs(jobs: Sequence[Job]) -> int:
+    """Return how many runs, studies and searches jobs are."""
+    return sum(max(1, len(job.seeds)) for job in jobs)
+
+
+def _state(target: Target, scale: Scale) -> str:
+    total, left = _runs(targets.jobs(target, scale)), _runs(results.missing(target, scale))
+    return "done" if not left else f"{total - left} of {total} done"
+
+
+def _list(scale: Scale) -> None:
+    """Print the state of all targets; what is missing is taken to cost as much as what is done, run by run."""
+    print(f"{'target':<26} {'done':>5} {'missing':>8}  {'hours so far':>12} {'hours left':>10}  title")
+    for name in targets.names():
+        target = targets.load(name)
+        total, left = _runs(targets.jobs(target, scale)), _runs(results.missing(target, scale))
+        found = results.read(target, results.root(scale), "runs")
+        seconds = [float(row["seconds"]) for row in found if row.get("seconds")]
+        spent = f"{sum(seconds) / 3600:.2f}" if seconds else "-"
+        rest = f"{sum(seconds) / len(seconds) * left / 3600:.2f}" if seconds and left else "-" if left else "0"
+        print(f"{name:<26} {total - left:>5} {left:>8}  {spent:>12} {rest:>10}  {target.title}")
+
+
+def _make(orders: Sequence[Order], scale: Scale, workers: int, extra: Sequence[str]) -> list[str]:
+    """Carry out jobs and add their rows as they end; return what could not be made.
+
+    Raises:
+        Interrupted: after a signal, when all that was in progress has saved its state.
+    """
+    if not orders:
+        return []
+    failures: list[str] = []
+    interrupted = None
+    done, total = 0, _runs([order.job for order in orders])
+    parent = runs.root() / "smoke-runs" if scale == "smoke" else runs.root()
+    parent.mkdir(exist_ok=True)
+    with Progress(total, "run") as progress:
+        for order, outcome in _outcomes(orders, workers, str(parent), extra):
+            results.add(order.target, scale, "quality" if order.job.kind == "quality" else "runs", outcome.rows)
+            results.add(order.target, scale, "curves", outcome.curves)
+            failures += outcome.failures
+            interrupted = interrupted or outcome.interrupted
+            done += 0 if outcome.interrupted else max(1, len(order.job.seeds))
+            progress.show(
+                done, f"{done} of {total} runs, the last {order.target.name}: {order.job.words}", done == total
+            )
+    if interrupted:
+        raise Interrupted(interrupted)
+    return failures
+
+
+def _outcomes(
+    orders: Sequence[Order], workers: int, parent: str, extra: Sequence[str]
+) -> Iterator[tuple[Order, Outcome]]:
+    """Yield jobs as they end; after a signal, only those in progress."""
+    if workers == 1 or len(orders) == 1:
+        for order in orders:
+            outcome = _work(order, parent, extra)
+            yield order, outcome
+            if outcome.interrupted:
+                return
+        return
+    spawn = multiprocessing.get_context("spawn")
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    with (
+        Interruption() as interruption,
+        ProcessPoolExecutor(min(workers, len(orders)), spawn, initializer=_begin, initargs=(threads,)) as pool,
+    ):
+        waiting = {pool.submit(_work, order, parent, extra): order for order in orders}
+        told = False
+        while waiting:
+            ended, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            if interruption() and not told:
+                told = True
+                for future in list(waiting):
+                    if future.cancel():
+                        del waiting[future]
+                for child in multiprocessing.active_children():
+                    with suppress(ProcessLookupError):
+                        os.kill(child.pid or 0, interruption.number or signal.SIGTERM)
+            for future in ended:
+                if future in waiting:
+                    yield waiting.pop(future), future.result()
+        if interruption.number is not None:
+            raise Interrupted(interruption.number)
+
+
+def _begin(threads: int) -> None:
+    """Prepare a worker: it shares the cores, and between runs a signal is for its parent."""
+    import torch
+
+    torch.set_num_threads(threads)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _work(order: Order, parent: str, extra: Sequence[str]) -> Outcome:
+    """Carry out a job and return its rows."""
+    try:
+        if order.job.kind == "train":
+            return _train(order, Path(parent), extra)
+        if order.job.kind == "quality":
+            return _study(order.job)
+        return _search(order.job)
+    except RequestError as error:
+        return Outcome([], [], [f"{order.target.name}, {order.job.words}: {error}"])
+    except Interrupted as interrupted:
+        return Outcome([], [], [], interrupted.status - 128)
+
+
+def _train(order: Order, parent: Path, extra: Sequence[str]) -> Outcome:
+    """Carry out runs that differ in their seeds; those that are done already only become rows."""
+    from frog_cli import execution
+
+    request = config.train_request([*order.job.words.split(), *extra, _seeds(order.job)])
+    execution.check([request])
+    found, curves, failures = [], [], []
+    for result in execution.carry_out(request, parent, quiet=True):
+        where = {"request": order.job.words}
+        if result.error is not None:
+            failures.append(f"{order.target.name}, {result.folder.path.name}: {execution.first_line(result.error)}")
+            continue
+        found.append(where | rows.of_run(result.folder.path))
+        if order.target.curves is not None:
+            kept = order.target.curves
+            metrics = read_csv(result.folder.path / "metrics.csv")
+            chosen = [row for index, row in enumerate(metrics) if index % kept.every == 0 or index == len(metrics) - 1]
+            seed = {"seed": result.folder.run.seed}
+            curves += [{**where, **seed, **{name: row[name] for name in kept.columns}} for row in chosen]
+    return Outcome(found, curves, failures)
+
+
+def _study(job: Job) -> Outcome:
+    from frog_cli import quality
+
+    settings = config.quality_request(job.words.split())
+    with Progress(1, "estimator", silent=True) as progress:
+        studied = quality.study(settings, progress)
+    about: dict[str, Any] = runs.environment()
+    on = {"torch": about["versions"]["torch"], **{name: about[name] for name in ("processor", "threads", "commit")}}
+    return Outcome([{"request": job.words, **row, **on} for row in studied], [], [])
+
+
+def _search(job: Job) -> Outcome:
+    """Carry out a search, which keeps its own rows."""
+    from frog_cli import execution, search
+    from frog_cli.ranks import Ranks
+
+    plan = config.search_request(job.words.split())
+    execution.check([plan.request])
+    search.carry_out(plan, Ranks())
+    return Outcome([], [], [])
+
+
+def _draw(target: Target, scale: Scale) -> list[Path]:
+    from frog_cli import plot
+
+    return plot.draw(target, results.root(scale))

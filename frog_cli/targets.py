@@ -1,0 +1,102 @@
+"""What frog reproduce makes: conf/targets/NAME.yaml names the runs behind each figure and table of the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import yaml
+from pydantic import Field
+
+from frog_cli import config
+from frog_cli.errors import RequestError
+from frog_cli.resources import folder
+from frog_cli.schema import Count, Options
+
+Scale = Literal["paper", "smoke"]
+
+
+class Curves(Options):
+    """Which columns of metrics.csv are kept as curves, and of how many rows one."""
+
+    every: Count
+    columns: list[str]
+
+
+class Work(Options):
+    """What is run, as words behind `frog train -m`, `frog quality` and `frog search -m`."""
+
+    train: list[str] = Field(default_factory=list)
+    quality: list[str] = Field(default_factory=list)
+    search: list[str] = Field(default_factory=list)
+
+
+class Target(Options):
+    """A figure or table of a paper."""
+
+    name: str
+    title: str
+    source: str
+    paper: Work
+    smoke: Work
+    metrics: list[str]
+    curves: Curves | None = None
+
+
+class Job(NamedTuple):
+    """Runs that differ in their seeds alone, a study of approximation quality, or a search."""
+
+    kind: Literal["train", "quality", "search"]
+    words: str
+    seeds: tuple[int, ...]
+
+
+def names() -> list[str]:
+    """Return the names of all targets, in the order of the papers."""
+    listed = yaml.safe_load((folder("conf") / "targets" / "order.yaml").read_text(encoding="utf-8"))
+    assert isinstance(listed, list)
+    return [str(name) for name in listed]
+
+
+def load(name: str) -> Target:
+    """Return a target."""
+    settings = yaml.safe_load((folder("conf") / "targets" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return Target.model_validate({"name": name, **settings})
+
+
+def chosen(words: Sequence[str]) -> list[Target]:
+    """Return the targets that are named; `all` names all of them.
+
+    Raises:
+        RequestError: if there is no such target.
+    """
+    wanted: list[str] = []
+    for word in words:
+        if word not in (*names(), "all"):
+            raise RequestError(word, f"must be one of {', '.join(names())}, all")
+        wanted += names() if word == "all" else [word]
+    return [load(name) for name in dict.fromkeys(wanted)]
+
+
+def jobs(target: Target, scale: Scale) -> list[Job]:
+    """Return the jobs of a target."""
+    work = target.paper if scale == "paper" else target.smoke
+    found = []
+    for line in work.train:
+        for combination in config.sweep(line.split()):
+            words = [word for word in combination if not word.startswith("seeds=")]
+            given = [word.removeprefix("seeds=") for word in combination if word.startswith("seeds=")]
+            seeds = config.seed_list(yaml.safe_load(given[0]), {}) if given else [0]
+            found.append(Job("train", " ".join(words), tuple(seeds or ())))
+    found += [Job("quality", line, ()) for line in work.quality]
+    for line in work.search:
+        for words_of_one in [line] if "=" in line else _grid(line):
+            found += [Job("search", " ".join(combination), ()) for combination in config.sweep(words_of_one.split())]
+    return found
+
+
+def _grid(definition: str) -> list[str]:
+    """Return the searches that a definition in sweeps/definitions names."""
+    path = folder("sweeps") / "definitions" / f"{definition}.yaml"
+    grid = yaml.safe_load(path.read_text(encoding="utf-8"))["grid"]
+    return [str(line) for line in grid]
