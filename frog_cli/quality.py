@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -21,6 +20,8 @@ from frog_cli.schema import CONES, Quality
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
     from torch import Tensor
 
     from frog_cli.progress import Progress
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     settings = config.quality_request(arguments)
     folder = runs.root() / f"quality-n{settings.n}-{runs.digest(settings.model_dump(exclude={'device'}))}"
 
+    import pandas
+
     from frog_cli.progress import Progress
 
     with Progress(len(list(estimators(settings))), "estimator") as progress:
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     write_atomically(folder / "quality.csv", as_csv(rows))
     about = {"device": settings.device, **runs.environment()}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
-    draw(folder / "quality.csv", folder / "quality.png")
+    draw(pandas.read_csv(folder / "quality.csv")).savefig(folder / "quality.png", dpi=150)
     print(f"{len(rows)} estimators, {rows[0]['seeds']} seeds each, n = {settings.n}")
     print(f"  table    {folder / 'quality.csv'}")
     print(f"  picture  {folder / 'quality.png'}")
@@ -139,12 +142,10 @@ def _statistics(cosine: Tensor, ratio: Tensor) -> dict[str, float]:
     return found
 
 
-def draw(table: Path, picture: Path) -> None:
+def draw(rows: DataFrame) -> Figure:
     """Draw cosine similarity and norm ratio against k, or against the angle for tangents on a cone."""
-    import pandas as pd
     from matplotlib.figure import Figure
 
-    rows = pd.read_csv(table)
     n = rows["n"].iloc[0]
     by_angle = rows["angle"].notna().all()
     figure = Figure(figsize=(12, 4), layout="constrained")
@@ -172,7 +173,7 @@ def draw(table: Path, picture: Path) -> None:
     ratio.set_yscale("log")
     figure.legend(*cosine.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
     figure.suptitle(f"Estimates of a gradient of n = {n} dimensions, mean over {rows['seeds'].iloc[0]} seeds")
-    figure.savefig(picture, dpi=150)
+    return figure
 
 
 def _label(tangents: Any, gradient: Any, last: Any) -> str:

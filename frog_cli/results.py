@@ -81,7 +81,7 @@ def tabulate(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
             {name: value for name, value in row.items() if name not in (*_ABOUT, "request")} for row in rows
         ]
     if any(job.kind == "search" for job in wanted):
-        tables[""] = _compared([job.words for job in wanted if job.kind == "search"])
+        tables[""] = compared([job.words for job in wanted if job.kind == "search"])
     paths = []
     for suffix, table in tables.items():
         path = place / f"{target.name}{suffix}.csv"
@@ -147,7 +147,7 @@ def _published(target: Target, job: Job, metric: str, values: Sequence[float]) -
     return row
 
 
-def _compared(wanted: Sequence[str]) -> list[Row]:
+def compared(wanted: Sequence[str]) -> list[Row]:
     """Return searched learning rates beside the published ones, those that are wanted first, found or not."""
     found = {row["search_request"]: row for row in learning_rates.rows("searched")}
     table = []

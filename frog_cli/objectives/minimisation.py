@@ -18,7 +18,7 @@ from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.schema import Backprop, Forward, FunctionRun, SecondOrder
 
-_POINTS_TOLD = 16  # a summary has the last point itself up to so many dimensions
+_POINTS_TOLD = 16  # a summary has the first and the last point up to so many dimensions
 
 
 class Minimisation:
@@ -30,7 +30,7 @@ class Minimisation:
 
     def __init__(self, runs: Sequence[FunctionRun], device: torch.device):
         run = runs[0]
-        self._run = run
+        self._run, self._runs = run, runs
         self._function = FUNCTIONS[run.objective.name].function
         dtype = getattr(torch, run.objective.dtype)
         self._points = torch.nn.Parameter(torch.stack([_start(run) for run in runs]).to(device, dtype))
@@ -140,7 +140,10 @@ class Minimisation:
         """Return each seed's best value, the step that reached it, and its last value and step."""
         summaries = [lane.summary() for lane in self._lanes]
         if self._run.objective.n <= _POINTS_TOLD:
-            for lane, summary, point in zip(self._lanes, summaries, self._points.tolist(), strict=True):
+            for run, lane, summary, point in zip(
+                self._runs, self._lanes, summaries, self._points.tolist(), strict=True
+            ):
+                summary["first_point"] = _start(run).to(self._points.dtype).tolist()
                 if lane.outcome == "completed":  # the points of others have moved on
                     summary["last_point"] = point
         return summaries
