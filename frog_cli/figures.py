@@ -62,7 +62,7 @@ def _look(gradient: str, k: float, largest: float) -> dict[str, Any]:
         colour, marker, line = _LOOKS[gradient]
         return {"color": colour, "marker": marker, "linestyle": line}
     shades, marker, line = _SHADES[gradient]
-    depth = 0.35 + 0.6 * np.log2(k) / np.log2(max(largest, 2)) if shades != "viridis" else (k - 2) / max(largest - 2, 1)
+    depth = 0.35 + 0.6 * np.log2(k) / np.log2(max(largest, 2)) if shades != "viridis" else (k - 1) / largest
     return {"color": colormaps[shades](min(depth, 0.95)), "marker": marker, "linestyle": line}
 
 

@@ -17,11 +17,13 @@ from frog_cli.csv_files import Row, read_csv
 from frog_cli.errors import RequestError
 from frog_cli.interruption import Interrupted, Interruption
 from frog_cli.progress import Progress
+from frog_cli.ranks import Ranks, parallel
 from frog_cli.targets import Job, Scale, Target
 
 HELP = """usage: frog reproduce TARGET ... [scale=smoke] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
        frog reproduce --list [scale=smoke]
        frog reproduce --dry-run TARGET ...
+       mpiexec -n N frog reproduce TARGET ...
 
 Make what is missing of figures and tables of both papers: each run that is done is a row in results/TARGET/ (or below
 FROG_RESULTS) and is not repeated; then the table results/TARGET.csv and the picture results/TARGET.png and .pdf.
@@ -64,6 +66,45 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog reproduce` and return its exit status: 1 if something could not be made."""
+    with parallel() as ranks:
+        request = ranks.first(lambda: _request(arguments))
+        if request.scale == "smoke":
+            os.environ["FROG_SWEEPS"] = str(results.root("smoke") / "sweeps")
+        if "--list" in request.flags:
+            if ranks.rank == 0:
+                _list(request.scale)
+            return 0
+        orders = [Order(target, job) for target in request.targets for job in results.missing(target, request.scale)]
+        if "--dry-run" in request.flags:
+            for order in orders if ranks.rank == 0 else []:
+                print(" ".join(["frog", order.job.kind, order.job.words, _seeds(order.job)]).strip())
+            return 0
+        workers = request.workers if ranks.size == 1 else 1
+        failures = _make(orders[ranks.rank :: ranks.size], request.scale, workers, request.extra)
+        ranks.wait()
+        if ranks.rank == 0:
+            _finish(request.targets, request.scale)
+        for failure in failures:
+            print(f"frog: {failure}", file=sys.stderr)
+        return 1 if failures else 0
+
+
+class Request(NamedTuple):
+    """What is asked for."""
+
+    flags: set[str]
+    targets: list[Target]
+    scale: Scale
+    workers: int
+    extra: list[str]
+
+
+def _request(arguments: Sequence[str]) -> Request:
+    """Return what the words ask for.
+
+    Raises:
+        RequestError: if a word is wrong.
+    """
     flags = {word for word in arguments if word.startswith("--")}
     named = [word for word in arguments if "=" not in word and word not in flags]
     options = dict(word.split("=", 1) for word in arguments if "=" in word)
@@ -73,28 +114,21 @@ def main(arguments: Sequence[str]) -> int:
             raise RequestError(f"{option}={options[option]}", "would make other runs than those of the target")
     for flag in flags - {"--list", "--dry-run"}:
         raise RequestError(flag, "must be --list or --dry-run")
-    if "--list" in flags:
-        _list(scale)
-        return 0
-    if not named:
+    if not named and "--list" not in flags:
         raise RequestError("frog reproduce", f"needs a target: {', '.join(targets.names())}, all")
-    chosen = targets.chosen(named)
-    orders = [Order(target, job) for target in chosen for job in results.missing(target, scale)]
-    if "--dry-run" in flags:
-        for order in orders:
-            print(" ".join(["frog", order.job.kind, order.job.words, _seeds(order.job)]).strip())
-        return 0
-    if scale == "smoke":
-        os.environ["FROG_SWEEPS"] = str(results.root(scale) / "sweeps")
     runs.root()
-    failures = _make(orders, scale, workers, [f"{name}={value}" for name, value in options.items()])
+    return Request(flags, targets.chosen(named), scale, workers, [f"{name}={value}" for name, value in options.items()])
+
+
+def _finish(chosen: Sequence[Target], scale: Scale) -> None:
+    """Make tables, pictures and the report anew, and say where they are."""
+    from frog_cli import plot
+
+    place = results.root(scale)
     for target in chosen:
-        paths = [*results.tabulate(target, results.root(scale), scale), *_draw(target, scale)]
+        paths = [*results.tabulate(target, place, scale), *plot.draw(target, place)]
         print(f"{target.name}: {_state(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
-    print(report.write(results.root(scale), scale))
-    for failure in failures:
-        print(f"frog: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    print(report.write(place, scale))
 
 
 def _scale(options: dict[str, str]) -> Scale:
@@ -120,13 +154,8 @@ def _seeds(job: Job) -> str:
     return f"seeds=[{','.join(map(str, job.seeds))}]" if job.seeds else ""
 
 
-def _runs(jobs: Sequence[Job]) -> int:
-    """Return how many runs, studies and searches jobs are."""
-    return sum(max(1, len(job.seeds)) for job in jobs)
-
-
 def _state(target: Target, scale: Scale) -> str:
-    total, left = _runs(targets.jobs(target, scale)), _runs(results.missing(target, scale))
+    total, left = targets.count(targets.jobs(target, scale)), targets.count(results.missing(target, scale))
     return "done" if not left else f"{total - left} of {total} done"
 
 
@@ -135,7 +164,7 @@ def _list(scale: Scale) -> None:
     print(f"{'target':<26} {'done':>5} {'missing':>8}  {'hours so far':>12} {'hours left':>10}  title")
     for name in targets.names():
         target = targets.load(name)
-        total, left = _runs(targets.jobs(target, scale)), _runs(results.missing(target, scale))
+        total, left = targets.count(targets.jobs(target, scale)), targets.count(results.missing(target, scale))
         found = results.read(target, results.root(scale), "runs")
         seconds = [float(row["seconds"]) for row in found if row.get("seconds")]
         spent = f"{sum(seconds) / 3600:.2f}" if seconds else "-"
@@ -153,7 +182,7 @@ def _make(orders: Sequence[Order], scale: Scale, workers: int, extra: Sequence[s
         return []
     failures: list[str] = []
     interrupted = None
-    done, total = 0, _runs([order.job for order in orders])
+    done, total = 0, targets.count([order.job for order in orders])
     parent = runs.root() / "smoke-runs" if scale == "smoke" else runs.root()
     parent.mkdir(exist_ok=True)
     with Progress(total, "run") as progress:
@@ -266,15 +295,8 @@ def _study(job: Job) -> Outcome:
 def _search(job: Job) -> Outcome:
     """Carry out a search, which keeps its own rows."""
     from frog_cli import execution, search
-    from frog_cli.ranks import Ranks
 
     plan = config.search_request(job.words.split())
     execution.check([plan.request])
     search.carry_out(plan, Ranks())
     return Outcome([], [], [])
-
-
-def _draw(target: Target, scale: Scale) -> list[Path]:
-    from frog_cli import plot
-
-    return plot.draw(target, results.root(scale))

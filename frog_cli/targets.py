@@ -41,6 +41,7 @@ class Target(Options):
     smoke: Work
     metrics: list[str]
     curves: Curves | None = None
+    remarks: str = ""
 
 
 class Job(NamedTuple):
@@ -93,6 +94,11 @@ def jobs(target: Target, scale: Scale) -> list[Job]:
         for words_of_one in [line] if "=" in line else _grid(line):
             found += [Job("search", " ".join(combination), ()) for combination in config.sweep(words_of_one.split())]
     return found
+
+
+def count(jobs: Sequence[Job]) -> int:
+    """Return how many runs, studies and searches jobs are."""
+    return sum(max(1, len(job.seeds)) for job in jobs)
 
 
 def _grid(definition: str) -> list[str]:
