@@ -84,7 +84,7 @@ def projection_is_best_near_n(rows: dict[str, Rows]) -> Verdict:
     text = f"largest difference {gap.max():.3f} at k = {widest:g}; "
     text += f"at k = n = {n:g}: {at_n['projection']:.3f} and {at_n['mean']:.3f}"
     never_worse = bool((gap >= -3 * table["cosine_standard_error"].max()).all())
-    return Verdict(never_worse and 0.8 * n <= widest <= 1.2 * n, text)
+    return Verdict(never_worse and bool(0.8 * n <= widest <= 1.2 * n), text)
 
 
 def projection_beats_mean_in_descent(rows: dict[str, Rows]) -> Verdict:

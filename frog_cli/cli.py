@@ -18,6 +18,7 @@ VERBS = {
     "info": "the network and data that options lead to, without training",
     "reproduce": "every run behind a figure or table of the papers",
     "table": "all runs as one table, or the results of a target",
+    "plot": "the picture of a target, from the rows of its runs",
     "quality": "approximation quality of gradient estimates, without training",
 }
 

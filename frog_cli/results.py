@@ -165,7 +165,8 @@ def compared(wanted: Sequence[str]) -> list[Row]:
 
 
 def _key(row: Row, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(row.get(name, "") or "") for name in names)
+    values = (row.get(name) for name in names)
+    return tuple("" if value is None else str(value) for value in values)
 
 
 @contextmanager

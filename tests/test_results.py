@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import statistics
+from pathlib import Path
+
+import pytest
+
+from frog_cli import results, targets
+
+TABLE1 = targets.load("table1")
+FIG4 = targets.load("fig4")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of results of this test."""
+    monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+def row(words: str, seed: int, metric: str, value: float, **more) -> dict:
+    return {"request": words, "outcome": "completed", "seed": seed, metric: value, **more}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def add_many(process: int) -> None:
+    words = targets.jobs(FIG4, "paper")[process].words
+    for seed in range(5):
+        results.add(FIG4, "paper", "runs", [row(words, seed, "best_value", -float(seed))])
+
+
+def test_rows_are_kept_in_the_order_of_the_target_and_replaced_by_the_same(place):
+    first, second = (job.words for job in targets.jobs(FIG4, "paper")[:2])
+    results.add(FIG4, "paper", "runs", [row(second, 1, "best_value", -1.5), row(second, 0, "best_value", 2.0)])
+    results.add(FIG4, "paper", "runs", [row(first, 0, "best_value", 3.0), row(second, 0, "best_value", 4.0)])
+    found = results.read(FIG4, place, "runs")
+    assert [(one["request"], one["seed"]) for one in found] == [(first, "0"), (second, "0"), (second, "1")]
+    assert [one["best_value"] for one in found] == ["3.0", "4.0", "-1.5"]  # a negative number is no formula
+
+
+def test_processes_that_add_at_the_same_time_lose_nothing(place):
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(add_many, range(4))
+    found = results.read(FIG4, place, "runs")
+    assert len({(one["request"], one["seed"]) for one in found}) == len(found) == 20
+
+
+def test_what_has_no_row_is_missing_seed_by_seed():
+    job, *others = targets.jobs(FIG4, "paper")
+    results.add(FIG4, "paper", "runs", [row(job.words, seed, "best_value", 1.0) for seed in (0, 3)])
+    assert results.missing(FIG4, "paper") == [job._replace(seeds=(1, 2, 4)), *others]
+
+
+def test_tables_have_mean_and_spread_what_is_missing_and_what_was_published(place):
+    job = next(job for job in targets.jobs(TABLE1, "paper") if "resnet18 data=mnist gradient=backprop" in job.words)
+    values = [0.5, 0.4]
+    metric = "best_test_error_percent"
+    results.add(TABLE1, "paper", "runs", [row(job.words, seed, metric, value) for seed, value in enumerate(values)])
+    (path,) = results.tabulate(TABLE1, place)
+    rows = {one["request"]: one for one in table(path)}
+    assert len(rows) == 32
+    ours = rows[job.words]
+    assert float(ours[f"{metric}_mean"]) == pytest.approx(statistics.fmean(values))
+    assert float(ours[f"{metric}_std"]) == pytest.approx(statistics.stdev(values))
+    assert (ours["seeds"], ours["seeds_missing"]) == ("2", "1")
+    assert float(ours[f"{metric}_published"]) == 0.48
+    assert float(ours[f"{metric}_difference"]) == pytest.approx(-0.03)
+    assert ours[f"{metric}_published_within_spread"] == "yes"
+    other = rows[job.words.replace("data=mnist", "data=cifar10")]
+    assert (other["seeds"], other["seeds_missing"], other[f"{metric}_mean"]) == ("0", "3", "")
+    assert float(other[f"{metric}_published"]) == 25.79
+    assert other[f"{metric}_published_within_spread"] == ""
+
+
+def test_every_published_error_of_table_1_has_its_place(place):
+    (path,) = results.tabulate(TABLE1, place)
+    published = table(targets.folder("sweeps") / "published" / "table1_best_test_error_percent.csv")
+    shown = [one for one in table(path) if one["best_test_error_percent_published"]]
+    assert len(shown) == len(published) == 32
+
+
+def test_diverged_runs_are_counted_and_have_no_part_in_statistics(place):
+    job = targets.jobs(FIG4, "paper")[0]
+    results.add(FIG4, "paper", "runs", [row(job.words, 0, "best_value", 1.0)])
+    results.add(FIG4, "paper", "runs", [row(job.words, 1, "best_value", None) | {"outcome": "diverged"}])
+    (path,) = results.tabulate(FIG4, place)
+    ours = table(path)[0]
+    assert (ours["diverged"], ours["seeds"], ours["best_value_mean"]) == ("1", "2", "1.0")
+
+
+def test_tables_are_the_same_bytes_each_time(place):
+    for job in targets.jobs(FIG4, "paper")[:6]:
+        results.add(FIG4, "paper", "runs", [row(job.words, seed, "best_value", 0.1 * seed) for seed in range(5)])
+    (path,) = results.tabulate(FIG4, place)
+    before = path.read_bytes()
+    path.unlink()
+    results.tabulate(FIG4, place)
+    assert path.read_bytes() == before

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from frog_cli import targets
+from frog_cli.config import quality_request, search_request, train_request
+from frog_cli.errors import RequestError
+from frog_cli.figures import FIGURES
+from frog_cli.resources import folder
+
+NUMBERS = {"fig3": 1, "fig4": 3 * 11 * 8 * 5, "fig5": 1 + 4 * 6 * 5, "fig6": 3 * 8 * 3, "table1": 4 * 8 * 3,
+           "fomoh_step": 5 * 200, "fomoh_rosenbrock_2d": 6 * 10, "fomoh_rosenbrock_10d": 10 * 10,
+           "fomoh_logistic_regression": 9 * 5, "fomoh_cnn": 9 * 3}  # fmt: skip
+
+
+def test_every_target_has_a_file_a_place_in_the_order_and_a_figure():
+    files = {path.stem for path in (folder("conf") / "targets").glob("*.yaml")} - {"order"}
+    assert files == set(targets.names()) == set(FIGURES)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_targets_have_the_papers_runs(name):
+    assert targets.count(targets.jobs(targets.load(name), "paper")) == NUMBERS[name]
+
+
+@pytest.mark.parametrize("scale", ["paper", "smoke"])
+@pytest.mark.parametrize("name", targets.names())
+def test_jobs_compose(name, scale):
+    jobs = targets.jobs(targets.load(name), scale)
+    assert len({(job.kind, job.words) for job in jobs}) == len(jobs)
+    for job in [*jobs[:1], *jobs[len(jobs) // 2 :: max(1, len(jobs) // 3)]]:
+        words = job.words.replace("learning_rate=searched", "learning_rate=1").split()  # found only after a search
+        if job.kind == "quality":
+            quality_request(words)
+        elif job.kind == "search":
+            search_request(words)
+        else:
+            run = train_request(words).runs[0]
+            assert run.learning_rate > 0
+
+
+def test_targets_are_chosen_once_each_in_the_order_given():
+    chosen = [target.name for target in targets.chosen(["fig5", "fig3", "fig5"])]
+    assert chosen == ["fig5", "fig3"]
+    assert [target.name for target in targets.chosen(["all"])] == targets.names()
+    with pytest.raises(RequestError, match="fig9: must be one of fig3, fig4"):
+        targets.chosen(["fig9"])
