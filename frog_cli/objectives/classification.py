@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -190,6 +191,7 @@ class Classification:
         diverged_at = self._diverged_at()
         if diverged_at is not None:
             summary["diverged_at_step"] = diverged_at
+        summary["weights_sha256"] = _digest(self._model.state_dict())
         return [summary]
 
     def describe(self, rows: Sequence[Row | None]) -> str:
@@ -237,6 +239,15 @@ class Classification:
             if not math.isfinite(loss) or loss > highest:
                 return min(step, int(row["step"]))
         return None
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """Return a hash of all bits of all parameters and buffers."""
+    found = hashlib.sha256()
+    for name, tensor in weights.items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:

@@ -225,7 +225,7 @@ class _Lane:
             self._without_improvement = 0 if value < self._value else self._without_improvement + 1
             self._step += 1
             self._value = value
-            if value < self.best:
+            if value < self.best and math.isfinite(value):
                 self.best, self._best_step = value, self._step
             self.outcome = self._judge(failure)
             if self.outcome != "running":
