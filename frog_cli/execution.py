@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from frog_cli import runs
 from frog_cli.config import Request
+from frog_cli.csv_files import Row
 from frog_cli.data import locations
 from frog_cli.errors import GivenUpError, InProgressError, RequestError
 from frog_cli.interruption import Interrupted, Interruption
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Starter = Callable[[list[Any]], Any]
 """Makes an objective of runs that differ in their seeds alone."""
 
-GiveUp = Callable[[Sequence[runs.RunFolder]], bool]
+GiveUp = Callable[[Sequence[runs.RunFolder], Sequence[Row | None]], bool]
 """Asked after each row of metrics whether runs that go side by side are given up."""
 
 _DATA: TypeAdapter[Digits | MNIST | CIFAR10 | ImageFolder] = TypeAdapter(Digits | MNIST | CIFAR10 | ImageFolder)

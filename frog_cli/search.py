@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import yaml
 
 from frog_cli import config, execution, learning_rates, runs
 from frog_cli.config import SearchRequest
-from frog_cli.csv_files import as_csv
+from frog_cli.csv_files import Row, as_csv, read_csv
 from frog_cli.errors import GivenUpError, InProgressError, RequestError
 from frog_cli.evaluations import Evaluation, Record, Values, best_of, clearly_worse, lowest_so_far
 from frog_cli.execution import Result
@@ -25,7 +24,7 @@ from frog_cli.files import write_atomically
 from frog_cli.lock import locked
 from frog_cli.progress import Progress
 from frog_cli.ranks import Ranks, parallel
-from frog_cli.schema import ClassificationRun, Run
+from frog_cli.schema import ClassificationRun, Run, Search
 
 HELP = """usage: frog search [-m] [option=value ...]
        mpiexec -n N frog search ...
@@ -141,15 +140,9 @@ def _propose(plan: SearchRequest, record: Record, number: int) -> Values:
 
 def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, values: Values, ranks: Ranks) -> None:
     """Run what frog train runs with some values, and add what came out to the record."""
-
-    def give_up(folders: Sequence[runs.RunFolder]) -> bool:
-        best = best_of(record.evaluations())
-        patience = plan.search.patience
-        return bool(best and patience and clearly_worse(_curve(folders), best.curve, plan.search.margin, patience))
-
     start = perf_counter()
     request = config.with_values(plan.request, values)
-    results = execution.carry_out(request, folder / "trials", give_up, ranks.local_rank, quiet=True)
+    results = execution.carry_out(request, folder / "trials", _Judge(plan.search, record), ranks.local_rank, quiet=True)
     for result in results:
         if result.error is not None and not isinstance(result.error, GivenUpError):
             raise result.error
@@ -157,6 +150,41 @@ def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, va
     outcome = _outcome(results)
     loss = math.inf if outcome == "diverged" or not curve else curve[-1]
     record.add(Evaluation(number, values, loss, outcome, curve, perf_counter() - start, ranks.rank))
+
+
+class _Judge:
+    """Gives up runs that are clearly worse than the best evaluation so far."""
+
+    def __init__(self, search: Search, record: Record):
+        self._search, self._record = search, record
+        self._best: Evaluation | None = None
+        self._looked = -math.inf
+        self._lanes: dict[Path, float] = {}  # the lowest loss so far
+        self._curves: dict[Path, list[float]] = {}  # the mean of those that go side by side, by the first one's folder
+
+    def __call__(self, folders: Sequence[runs.RunFolder], rows: Sequence[Row | None]) -> bool:
+        """Return whether runs that go side by side are given up after these rows of metrics."""
+        if self._search.patience is None:
+            return False
+        if monotonic() - self._looked > 1:  # others may have found better ones
+            self._best, self._looked = best_of(self._record.evaluations()), monotonic()
+        first = folders[0].path
+        if first not in self._curves:  # also of runs that go on
+            self._lanes |= {folder.path: (_curve([folder]) or [math.inf])[-1] for folder in folders}
+            self._curves[first] = _curve(folders)
+        else:
+            for folder, row in zip(folders, rows, strict=True):
+                loss = math.inf if row is None else _loss(row)
+                self._lanes[folder.path] = lowest_so_far([self._lanes[folder.path], loss])[-1]
+            self._curves[first].append(fmean(self._lanes[folder.path] for folder in folders))
+        if self._best is None:
+            return False
+        return clearly_worse(self._curves[first], self._best.curve, self._search.margin, self._search.patience)
+
+
+def _loss(row: Mapping[str, Any]) -> float:
+    """Return what is minimised, from a row of metrics."""
+    return float(row["value" if "value" in row else "validation_loss"])
 
 
 def _outcome(results: Sequence[Result]) -> str:
@@ -170,11 +198,9 @@ def _curve(folders: Sequence[runs.RunFolder]) -> list[float]:
     """Return the lowest loss so far after each row of metrics, the mean over seeds that have got anywhere."""
     curves = []
     for folder in folders:
-        if (folder.path / "metrics.csv").exists():
-            with (folder.path / "metrics.csv").open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            losses = [float(row["value" if "value" in row else "validation_loss"]) for row in rows]
-            curves.append(lowest_so_far(losses))
+        rows = read_csv(folder.path / "metrics.csv")
+        if rows:
+            curves.append(lowest_so_far([_loss(row) for row in rows]))
     longest = max(map(len, curves), default=0)
     means = [fmean(curve[min(row, len(curve) - 1)] for curve in curves) for row in range(longest)]
     return [value for value in means if math.isfinite(value)]

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from frog_cli.errors import GivenUpError
 from frog_cli.interruption import Interrupted, Interruption
-from frog_cli.objectives.objective import Objective
+from frog_cli.objectives.objective import Objective, Row
 from frog_cli.progress import Progress
 from frog_cli.runs import RunFolder
 
@@ -17,7 +17,7 @@ def train(
     folders: Sequence[RunFolder],
     progress: Progress,
     interruption: Interruption,
-    give_up: Callable[[Sequence[RunFolder]], bool] | None = None,
+    give_up: Callable[[Sequence[RunFolder], Sequence[Row | None]], bool] | None = None,
 ) -> None:
     """Minimise an objective and record each lane in its folder; epoch 0 is the state before the first step.
 
@@ -43,7 +43,7 @@ def train(
         progress.show(epoch, objective.describe(rows), last=ended)
         if ended:
             return
-        if give_up is not None and give_up(folders):
+        if give_up is not None and give_up(folders, rows):
             raise GivenUpError(f"given up after step {objective.steps}")
         if interruption():
             _stop(objective, folders, interruption)
