@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
@@ -237,12 +238,21 @@ def _outcomes(
 
 
 def _begin(threads: int) -> None:
-    """Prepare a worker: it shares the cores, and between runs a signal is for its parent."""
+    """Prepare a worker: it shares the cores, ends with its parent, and between runs a signal is for that one."""
     import torch
 
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    """End a worker whose parent was killed, which would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(order: Order, parent: str, extra: Sequence[str]) -> Outcome:

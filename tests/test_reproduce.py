@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,16 @@ def test_data_that_are_not_here_are_named_and_the_rest_is_made(runs, tmp_path, m
     assert "no MNIST/raw/train-images-idx3-ubyte in it" in told.err
 
 
+def _alive(session: int) -> bool:
+    """Return whether any process of a session is alive."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, of_session = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(of_session) == session and state != "Z":
+                return True
+    return False
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_done_twice_after_a_signal(number, runs):
     process = subprocess.Popen(command("fig4", "scale=smoke", "workers=2"), start_new_session=True)
@@ -137,7 +148,9 @@ def test_nothing_is_done_twice_after_a_signal(number, runs):
         process.send_signal(number)
     status = process.wait(timeout=60)
     assert status == (-9 if number == signal.SIGKILL else 128 + number)
-    time.sleep(1.0)  # workers whose parent was killed end by themselves
+    while _alive(process.pid):  # workers whose parent was killed end by themselves
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.1)
     before = summaries(runs)
     assert 4 <= len(before)
     assert subprocess.run(command("fig4", "scale=smoke", "workers=2"), check=False).returncode == 0
