@@ -27,6 +27,14 @@ OF_THE_SEARCH = "search_"
 """How the names of columns begin that say how a rate was found."""
 
 
+FACTORS = (
+    "function", "n", "start",
+    "model", "width", "depth", "patch", "heads", "hidden", "mlp", "dropout", "grouping", "data",
+    "gradient", "k", "tangents", "angle", "perturb", "optimizer", "schedule",
+)  # fmt: skip
+"""All settings that a learning rate may depend on, in the order of the columns of tables."""
+
+
 def searched() -> Path:
     """Return the folder that searches write to: below FROG_SWEEPS, or sweeps."""
     return Path(os.environ.get("FROG_SWEEPS") or "sweeps") / "searched"

@@ -49,8 +49,14 @@ def add(target: Target, scale: Scale, kind: str, rows: Sequence[Row]) -> None:
             seed = int(row["seed"]) if "seed" in row else 0
             return position.get(row["request"], len(position)), row["request"], seed
 
-        ordered = sorted(merged.values(), key=order)
+        ordered = [_in_columns(row) for row in sorted(merged.values(), key=order)]
         write_atomically(place / target.name / f"{kind}.csv", as_csv(ordered))
+
+
+def _in_columns(row: Row) -> Row:
+    """Return a row with all settings in front, so that tables have the same columns whatever row comes first."""
+    front = ("request", "run", "outcome", *learning_rates.FACTORS) if "run" in row else ()
+    return {name: row.get(name) for name in front} | row
 
 
 def missing(target: Target, scale: Scale) -> list[Job]:
@@ -94,10 +100,11 @@ def tabulate(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
 def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str]]) -> list[Row]:
     """Return a row for each job: its settings, mean and spread over its seeds, and what was published."""
     table = []
+    used = {name for row in rows for name in learning_rates.FACTORS if row.get(name)}
     for job in wanted:
         found = [row for row in rows if row["request"] == job.words and int(row["seed"]) in job.seeds]
-        factors = {name: value for name, value in (found or [{}])[0].items() if name in _factor_columns(rows)}
-        row: Row = {"request": job.words, **factors}
+        factors = {name: found[0].get(name) if found else None for name in learning_rates.FACTORS}
+        row: Row = {"request": job.words} | {name: value for name, value in factors.items() if name in used}
         row |= {"seeds": len(found), "seeds_missing": len(job.seeds) - len(found)}
         row["diverged"] = sum(one["outcome"] == "diverged" for one in found)
         for metric in target.metrics:
@@ -119,13 +126,6 @@ _STATISTICS: dict[str, Callable[[list[float]], float]] = {
 
 def _statistic(function: Callable[[list[float]], float], values: list[float]) -> float | None:
     return None if not values or (function is stdev and len(values) < 2) else function(values)
-
-
-def _factor_columns(rows: Sequence[dict[str, str]]) -> list[str]:
-    """Return the columns of settings: those before the seed, without the run's name and outcome."""
-    names = list(rows[0]) if rows else []
-    before = names[: names.index("seed")] if "seed" in names else []
-    return [name for name in before if name not in ("request", "run", "outcome")]
 
 
 def _published(target: Target, job: Job, metric: str, values: Sequence[float]) -> Row:

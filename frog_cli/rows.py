@@ -12,6 +12,7 @@ from frog_cli import learning_rates
 from frog_cli.csv_files import Row, read_csv
 from frog_cli.schema import ClassificationRun, FunctionRun, ImageFolder, Run
 
+_COORDINATES = 3  # points of so many dimensions have a place in a row
 _RUN: TypeAdapter[FunctionRun | ClassificationRun] = TypeAdapter(FunctionRun | ClassificationRun)
 
 
@@ -36,7 +37,7 @@ def of_run(folder: Path) -> Row:
     row |= {"seed": run.seed, "learning_rate": run.learning_rate}
     row |= {name: value for name, value in summary.items() if not isinstance(value, list)}
     for name, values in summary.items():
-        if isinstance(values, list):  # a point of few dimensions
+        if isinstance(values, list) and len(values) <= _COORDINATES:
             row |= {f"{name}_{index}": value for index, value in enumerate(values)}
     row["seconds"] = _seconds(folder / "timings.csv", about)
     versions = about.get("versions")

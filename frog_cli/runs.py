@@ -231,21 +231,20 @@ def environment() -> dict[str, Any]:
 
 @cache
 def _commit() -> str | None:
-    """Return the git commit of a frog that runs from a checkout, marked if the working tree differs from it."""
+    """Return the git commit of a frog that runs from a checkout, marked if its code or configuration differs."""
     checkout = folder("conf").parent
     if not (checkout / ".git").exists():
         return None
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(checkout), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
     try:
-        described = subprocess.run(
-            ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        changed = git("status", "--porcelain", "--", "frog_cli", "conf")
+        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip()
 
 
 def _in_json(value: Any) -> Any:

@@ -69,3 +69,17 @@ def test_two_rows_for_one_setting_are_refused(tmp_path, monkeypatch):
     run = train_request(["objective=sphere", "gradient=backprop", "learning_rate=1"]).runs[0]
     with pytest.raises(RequestError, match="2 are known"):
         learning_rates.look_up("learning_rate", "mine", run)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["objective=rosenbrock", "objective.start=random", "tangents=cone", "learning_rate=1"],
+        ["experiment=mlp_mnist", "optimizer.name=Adam", "schedule.name=every", "learning_rate=1"],
+        ["model=vit", "gradient=fomoh_kd"],
+        ["model=resnet18", "gradient=backprop"],
+    ],
+)
+def test_all_factors_have_a_place_among_the_columns(overrides):
+    found = learning_rates.factors(train_request(overrides).runs[0])
+    assert set(found) <= set(learning_rates.FACTORS)
