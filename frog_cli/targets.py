@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
 import yaml
@@ -79,21 +80,27 @@ def chosen(words: Sequence[str]) -> list[Target]:
     return [load(name) for name in dict.fromkeys(wanted)]
 
 
-def jobs(target: Target, scale: Scale) -> list[Job]:
+def jobs(target: Target, scale: Scale) -> tuple[Job, ...]:
     """Return the jobs of a target."""
     work = target.paper if scale == "paper" else target.smoke
+    return _jobs(tuple(work.train), tuple(work.quality), tuple(work.search))
+
+
+@cache
+def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, ...]) -> tuple[Job, ...]:
+    """Return what lines stand for; reading the many of a large grid takes time."""
     found = []
-    for line in work.train:
+    for line in train:
         for combination in config.sweep(line.split()):
             words = [word for word in combination if not word.startswith("seeds=")]
             given = [word.removeprefix("seeds=") for word in combination if word.startswith("seeds=")]
             seeds = config.seed_list(yaml.safe_load(given[0]), {}) if given else [0]
             found.append(Job("train", " ".join(words), tuple(seeds or ())))
-    found += [Job("quality", line, ()) for line in work.quality]
-    for line in work.search:
+    found += [Job("quality", line, ()) for line in quality]
+    for line in search:
         for words_of_one in [line] if "=" in line else _grid(line):
             found += [Job("search", " ".join(combination), ()) for combination in config.sweep(words_of_one.split())]
-    return found
+    return tuple(found)
 
 
 def count(jobs: Sequence[Job]) -> int:
