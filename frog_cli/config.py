@@ -104,8 +104,12 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
     own = [override.removeprefix("search.") for override in overrides if override.startswith("search.")]
     others = [override for override in overrides if not override.startswith("search.")]
     given = {override.get_key_element(): override.value() for override in _parse(others)}
+    definition = _definition(given)
+    for name, value in definition.get("options", {}).items():
+        if not {name, name.removesuffix("s")} & given.keys():  # seeds stand back for seed
+            others.append(f"{name}={value}")
     try:
-        search = _search(own, _definition(given))
+        search = _search(own, definition.get("search", {}))
     except RequestError as error:
         raise RequestError(f"search.{error.given}", error.allowed) from None
     for name in ("learning_rate", *search.also):
@@ -143,12 +147,12 @@ def _search(own: Sequence[str], definition: dict[str, Any]) -> Search:
 
 
 def _definition(given: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs from the defaults in a search of the experiment, or else the objective, that is chosen."""
+    """Return what sweeps/definitions/ has for the experiment, or else the objective, that is chosen."""
     chosen = given.get("experiment") or given.get("objective")
     path = folder("sweeps") / "definitions" / f"{chosen}.yaml"
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(chosen)) or not path.is_file():
         return {}
-    return yaml.safe_load(path.read_text(encoding="utf-8")).get("search", {})
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def with_values(request: Request, values: dict[str, Any]) -> Request:

@@ -11,6 +11,9 @@ from frog_cli.evaluations import Evaluation, Values
 from frog_cli.propulate_import import propulate
 from frog_cli.schema import Interval, Search
 
+_RANDOM = 0.1  # a share of proposals that owe nothing to earlier ones; Propulate's 0.4 is for spaces of many dimensions
+_WIDEST, _NARROWEST = 0.05, 0.004  # how far mutations reach, as a share of the interval: ever closer to the best
+
 
 def propose(search: Search, evaluations: Sequence[Evaluation], number: int) -> Values:
     """Return values to evaluate: random ones until there is a population, then bred from the best.
@@ -30,7 +33,14 @@ def propose(search: Search, evaluations: Sequence[Evaluation], number: int) -> V
         individual.loss = evaluation.loss
         population.append(individual)
     generator = random.Random(f"{search.seed} {number}")
-    propagator = propulate_.get_default_propagator(search.population, limits, rng=generator)
+    propagator = propulate_.get_default_propagator(
+        search.population,
+        limits,
+        mutation_prob=_RANDOM,
+        random_init_prob=_RANDOM,
+        sigma_factor=max(_NARROWEST, _WIDEST * 10 ** (-number / 100)),
+        rng=generator,
+    )
     proposed = propagator(population)
     return {name: _value(choices, proposed[name]) for name, choices in space.items()}
 

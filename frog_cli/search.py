@@ -184,7 +184,7 @@ class _Judge:
 
 def _loss(row: Mapping[str, Any]) -> float:
     """Return what is minimised, from a row of metrics."""
-    return float(row["value" if "value" in row else "validation_loss"])
+    return float(row["best_value" if "best_value" in row else "validation_loss"])
 
 
 def _outcome(results: Sequence[Result]) -> str:
