@@ -10,6 +10,7 @@ from pandas import DataFrame, Series
 
 from frog_cli.figures import Rows
 
+_STEPS = 100  # after which searches of different dimensions are compared
 _EQUAL = 1e-6  # relative difference up to which values count as equal
 
 
@@ -137,16 +138,18 @@ def methods_order_by_k(rows: dict[str, Rows]) -> Verdict:
 
 
 def dimension_orders_the_search(rows: dict[str, Rows]) -> Verdict:
-    """Compare the medians over the starts of the lowest value, from K to K."""
+    """Compare the medians over the starts of the lowest value after so many steps, from K to K."""
     curves = rows["fomoh_rosenbrock_10d"]["curves"]
     runs = rows["fomoh_rosenbrock_10d"]["runs"]
     if runs.empty:
         return _UNKNOWN
-    searches = runs[runs["gradient"] == "fomoh_kd"]
-    steps = _steps_to(curves, searches, 1e-6)
-    text = "steps until the median is below 1e-6: " + _series(steps, "K = {:g}: {:g}")
-    reached = bool(np.isfinite(steps).any())
-    return Verdict(bool((steps.diff().iloc[1:] < 0).all()) if reached else None, text)
+    found = {}
+    for k, group in runs[runs["gradient"] == "fomoh_kd"].groupby("k"):
+        medians = _medians(curves, group)
+        found[k] = medians[medians.index <= _STEPS].iloc[-1]
+    lowest = Series(found).sort_index()
+    text = f"median lowest value after {_STEPS} steps: " + _series(lowest, "K = {:g}: {:.3g}")
+    return Verdict(bool((lowest.diff().iloc[1:] < 0).all()), text)
 
 
 def schedules_help(rows: dict[str, Rows]) -> Verdict:
@@ -201,16 +204,6 @@ def _medians(curves: DataFrame, runs: DataFrame) -> Series:
     return of_method.pivot_table(index="step", columns="seed", values="best_value").ffill().median(axis=1)
 
 
-def _steps_to(curves: DataFrame, searches: DataFrame, value: float) -> Series:
-    """Return for each K the first step at which the median is below a value, infinity if it never is."""
-    found = {}
-    for k, group in searches.groupby("k"):
-        medians = _medians(curves, group)
-        below = medians[medians < value]
-        found[k] = below.index[0] if len(below) else np.inf
-    return Series(found).sort_index()
-
-
 FIRST, SECOND = "arXiv 2410.17764", "arXiv 2408.10419"
 
 CLAIMS = (
@@ -223,7 +216,7 @@ CLAIMS = (
     ),
     Claim("Projection improves over the mean on Rosenbrock.", f"{FIRST}, IV-B", projection_beats_mean_in_descent),
     Claim("A narrow cone hurts the mean and not the projection.", f"{FIRST}, IV-C", the_cone_hurts_mean),
-    Claim("Searches in more dimensions converge in fewer steps.", f"{SECOND}, 6.1", dimension_orders_the_search),
+    Claim("Searches in more dimensions get lower in as many steps.", f"{SECOND}, 6.1", dimension_orders_the_search),
     Claim("With K = n the search is Newton's method.", f"{SECOND}, 6.1", whole_space_is_newton),
     Claim("FGD, FoMoH, FoMoH-2D, FoMoH-3D: each is better than the one before.", f"{SECOND}, 6.2", methods_order_by_k),
     Claim("Schedules help.", f"{SECOND}, 6.2", schedules_help),

@@ -32,6 +32,7 @@ Stopped at any time, the same command goes on.
 
   --list       the targets, their state, and what they have cost and will
   --dry-run    what would be run
+  --only-done  run nothing: take in the runs in FROG_RUNS that are done
   scale        paper: the papers' settings; smoke: seconds, to see that all works, kept below FROG_RUNS
   workers      processes, which share the cores (default: one for each core, or one with a GPU)
 
@@ -49,6 +50,7 @@ class Order(NamedTuple):
 
     target: Target
     job: Job
+    only_done: bool
 
 
 class Outcome(NamedTuple):
@@ -75,7 +77,13 @@ def main(arguments: Sequence[str]) -> int:
             if ranks.rank == 0:
                 _list(request.scale)
             return 0
-        orders = [Order(target, job) for target in request.targets for job in results.missing(target, request.scale)]
+        only_done = "--only-done" in request.flags
+        orders = [
+            Order(target, job, only_done)
+            for target in request.targets
+            for job in results.missing(target, request.scale)
+            if job.kind == "train" or not only_done
+        ]
         if "--dry-run" in request.flags:
             for order in orders if ranks.rank == 0 else []:
                 print(" ".join(["frog", order.job.kind, order.job.words, _seeds(order.job)]).strip())
@@ -113,8 +121,8 @@ def _request(arguments: Sequence[str]) -> Request:
     for option in options:
         if not option.startswith(_HARMLESS):
             raise RequestError(f"{option}={options[option]}", "would make other runs than those of the target")
-    for flag in flags - {"--list", "--dry-run"}:
-        raise RequestError(flag, "must be --list or --dry-run")
+    for flag in flags - {"--list", "--dry-run", "--only-done"}:
+        raise RequestError(flag, "must be --list, --dry-run or --only-done")
     if not named and "--list" not in flags:
         raise RequestError("frog reproduce", f"needs a target: {', '.join(targets.names())}, all")
     runs.root()
@@ -274,6 +282,11 @@ def _train(order: Order, parent: Path, extra: Sequence[str]) -> Outcome:
     from frog_cli import execution
 
     request = config.train_request([*order.job.words.split(), *extra, _seeds(order.job)])
+    if order.only_done:
+        done = [run for run in request.runs if runs.RunFolder(parent, run).finished() is not None]
+        if not done:
+            return Outcome([], [], [])
+        request = request._replace(runs=done)
     execution.check([request])
     found, curves, failures = [], [], []
     for result in execution.carry_out(request, parent, quiet=True):

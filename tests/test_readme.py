@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from frog_cli.config import quality_request, train_request
+from frog_cli import targets
+from frog_cli.cli import main
+from frog_cli.config import quality_request, search_request, sweep, train_request
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
-COMMANDS = re.findall(r"^frog (.*?)(?:  +#.*)?$", SHELL, flags=re.MULTILINE)
+COMMANDS = re.findall(r"^(?:mpiexec -n 4 )?frog (.*?)(?:  +#.*)?$", SHELL, flags=re.MULTILINE)
 
 
 def test_the_library_example_lowers_the_loss():
@@ -25,18 +27,25 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 24
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_are_right_requests(command):
-    verb, *overrides = shlex.split(command)
+def test_commands_are_right_requests(command, mnist_root, capsys):
+    verb, *words = shlex.split(command)
     if verb == "table":
-        assert overrides[0] == "runs"
+        assert words[0] == "runs"
     elif verb == "quality":
-        assert quality_request(overrides).n == 64
+        assert quality_request(words).n == 64
+    elif verb == "search":
+        assert search_request(words).request.runs
+    elif verb == "reproduce":
+        assert targets.chosen([word for word in words if word != "--list" and "=" not in word]) is not None
+    elif verb == "submit":
+        assert main(["submit", "--dry-run", *words]) == 0
+    elif verb == "data":
+        assert words == ["mnist", "cifar10"]
     else:
-        from frog_cli.config import sweep
-
-        for combination in sweep([override for override in overrides if override != "-m"]):
-            assert train_request(combination).runs
+        for combination in sweep([word for word in words if word != "-m"]):
+            known = [word.replace("learning_rate=searched", "learning_rate=1") for word in combination]
+            assert train_request(known).runs

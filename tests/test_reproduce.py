@@ -93,6 +93,19 @@ def test_the_list_tells_what_is_done_and_what_is_missing(runs, capsys):
     assert lines["fig4"] == ["0", "36"]
 
 
+def test_runs_that_are_done_are_taken_in_without_running_others(runs, monkeypatch, capsys):
+    words = targets.jobs(targets.load("fomoh_step"), "smoke")[0].words
+    (runs / "smoke-runs").mkdir(parents=True)
+    monkeypatch.setenv("FROG_RUNS", str(runs / "smoke-runs"))
+    assert main(["train", *words.split(), "seeds=[1,3]"]) == 0
+    monkeypatch.setenv("FROG_RUNS", str(runs))
+    before = summaries(runs)
+    assert main(["reproduce", "fomoh_step", "--only-done", "scale=smoke", "workers=1"]) == 0
+    assert "fomoh_step: 2 of 25 done" in capsys.readouterr().out
+    assert summaries(runs) == before
+    assert [row["seed"] for row in rows(runs / "smoke" / "fomoh_step" / "runs.csv")] == ["1", "3"]
+
+
 def test_a_dry_run_prints_commands_and_runs_nothing(runs, capsys):
     assert main(["reproduce", "--dry-run", "fig5", "scale=smoke"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -109,7 +122,7 @@ def test_a_dry_run_prints_commands_and_runs_nothing(runs, capsys):
         ("fig3 scale=big", "scale=big: must be paper or smoke"),
         ("fig3 workers=0", "workers=0: must be a whole number, at least 1"),
         ("fig3 epochs=3", "epochs=3: would make other runs than those of the target"),
-        ("fig3 --force", "--force: must be --list or --dry-run"),
+        ("fig3 --force", "--force: must be --list, --dry-run or --only-done"),
     ],
 )
 def test_wrong_requests_are_refused(words, message, capsys):
