@@ -142,6 +142,7 @@ def widths(rows: Rows) -> Figure:
     _against(left, runs, "width", lambda group: group["best_test_error_percent"], offset=1.02)
     left.set(xscale="log", yscale="log", xlabel="width w of the hidden layers", ylabel="lowest test error in %")
     shown = sorted(runs["width"].unique())
+    left.set_xlim(shown[0] / 1.5, shown[-1] * 1.5)
     left.set_xticks(shown, [f"{width:g}" for width in shown], minor=False)
     left.set_xticks([], minor=True)
     left.yaxis.set_major_formatter("{x:g}")
