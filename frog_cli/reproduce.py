@@ -298,7 +298,8 @@ def _train(order: Order, parent: Path, extra: Sequence[str]) -> Outcome:
         if order.target.curves is not None:
             kept = order.target.curves
             metrics = read_csv(result.folder.path / "metrics.csv")
-            chosen = [row for index, row in enumerate(metrics) if index % kept.every == 0 or index == len(metrics) - 1]
+            last = len(metrics) - 1
+            chosen = [row for i, row in enumerate(metrics) if i < kept.first or i % kept.every == 0 or i == last]
             seed = {"seed": result.folder.run.seed}
             curves += [{**where, **seed, **{name: row[name] for name in kept.columns}} for row in chosen]
     return Outcome(found, curves, failures)

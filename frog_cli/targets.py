@@ -18,8 +18,9 @@ Scale = Literal["paper", "smoke"]
 
 
 class Curves(Options):
-    """Which columns of metrics.csv are kept as curves, and of how many rows one."""
+    """Which columns of metrics.csv are kept as curves: of the first rows all, then of so many rows one."""
 
+    first: Count
     every: Count
     columns: list[str]
 
