@@ -13,6 +13,7 @@ from frog_cli.schema import Interval, Search
 
 _RANDOM = 0.1  # a share of proposals that owe nothing to earlier ones; Propulate's 0.4 is for spaces of many dimensions
 _WIDEST, _NARROWEST = 0.05, 0.004  # how far mutations reach, as a share of the interval: ever closer to the best
+_REFINED = 150  # after so many evaluations a tenth as far
 
 
 def propose(search: Search, evaluations: Sequence[Evaluation], number: int) -> Values:
@@ -38,7 +39,7 @@ def propose(search: Search, evaluations: Sequence[Evaluation], number: int) -> V
         limits,
         mutation_prob=_RANDOM,
         random_init_prob=_RANDOM,
-        sigma_factor=max(_NARROWEST, _WIDEST * 10 ** (-number / 100)),
+        sigma_factor=max(_NARROWEST, _WIDEST * 10 ** (-number / _REFINED)),
         rng=generator,
     )
     proposed = propagator(population)
