@@ -322,5 +322,5 @@ def _search(job: Job) -> Outcome:
 
     plan = config.search_request(job.words.split())
     execution.check([plan.request])
-    search.carry_out(plan, Ranks())
-    return Outcome([], [], [])
+    ended_well = search.carry_out(plan, Ranks())
+    return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

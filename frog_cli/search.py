@@ -59,9 +59,8 @@ def main(arguments: Sequence[str]) -> int:
             import torch
 
             torch.set_num_threads(threads)
-        for plan in plans:
-            carry_out(plan, ranks)
-    return 0
+        found = [carry_out(plan, ranks) for plan in plans]
+    return 0 if all(found) else 1
 
 
 def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
@@ -82,8 +81,8 @@ def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
     return plans
 
 
-def carry_out(plan: SearchRequest, ranks: Ranks) -> None:
-    """Carry out one search on all ranks."""
+def carry_out(plan: SearchRequest, ranks: Ranks) -> bool:
+    """Carry out one search on all ranks; return whether any run ended well."""
     folder = runs.root() / f"search-{runs.slug(plan.request.runs[0])}-{runs.digest(_determining(plan))}"
     record = Record(folder)
     search = plan.search
@@ -102,9 +101,13 @@ def carry_out(plan: SearchRequest, ranks: Ranks) -> None:
                     _show(progress, record)
             ranks.wait()
             _show(progress, record, last=True)
-        if ranks.rank == 0:
-            _report(plan, folder, record.evaluations())
+        best = best_of(record.evaluations())
+        if ranks.rank == 0 and best is None:
+            print(f"frog: none of {search.evaluations} runs ended well; see {folder / 'trials'}", file=sys.stderr)
+        elif ranks.rank == 0 and best is not None:
+            _report(plan, best, record.evaluations())
     ranks.wait()
+    return best is not None
 
 
 def _begin(plan: SearchRequest, folder: Path, record: Record, locks: ExitStack) -> list[int]:
@@ -142,7 +145,8 @@ def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, va
     """Run what frog train runs with some values, and add what came out to the record."""
     start = perf_counter()
     request = config.with_values(plan.request, values)
-    results = execution.carry_out(request, folder / "trials", _Judge(plan.search, record), ranks.local_rank, quiet=True)
+    parent = folder / "trials" / f"{number:05d}"  # of its own: two proposals may have the same values
+    results = execution.carry_out(request, parent, _Judge(plan.search, record), ranks.local_rank, quiet=True)
     for result in results:
         if result.error is not None and not isinstance(result.error, GivenUpError):
             raise result.error
@@ -219,11 +223,8 @@ def _values(values: Values) -> str:
     return ", ".join(f"{name} {text}" for name, text in texts.items())
 
 
-def _report(plan: SearchRequest, folder: Path, evaluations: Sequence[Evaluation]) -> None:
+def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluation]) -> None:
     """Write the best values, all evaluations and their picture where searched rates are looked up, and say so."""
-    best = best_of(evaluations)
-    if best is None:
-        raise RequestError("frog search", f"none of {len(evaluations)} runs ended well; see {folder / 'trials'}")
     run = config.with_values(plan.request, best.values).runs[0]
     place = learning_rates.searched()
     place.mkdir(parents=True, exist_ok=True)

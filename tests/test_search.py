@@ -82,7 +82,7 @@ def test_networks_are_judged_by_their_lowest_validation_loss(runs, sweeps):
     (found,) = table(next(sweeps.glob("learning_rates_*.csv")))
     losses = []
     (search,) = runs.glob("search-*")
-    for path in (search / "trials").glob("*/summary.json"):
+    for path in (search / "trials").glob("*/*/summary.json"):
         settings = yaml.safe_load(path.with_name("config.yaml").read_text())
         if settings["learning_rate"] == float(found["learning_rate"]):
             losses.append(json.loads(path.read_text())["best_validation_loss"])
@@ -111,9 +111,15 @@ def test_a_run_clearly_worse_than_the_best_is_given_up_and_never_the_result(runs
     assert float(found["learning_rate"]) not in [float(row["learning_rate"]) for row in given_up]
 
 
+def test_equal_proposals_do_not_get_in_each_others_way(runs):
+    assert main(["search", *SPHERE, "search.evaluations=3", "search.low=-2", "search.high=-1.9999999999999998"]) == 0
+    found = evaluations(runs).values()
+    assert len({content["values"]["learning_rate"] for content in found}) < len(found) == 3
+
+
 def test_a_search_of_runs_that_all_diverge_says_so(capsys):
     run = ["objective=rosenbrock", "objective.n=16", "gradient=sum", "gradient.k=16", "steps=200"]
-    assert main(["search", *run, "search.evaluations=3", "search.low=1", "search.high=2"]) == 2
+    assert main(["search", *run, "search.evaluations=3", "search.low=1", "search.high=2"]) == 1
     assert "none of 3 runs ended well" in capsys.readouterr().err
 
 
