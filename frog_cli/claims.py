@@ -110,7 +110,11 @@ def the_cone_hurts_mean(rows: dict[str, Rows]) -> Verdict:
     runs = runs.assign(value=runs["best_value"] / runs["n"])
     cosine = table.pivot_table(index=["gradient", "k"], columns="angle", values="cosine_mean")
     value = runs.pivot_table(index=["gradient", "k"], columns="angle", values="value")
-    if not {*value.index} <= {*cosine.index}:
+    methods = {"mean", "projection"}
+    complete = methods <= {*cosine.index.get_level_values("gradient")} & {*value.index.get_level_values("gradient")}
+    if not complete or {*value.columns} != {*cosine.columns} or not {*value.index} <= {*cosine.index}:
+        return _UNKNOWN
+    if value.isna().any(axis=None):
         return _UNKNOWN
     error = table["cosine_standard_error"].max()
     spread = runs.groupby(["gradient", "k", "angle"])["value"].std().max()
@@ -173,6 +177,8 @@ def whole_space_is_newton(rows: dict[str, Rows]) -> Verdict:
         return _UNKNOWN
     search = _medians(curves, runs[(runs["gradient"] == "fomoh_kd") & (runs["k"] == 10)])
     newton = _medians(curves, runs[runs["gradient"] == "newton"])
+    if search.empty or newton.empty:
+        return _UNKNOWN
     both = (search > 1e-12) & (newton > 1e-12)
     difference = float(((search - newton).abs() / newton)[both].max())
     return Verdict(difference < 1e-3, f"largest relative difference of the medians while above 1e-12: {difference:.2g}")
@@ -199,7 +205,9 @@ def _loss(runs: DataFrame, name: str, scheduled: bool, metric: str = "best_valid
 
 
 def _medians(curves: DataFrame, runs: DataFrame) -> Series:
-    """Return the median over the starts of the lowest value so far, by step."""
+    """Return the median over the starts of the lowest value so far, by step; nothing if there are no runs."""
+    if runs.empty:
+        return Series(dtype=float)
     of_method = curves[curves["request"].isin(runs["request"].unique())]
     return of_method.pivot_table(index="step", columns="seed", values="best_value").ffill().median(axis=1)
 

@@ -43,8 +43,9 @@ def rows_of(target: Target, place: Path) -> Rows:
 
 def _numbers(column: Any) -> Any:
     """Return a column as numbers if it has nothing else; an empty cell is no number."""
-    numbers = pd.to_numeric(column.replace("", np.nan), errors="coerce")
-    return numbers if numbers.notna().sum() == column.replace("", np.nan).notna().sum() else column
+    filled = column.replace("", np.nan)
+    numbers = pd.to_numeric(filled, errors="coerce")
+    return numbers if numbers.notna().sum() == filled.notna().sum() else filled
 
 
 def name_of(gradient: str, k: float) -> str:
@@ -121,16 +122,17 @@ def cone(rows: Rows) -> Figure:
     """Cosine similarity, and the lowest value of Styblinski-Tang, against the angle of the cone."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name, look, group in _methods(rows["quality"]):
+    for name, look, group in _methods(rows["quality"]) if not rows["quality"].empty else ():
         left.errorbar(group["angle"], group["cosine_mean"], group["cosine_standard_error"], label=name, **look)
-    _against(right, rows["runs"], "angle", lambda group: group["best_value"] / group["n"])
+    if not rows["runs"].empty:
+        _against(right, rows["runs"], "angle", lambda group: group["best_value"] / group["n"])
     right.axhline(-39.16617, color="0.5", linewidth=0.8)
     for axes in (left, right):
         axes.set(xlabel="angle to the first tangent in degrees", xticks=[15, 30, 45, 60, 75, 90])
         axes.grid(alpha=0.3)
     left.set(ylabel="cosine similarity to the gradient, n = 64", ylim=(0, 1.05))
     right.set(ylabel="Styblinski-Tang, n = 64: lowest value / n")
-    _legend(figure, left)
+    _legend(figure, right if rows["quality"].empty else left)
     return figure
 
 

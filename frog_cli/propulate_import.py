@@ -30,7 +30,7 @@ def propulate() -> Any:
         if "mpi4py.MPI" not in sys.modules:
             mpi4py.rc.initialize = False  # Propulate imports MPI, which must not start without a launcher
         import propulate
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # the latter if there is no MPI library
         raise RequestError("frog search", f"needs Propulate and an MPI library (README, Searches): {error}") from None
     finally:
         if stand_in:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 from frog_cli import config, report, results, rows, runs, targets
 from frog_cli.csv_files import Row, read_csv
 from frog_cli.errors import RequestError
+from frog_cli.execution import first_line
 from frog_cli.interruption import Interrupted, Interruption
 from frog_cli.progress import Progress
 from frog_cli.ranks import Ranks, parallel
+from frog_cli.schema import ClassificationRun
 from frog_cli.targets import Job, Scale, Target
 
 HELP = """usage: frog reproduce TARGET ... [scale=smoke] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
@@ -43,6 +45,8 @@ targets:
 
 _HARMLESS = ("device", "evaluation_batch_size", "checkpoint.", "data.root", "data.download")
 """Options that do not change what a run is."""
+
+_OF_NETWORKS = ("data.", "evaluation_batch_size")
 
 
 class Order(NamedTuple):
@@ -77,19 +81,18 @@ def main(arguments: Sequence[str]) -> int:
             if ranks.rank == 0:
                 _list(request.scale)
             return 0
-        only_done = "--only-done" in request.flags
-        orders = [
-            Order(target, job, only_done)
-            for target in request.targets
-            for job in results.missing(target, request.scale)
-            if job.kind == "train" or not only_done
-        ]
+        orders = ranks.first(lambda: _orders(request))
         if "--dry-run" in request.flags:
             for order in orders if ranks.rank == 0 else []:
                 print(" ".join(["frog", order.job.kind, order.job.words, _seeds(order.job)]).strip())
             return 0
+        threads = ranks.threads()
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
         workers = request.workers if ranks.size == 1 else 1
-        failures = _make(orders[ranks.rank :: ranks.size], request.scale, workers, request.extra)
+        failures = _make(orders[ranks.rank :: ranks.size], request.scale, workers, request.extra, ranks.local_rank)
         ranks.wait()
         if ranks.rank == 0:
             _finish(request.targets, request.scale)
@@ -127,6 +130,17 @@ def _request(arguments: Sequence[str]) -> Request:
         raise RequestError("frog reproduce", f"needs a target: {', '.join(targets.names())}, all")
     runs.root()
     return Request(flags, targets.chosen(named), scale, workers, [f"{name}={value}" for name, value in options.items()])
+
+
+def _orders(request: Request) -> list[Order]:
+    """Return the jobs that are missing."""
+    only_done = "--only-done" in request.flags
+    return [
+        Order(target, job, only_done)
+        for target in request.targets
+        for job in results.missing(target, request.scale)
+        if job.kind == "train" or not only_done
+    ]
 
 
 def _finish(chosen: Sequence[Target], scale: Scale) -> None:
@@ -181,7 +195,9 @@ def _list(scale: Scale) -> None:
         print(f"{name:<26} {total - left:>5} {left:>8}  {spent:>12} {rest:>10}  {target.title}")
 
 
-def _make(orders: Sequence[Order], scale: Scale, workers: int, extra: Sequence[str]) -> list[str]:
+def _make(
+    orders: Sequence[Order], scale: Scale, workers: int, extra: Sequence[str], local_rank: int | None
+) -> list[str]:
     """Carry out jobs and add their rows as they end; return what could not be made.
 
     Raises:
@@ -195,9 +211,10 @@ def _make(orders: Sequence[Order], scale: Scale, workers: int, extra: Sequence[s
     parent = runs.root() / "smoke-runs" if scale == "smoke" else runs.root()
     parent.mkdir(exist_ok=True)
     with Progress(total, "run") as progress:
-        for order, outcome in _outcomes(orders, workers, str(parent), extra):
-            results.add(order.target, scale, "quality" if order.job.kind == "quality" else "runs", outcome.rows)
+        for order, outcome in _outcomes(orders, workers, str(parent), extra, local_rank):
+            # curves first: a row among the runs says that all of them is there
             results.add(order.target, scale, "curves", outcome.curves)
+            results.add(order.target, scale, "quality" if order.job.kind == "quality" else "runs", outcome.rows)
             failures += outcome.failures
             interrupted = interrupted or outcome.interrupted
             done += 0 if outcome.interrupted else max(1, len(order.job.seeds))
@@ -210,37 +227,36 @@ def _make(orders: Sequence[Order], scale: Scale, workers: int, extra: Sequence[s
 
 
 def _outcomes(
-    orders: Sequence[Order], workers: int, parent: str, extra: Sequence[str]
+    orders: Sequence[Order], workers: int, parent: str, extra: Sequence[str], local_rank: int | None
 ) -> Iterator[tuple[Order, Outcome]]:
     """Yield jobs as they end; after a signal, only those in progress."""
     if workers == 1 or len(orders) == 1:
         for order in orders:
-            outcome = _work(order, parent, extra)
+            outcome = _work(order, parent, extra, local_rank)
             yield order, outcome
             if outcome.interrupted:
                 return
         return
     spawn = multiprocessing.get_context("spawn")
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    left = list(reversed(orders))
     with (
         Interruption() as interruption,
         ProcessPoolExecutor(min(workers, len(orders)), spawn, initializer=_begin, initargs=(threads,)) as pool,
     ):
-        waiting = {pool.submit(_work, order, parent, extra): order for order in orders}
-        told = False
-        while waiting:
-            ended, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-            if interruption() and not told:
-                told = True
-                for future in list(waiting):
-                    if future.cancel():
-                        del waiting[future]
+        working: dict[Future[Outcome], Order] = {}
+        while working or (left and not interruption()):
+            while (
+                left and len(working) < workers and not interruption()
+            ):  # none waits in a queue: it could not be stopped
+                working[pool.submit(_work, left[-1], parent, extra)] = left.pop()
+            ended, _ = wait(working, timeout=0.5, return_when=FIRST_COMPLETED)
+            if interruption():
                 for child in multiprocessing.active_children():
-                    with suppress(ProcessLookupError):
-                        os.kill(child.pid or 0, interruption.number or signal.SIGTERM)
+                    with suppress(ProcessLookupError):  # again and again: between two runs a worker does not listen
+                        os.kill(child.pid or 0, signal.SIGTERM)
             for future in ended:
-                if future in waiting:
-                    yield waiting.pop(future), future.result()
+                yield working.pop(future), future.result()
         if interruption.number is not None:
             raise Interrupted(interruption.number)
 
@@ -263,33 +279,38 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(order: Order, parent: str, extra: Sequence[str]) -> Outcome:
+def _work(order: Order, parent: str, extra: Sequence[str], local_rank: int | None = None) -> Outcome:
     """Carry out a job and return its rows."""
     try:
         if order.job.kind == "train":
-            return _train(order, Path(parent), extra)
+            return _train(order, Path(parent), extra, local_rank)
         if order.job.kind == "quality":
             return _study(order.job)
-        return _search(order.job)
-    except RequestError as error:
-        return Outcome([], [], [f"{order.target.name}, {order.job.words}: {error}"])
+        return _search(order.job, extra)
     except Interrupted as interrupted:
         return Outcome([], [], [], interrupted.status - 128)
+    except Exception as error:  # one job that fails does not end the others
+        why = str(error) if isinstance(error, RequestError) else first_line(error)
+        return Outcome([], [], [f"{order.target.name}, {order.job.words}: {why}"])
 
 
-def _train(order: Order, parent: Path, extra: Sequence[str]) -> Outcome:
+def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | None) -> Outcome:
     """Carry out runs that differ in their seeds; those that are done already only become rows."""
     from frog_cli import execution
 
-    request = config.train_request([*order.job.words.split(), *extra, _seeds(order.job)])
+    request = config.train_request([*order.job.words.split(), _seeds(order.job)])
+    of_networks = isinstance(request.runs[0], ClassificationRun)
+    fitting = [word for word in extra if of_networks or not word.startswith(_OF_NETWORKS)]
+    request = config.train_request([*order.job.words.split(), *fitting, _seeds(order.job)])
     if order.only_done:
         done = [run for run in request.runs if runs.RunFolder(parent, run).finished() is not None]
         if not done:
             return Outcome([], [], [])
         request = request._replace(runs=done)
-    execution.check([request])
+    else:
+        execution.check([request])
     found, curves, failures = [], [], []
-    for result in execution.carry_out(request, parent, quiet=True):
+    for result in execution.carry_out(request, parent, local_rank=local_rank, quiet=True):
         where = {"request": order.job.words}
         if result.error is not None:
             failures.append(f"{order.target.name}, {result.folder.path.name}: {execution.first_line(result.error)}")
@@ -316,11 +337,12 @@ def _study(job: Job) -> Outcome:
     return Outcome([{"request": job.words, **row, **on} for row in studied], [], [])
 
 
-def _search(job: Job) -> Outcome:
+def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
     from frog_cli import execution, search
 
-    plan = config.search_request(job.words.split())
+    fitting = [word for word in extra if "objective=" not in job.words or not word.startswith(_OF_NETWORKS)]
+    plan = config.search_request([*job.words.split(), *fitting])._replace(words=job.words)
     execution.check([plan.request])
     ended_well = search.carry_out(plan, Ranks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

@@ -307,7 +307,7 @@ class Search(Options):
         ],
     ]
     seed: Seed
-    population: Count
+    population: Annotated[int, Field(ge=2), _allowed("must be a whole number, at least 2")]
     margin: Positive
     patience: CountOrNull
 

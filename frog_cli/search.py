@@ -21,6 +21,7 @@ from frog_cli.errors import GivenUpError, InProgressError, RequestError
 from frog_cli.evaluations import Evaluation, Record, Values, best_of, clearly_worse, lowest_so_far
 from frog_cli.execution import Result
 from frog_cli.files import write_atomically
+from frog_cli.interruption import Interrupted, Interruption
 from frog_cli.lock import locked
 from frog_cli.progress import Progress
 from frog_cli.ranks import Ranks, parallel
@@ -86,19 +87,24 @@ def carry_out(plan: SearchRequest, ranks: Ranks) -> bool:
     folder = runs.root() / f"search-{runs.slug(plan.request.runs[0])}-{runs.digest(_determining(plan))}"
     record = Record(folder)
     search = plan.search
-    with ExitStack() as locks:
+    with ExitStack() as locks, Interruption() as interruption:
+
+        def evaluate(number: int) -> None:
+            if interruption.number is not None:
+                raise Interrupted(interruption.number)
+            _evaluate(plan, folder, record, number, record.unfinished()[number], ranks)
+            _show(progress, record)
+
         unfinished = ranks.first(lambda: _begin(plan, folder, record, locks))
         count = len(record.evaluations())
         with Progress(search.evaluations, "evaluation", silent=ranks.rank > 0) as progress:
             if ranks.rank == 0 and 0 < count < search.evaluations:
                 print(f"frog: {folder.name} goes on after {count} evaluations", file=sys.stderr)
             for number in unfinished[ranks.rank :: ranks.size]:
-                _evaluate(plan, folder, record, number, record.unfinished()[number], ranks)
-                _show(progress, record)
+                evaluate(number)
             for number in range(search.evaluations):
                 if not record.proposed(number) and record.propose(number, _propose(plan, record, number)):
-                    _evaluate(plan, folder, record, number, record.unfinished()[number], ranks)
-                    _show(progress, record)
+                    evaluate(number)
             ranks.wait()
             _show(progress, record, last=True)
         best = best_of(record.evaluations())
@@ -106,7 +112,7 @@ def carry_out(plan: SearchRequest, ranks: Ranks) -> bool:
             print(f"frog: none of {search.evaluations} runs ended well; see {folder / 'trials'}", file=sys.stderr)
         elif ranks.rank == 0 and best is not None:
             _report(plan, best, record.evaluations())
-    ranks.wait()
+        ranks.wait()
     return best is not None
 
 

@@ -17,8 +17,8 @@ from frog_cli.schema import ClassificationRun
 HELP = """usage: frog submit [--dry-run] [slurm.option=value ...] VERB [words of the verb ...]
 
 Write a batch script for a verb of frog and submit it with sbatch. A sweep (train -m, search -m) becomes an array of
-jobs, one for each combination, without those that are done. A job that reaches its time limit saves its state, goes
-back into the queue and goes on where it was. Examples:
+jobs, one for each combination; runs that are done are left out, and searches that are done end at once. A job that
+reaches its time limit saves its state, goes back into the queue and goes on where it was. Examples:
   frog submit slurm.time=02:00:00 train -m experiment=mlp_mnist gradient.k=4,16 seed=0,1,2
   frog submit slurm.tasks=4 slurm.cpus=8 search experiment=mlp_mnist gradient=mean gradient.k=4
   frog submit --dry-run 'slurm.setup=[module load mpi]' slurm.gpus=1 train experiment=table1
@@ -28,7 +28,7 @@ back into the queue and goes on where it was. Examples:
 options and their defaults:
 """
 
-VERBS = ("train", "search", "quality", "reproduce")
+VERBS = ("train", "search", "reproduce")  # which save their state on a signal
 
 
 def help_text() -> str:

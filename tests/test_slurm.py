@@ -122,8 +122,8 @@ def test_what_is_done_is_not_submitted_again(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "frog submit: needs one of the verbs train, search, quality, reproduce"),
-        ("tran", "frog submit tran: needs one of the verbs train, search, quality, reproduce"),
+        ("", "frog submit: needs one of the verbs train, search, reproduce"),
+        ("tran", "frog submit tran: needs one of the verbs train, search, reproduce"),
         ("slurm.time=abc train", "slurm.time=abc: must be a limit of Slurm: minutes, HH:MM:SS or D-HH:MM:SS"),
         ("slurm.time=1 train", "slurm.notice=120: must be shorter than slurm.time=1"),
         ("slurm.tim=1 train", "slurm.tim=1: unknown option, did you mean time?; see frog submit --help"),
