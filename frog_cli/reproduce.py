@@ -246,10 +246,9 @@ def _outcomes(
     ):
         working: dict[Future[Outcome], Order] = {}
         while working or (left and not interruption()):
-            while (
-                left and len(working) < workers and not interruption()
-            ):  # none waits in a queue: it could not be stopped
-                working[pool.submit(_work, left[-1], parent, extra)] = left.pop()
+            while left and len(working) < workers and not interruption():  # what waits in a queue cannot be stopped
+                order = left.pop()
+                working[pool.submit(_work, order, parent, extra)] = order
             ended, _ = wait(working, timeout=0.5, return_when=FIRST_COMPLETED)
             if interruption():
                 for child in multiprocessing.active_children():
