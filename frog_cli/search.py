@@ -325,7 +325,9 @@ def draw(evaluations: Sequence[Evaluation], published: float | None, title: str,
     if published is not None:
         axes.axvline(published, color="0.2", linestyle="--", linewidth=1, label=f"published {published:.3g}")
     losses = [one.loss for one in evaluations if math.isfinite(one.loss)]
+    rates = [one.values["learning_rate"] for one in evaluations]
     axes.set(xscale="log", xlabel="learning rate", ylabel="lowest loss of a run")
+    axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)  # diverged runs among them
     if losses and min(losses) > 0 and max(losses) > 10 * min(losses):
         axes.set_yscale("log")
     axes.grid(alpha=0.3)
