@@ -109,10 +109,17 @@ def test_a_file_is_written_whole(run, tmp_path):
     assert (tmp_path / "runs.csv").read_text().startswith("run,outcome,function,n,")
 
 
-@pytest.mark.parametrize("words", [[], ["fig4"], ["runs", "a", "b"]])
-def test_wrong_requests(words, runs, capsys):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "needs runs, or targets"),
+        (["fig9"], "must be one of fig3"),
+        (["runs", "a", "b"], "must be frog table runs"),
+    ],
+)
+def test_wrong_requests(words, message, runs, capsys):
     assert main(["table", *words]) == 2
-    assert "must be frog table runs" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

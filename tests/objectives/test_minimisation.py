@@ -67,7 +67,9 @@ def test_stops_after_patience_steps_without_improvement_on_the_previous_value():
         "objective=sphere", "objective.n=2", "gradient=backprop", "learning_rate=1", "early_stopping.patience=7"
     )
     assert objective.outcomes() == ["stopped_early"]
-    assert objective.summaries() == [{"best_value": 2.0, "best_step": 0, "last_value": 2.0, "steps": 7}]
+    assert objective.summaries() == [
+        {"best_value": 2.0, "best_step": 0, "last_value": 2.0, "steps": 7, "first_point": [-1.0, -1.0]}
+    ]
 
 
 def test_one_start_for_all_seeds():
@@ -94,7 +96,9 @@ def test_divergence_is_recorded_at_its_step_and_keeps_the_best_value():
         "early_stopping.patience=null",
     )  # fmt: skip
     assert objective.outcomes() == ["diverged"]
-    assert objective.summaries() == [{"best_value": 2.0, "best_step": 0, "last_value": 2048.0, "steps": 5}]
+    assert objective.summaries() == [
+        {"best_value": 2.0, "best_step": 0, "last_value": 2048.0, "steps": 5, "first_point": [-1.0, -1.0]}
+    ]
     overflow = minimise("objective=rosenbrock", "gradient=backprop", "learning_rate=1", "early_stopping.patience=null")
     assert overflow.outcomes() == ["diverged"]
 
