@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
             import torch
 
             torch.set_num_threads(threads)
-        workers = request.workers if ranks.size == 1 else 1
+        workers = (request.workers or _default_workers()) if ranks.size == 1 else 1
         failures = _make(orders[ranks.rank :: ranks.size], request.scale, workers, request.extra, ranks.local_rank)
         ranks.wait()
         if ranks.rank == 0:
@@ -107,7 +107,7 @@ class Request(NamedTuple):
     flags: set[str]
     targets: list[Target]
     scale: Scale
-    workers: int
+    workers: int | None
     extra: list[str]
 
 
@@ -128,8 +128,9 @@ def _request(arguments: Sequence[str]) -> Request:
         raise RequestError(flag, "must be --list, --dry-run or --only-done")
     if not named and "--list" not in flags:
         raise RequestError("frog reproduce", f"needs a target: {', '.join(targets.names())}, all")
+    chosen = targets.chosen(named)
     runs.root()
-    return Request(flags, targets.chosen(named), scale, workers, [f"{name}={value}" for name, value in options.items()])
+    return Request(flags, chosen, scale, workers, [f"{name}={value}" for name, value in options.items()])
 
 
 def _orders(request: Request) -> list[Order]:
@@ -161,16 +162,19 @@ def _scale(options: dict[str, str]) -> Scale:
     return "smoke" if scale == "smoke" else "paper"
 
 
-def _workers(options: dict[str, str]) -> int:
-    """Return how many processes are used: by default one for each core, or one if there is a GPU."""
+def _workers(options: dict[str, str]) -> int | None:
+    """Return how many processes are asked for, None if it is left to frog."""
     given = options.pop("workers", None)
-    if given is None:
-        import torch
-
-        return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
-    if not given.isdecimal() or int(given) < 1:
+    if given is not None and (not given.isdecimal() or int(given) < 1):
         raise RequestError(f"workers={given}", "must be a whole number, at least 1")
-    return int(given)
+    return None if given is None else int(given)
+
+
+def _default_workers() -> int:
+    """Return one for each core, or one if there is a GPU."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
 
 
 def _seeds(job: Job) -> str:

@@ -126,7 +126,9 @@ class Cone(Options):
 class Optimizer(Options):
     """A class of torch.optim and its arguments other than the learning rate."""
 
-    name: str
+    name: Annotated[
+        str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$"), _allowed("must be a class of torch.optim, such as SGD or Adam")
+    ]
     options: dict[str, Any]
 
 
