@@ -211,6 +211,12 @@ def seed_list(seeds: Any, given: dict[str, str]) -> list[int] | None:
     return listed
 
 
+def combinations(words: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each run: with -m or --multirun among the words one for each combination of values."""
+    overrides = [word for word in words if word not in ("-m", "--multirun")]
+    return [overrides] if len(overrides) == len(words) else list(sweep(overrides))
+
+
 def sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
     """Yield every combination of the values that overrides such as `gradient.k=1,2,4` list."""
     choices = []

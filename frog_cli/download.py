@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from frog_cli import config
 from frog_cli.errors import RequestError
+from frog_cli.schema import CIFAR10, MNIST, ClassificationRun
 
 NAMES = ("mnist", "cifar10")
 
@@ -33,7 +34,9 @@ def main(arguments: Sequence[str]) -> int:
     from frog_cli.data.dataset import READERS
 
     for request in requests:
-        data = request.runs[0].model_dump()["data"]
-        images, _, test_images, _ = READERS[data["name"]](getattr(request.runs[0], "data"))  # noqa: B009
-        print(f"{data['name']}: {len(images)} training and {len(test_images)} test images in {data['root']}")
+        run = request.runs[0]
+        assert isinstance(run, ClassificationRun)
+        assert isinstance(run.data, MNIST | CIFAR10)
+        images, _, test_images, _ = READERS[run.data.name](run.data)
+        print(f"{run.data.name}: {len(images)} training and {len(test_images)} test images in {run.data.root}")
     return 0

@@ -70,6 +70,14 @@ class Ranks:
         per_task = os.environ.get("SLURM_CPUS_PER_TASK")
         return int(per_task) if per_task else max(1, len(os.sched_getaffinity(0)) // self.local_size)
 
+    def share_cores(self) -> None:
+        """Let torch use that many threads."""
+        threads = self.threads()
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
+
 
 @contextmanager
 def parallel() -> Iterator[Ranks]:

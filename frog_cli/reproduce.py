@@ -20,7 +20,7 @@ from frog_cli.execution import first_line
 from frog_cli.interruption import Interrupted, Interruption
 from frog_cli.progress import Progress
 from frog_cli.ranks import Ranks, parallel
-from frog_cli.schema import ClassificationRun
+from frog_cli.schema import ClassificationRun, Run
 from frog_cli.targets import Job, Scale, Target
 
 HELP = """usage: frog reproduce TARGET ... [scale=smoke] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
@@ -86,11 +86,7 @@ def main(arguments: Sequence[str]) -> int:
             for order in orders if ranks.rank == 0 else []:
                 print(" ".join(["frog", order.job.kind, order.job.words, _seeds(order.job)]).strip())
             return 0
-        threads = ranks.threads()
-        if threads:
-            import torch
-
-            torch.set_num_threads(threads)
+        ranks.share_cores()
         workers = (request.workers or _default_workers()) if ranks.size == 1 else 1
         failures = _make(orders[ranks.rank :: ranks.size], request.scale, workers, request.extra, ranks.local_rank)
         ranks.wait()
@@ -301,10 +297,10 @@ def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | N
     """Carry out runs that differ in their seeds; those that are done already only become rows."""
     from frog_cli import execution
 
-    request = config.train_request([*order.job.words.split(), _seeds(order.job)])
-    of_networks = isinstance(request.runs[0], ClassificationRun)
-    fitting = [word for word in extra if of_networks or not word.startswith(_OF_NETWORKS)]
-    request = config.train_request([*order.job.words.split(), *fitting, _seeds(order.job)])
+    words = [*order.job.words.split(), _seeds(order.job)]
+    request = config.train_request(words)
+    if extra:
+        request = config.train_request([*words, *_fitting(extra, request.runs[0])])
     if order.only_done:
         done = [run for run in request.runs if runs.RunFolder(parent, run).finished() is not None]
         if not done:
@@ -329,6 +325,11 @@ def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | N
     return Outcome(found, curves, failures)
 
 
+def _fitting(extra: Sequence[str], run: Run) -> list[str]:
+    """Return the options that a run has: functions have no data."""
+    return [word for word in extra if isinstance(run, ClassificationRun) or not word.startswith(_OF_NETWORKS)]
+
+
 def _study(job: Job) -> Outcome:
     from frog_cli import quality
 
@@ -344,8 +345,10 @@ def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
     from frog_cli import execution, search
 
-    fitting = [word for word in extra if "objective=" not in job.words or not word.startswith(_OF_NETWORKS)]
-    plan = config.search_request([*job.words.split(), *fitting])._replace(words=job.words)
+    words = job.words.split()
+    plan = config.search_request(words)
+    if extra:
+        plan = config.search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
     execution.check([plan.request])
     ended_well = search.carry_out(plan, Ranks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

@@ -55,11 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     """Carry out `frog search` and return its exit status."""
     with parallel() as ranks:
         plans = ranks.first(lambda: _plans(arguments, ranks.size))
-        threads = ranks.threads()
-        if threads:
-            import torch
-
-            torch.set_num_threads(threads)
+        ranks.share_cores()
         found = [carry_out(plan, ranks) for plan in plans]
     return 0 if all(found) else 1
 
@@ -68,9 +64,7 @@ def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
     """Return the searches that are asked for, after all checks."""
     from frog_cli.propulate_import import propulate
 
-    flags = {argument for argument in arguments if argument in ("-m", "--multirun")}
-    overrides = [argument for argument in arguments if argument not in flags]
-    plans = [config.search_request(each) for each in (config.sweep(overrides) if flags else [overrides])]
+    plans = [config.search_request(combination) for combination in config.combinations(arguments)]
     for plan in plans:
         if plan.search.evaluations < size:
             raise RequestError(
@@ -89,10 +83,10 @@ def carry_out(plan: SearchRequest, ranks: Ranks) -> bool:
     search = plan.search
     with ExitStack() as locks, Interruption() as interruption:
 
-        def evaluate(number: int) -> None:
+        def evaluate(number: int, values: Values) -> None:
             if interruption.number is not None:
                 raise Interrupted(interruption.number)
-            _evaluate(plan, folder, record, number, record.unfinished()[number], ranks)
+            _evaluate(plan, folder, record, number, values, ranks)
             _show(progress, record)
 
         unfinished = ranks.first(lambda: _begin(plan, folder, record, locks))
@@ -100,11 +94,14 @@ def carry_out(plan: SearchRequest, ranks: Ranks) -> bool:
         with Progress(search.evaluations, "evaluation", silent=ranks.rank > 0) as progress:
             if ranks.rank == 0 and 0 < count < search.evaluations:
                 print(f"frog: {folder.name} goes on after {count} evaluations", file=sys.stderr)
-            for number in unfinished[ranks.rank :: ranks.size]:
-                evaluate(number)
+            for number, values in list(unfinished.items())[ranks.rank :: ranks.size]:
+                evaluate(number, values)
             for number in range(search.evaluations):
-                if not record.proposed(number) and record.propose(number, _propose(plan, record, number)):
-                    evaluate(number)
+                if record.proposed(number):
+                    continue
+                values = _propose(plan, record, number)
+                if record.propose(number, values):
+                    evaluate(number, values)
             ranks.wait()
             _show(progress, record, last=True)
         best = best_of(record.evaluations())
@@ -116,7 +113,7 @@ def carry_out(plan: SearchRequest, ranks: Ranks) -> bool:
     return best is not None
 
 
-def _begin(plan: SearchRequest, folder: Path, record: Record, locks: ExitStack) -> list[int]:
+def _begin(plan: SearchRequest, folder: Path, record: Record, locks: ExitStack) -> dict[int, Values]:
     """Make the folder of a search, hold its lock, and return the proposals that were in progress when it stopped."""
     settings = yaml.safe_dump(_determining(plan), sort_keys=False)
     try:
@@ -128,7 +125,7 @@ def _begin(plan: SearchRequest, folder: Path, record: Record, locks: ExitStack) 
         raise RequestError(str(folder), str(error)) from None
     if kept.read_text(encoding="utf-8") != settings:
         raise RequestError(str(folder), "holds another search; move it away, or set FROG_RUNS to another folder")
-    return list(record.unfinished())
+    return record.unfinished()
 
 
 def _determining(plan: SearchRequest) -> dict[str, Any]:

@@ -86,9 +86,7 @@ def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
     """Return the commands of the jobs that are not done, after all checks, and how many are."""
     if verb not in ("train", "search"):
         return [[verb, *words]], 0
-    flags = {word for word in words if word in ("-m", "--multirun")}
-    overrides = [word for word in words if word not in flags]
-    combinations = list(config.sweep(overrides)) if flags else [overrides]
+    combinations = config.combinations(words)
     waiting = []
     for combination in combinations:
         searching = verb == "search"

@@ -25,11 +25,9 @@ Minimise something with the gradient, model and data of your choice. Examples:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog train` and return its exit status: 0 done, 1 a run failed or diverged."""
-    flags = {argument for argument in arguments if argument in ("-m", "--multirun", "--cfg")}
-    overrides = [argument for argument in arguments if argument not in flags]
-    combinations = list(config.sweep(overrides)) if flags & {"-m", "--multirun"} else [overrides]
+    combinations = config.combinations([argument for argument in arguments if argument != "--cfg"])
     requests = [config.train_request(combination) for combination in combinations]
-    if "--cfg" in flags:
+    if "--cfg" in arguments:
         for request in requests:
             print(yaml.safe_dump(request.runs[0].model_dump(), sort_keys=False), end="")
         return 0
