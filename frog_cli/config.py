@@ -33,6 +33,7 @@ from frog_cli.schema import (
     FunctionRun,
     Interval,
     Quality,
+    Regenerated,
     Run,
     Search,
     Seeds,
@@ -402,6 +403,13 @@ def _as_given(option: str, settings: dict[str, Any], given: dict[str, str]) -> s
 
 def _check_combinations(run: Run) -> None:
     """Refuse what is right by itself but not together."""
+    if isinstance(run.tangents, Regenerated) and schema.samples_tangents(run.gradient):
+        places = (getattr(run.gradient, name, None) for name in ("perturb", "measure"))
+        if not isinstance(run, ClassificationRun) or tuple(places) != ("weights", "forward"):
+            raise RequestError(
+                "tangents=regenerated",
+                "needs a network and a forward gradient with gradient.perturb=weights gradient.measure=forward",
+            )
     if not isinstance(run, FunctionRun):
         return
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":

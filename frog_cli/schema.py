@@ -116,6 +116,12 @@ class Independent(Options):
     name: Distribution
 
 
+class Regenerated(Options):
+    """Normal tangents that are drawn again whenever they are needed, instead of being stored."""
+
+    name: Literal["regenerated"]
+
+
 class Cone(Options):
     """Tangents at one angle, in degrees, to the first."""
 
@@ -263,7 +269,7 @@ class Run(Options):
     tf32: Switch
     checkpoint: Checkpoint
     gradient: Annotated[FirstOrder | SecondOrder, Field(discriminator="name")]
-    tangents: Annotated[Independent | Cone, Field(discriminator="name")]
+    tangents: Annotated[Independent | Regenerated | Cone, Field(discriminator="name")]
     early_stopping: EarlyStopping
 
 

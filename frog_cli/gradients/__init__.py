@@ -9,7 +9,7 @@ from frog_cli.gradients.activities import estimate_from_activities
 from frog_cli.gradients.aggregation import AGGREGATIONS
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
 from frog_cli.gradients.tangents import TANGENTS
-from frog_cli.gradients.weights import backprop, estimate_from_weights
+from frog_cli.gradients.weights import backprop, estimate_from_regenerated_weights, estimate_from_weights
 
 __all__ = [
     "AGGREGATIONS",
@@ -19,6 +19,7 @@ __all__ = [
     "SampleLoss",
     "backprop",
     "estimate_from_activities",
+    "estimate_from_regenerated_weights",
     "estimate_from_weights",
     "trainable",
 ]

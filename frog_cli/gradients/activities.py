@@ -6,7 +6,7 @@ estimated gradients of the activities. Each layer's weight gradients follow by t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -15,6 +15,7 @@ from torch.nn import Module, Sequential
 
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
 from frog_cli.gradients.measurement import forward, random_state, simulated
+from frog_cli.gradients.parts import begins
 
 
 def estimate_from_activities(
@@ -27,6 +28,8 @@ def estimate_from_activities(
 ) -> Estimate:
     """Estimate the gradient from k tangents over the outputs of all layers of a sequential model.
 
+    Measured forward, it holds the activities of one layer at a time: its memory does not grow with the depth.
+
     Batch normalisation in training mode couples the samples: then the forward slope of a sample's own loss along all
     samples' activities is not the simulated slope of all losses along its own activities; only their sums agree.
 
@@ -35,26 +38,28 @@ def estimate_from_activities(
     """
     if not isinstance(model, Sequential):
         raise TypeError(f"activity perturbation needs a torch.nn.Sequential of layers, not a {type(model).__name__}")
-    inputs_of, outputs, random_numbers = _layer_by_layer(model, inputs)
-    activities = [output.detach() for output in outputs]
-    sizes = [activity[0].numel() for activity in activities]
-    V = method.tangents((method.k, sum(sizes)), generator, activities[0].dtype)
-
+    layers: Iterable[tuple[Tensor, Tensor]]
     if method.measure == "forward":
-        random_state(inputs.device, random_numbers)  # what the plain pass dropped out is dropped out again
-        losses, slopes = _measure_forward(model, loss, targets, activities, V, method.chunk_size)
+        random_numbers = random_state(inputs.device)
+        sizes = activity_sizes(model, inputs[:1])
+        begins("tangents")
+        V = method.tangents((method.k, sum(sizes)), generator, trainable(model)[0][1].dtype)
+        losses, slopes = _measure_forward(model, loss, inputs, targets, V.split(sizes, dim=1), method.chunk_size)
+        random_state(inputs.device, random_numbers)  # what the pass along the tangents dropped out is dropped out again
+        layers = _layer_by_layer(model, inputs, linked=False)
     else:
-        losses, true_gradients = _reverse(loss, targets, inputs_of, outputs)
-        slopes = simulated(torch.cat([gradient.flatten(1) for gradient in true_gradients], dim=1).mT, V)
-
-    estimated = method.aggregation(V, slopes).mT @ V / len(inputs)
-    cotangents = [g.view_as(a) for g, a in zip(estimated.split(sizes, dim=1), activities, strict=True)]
-    parameters = [parameter for _, parameter in trainable(model)]
-    varying = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
-    gradients = torch.autograd.grad(
-        [output for output, _ in varying], parameters, [cotangent for _, cotangent in varying], materialize_grads=True
-    )
-    return Estimate(losses.mean(), gradients)
+        begins("derivatives")
+        layers = list(_layer_by_layer(model, inputs, linked=True))
+        losses, true_gradients = _reverse(loss, targets, layers)
+        sizes = [gradient.shape[1] for gradient in true_gradients]
+        begins("tangents")
+        V = method.tangents((method.k, sum(sizes)), generator, losses.dtype)
+        begins("derivatives")
+        slopes = simulated(torch.cat(true_gradients, dim=1).mT, V)
+        del true_gradients
+    begins("aggregation")
+    coefficients = method.aggregation(V, slopes).mT / len(inputs)
+    return Estimate(losses.mean(), _local_gradients(model, layers, coefficients, V.split(sizes, dim=1)))
 
 
 def activity_dimension(model: Sequential, inputs: Tensor) -> int:
@@ -63,69 +68,90 @@ def activity_dimension(model: Sequential, inputs: Tensor) -> int:
 
 
 def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
-    """Return the number of outputs of each layer for one sample of the batch `inputs`."""
-    training = model.training
-    with torch.no_grad():
-        sizes = [output[0].numel() for output in _layer_by_layer(model.eval(), inputs).outputs]
-    model.train(training)
-    return sizes
+    """Return the number of outputs of each layer for one sample of the batch `inputs`; the model stays as it is."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()  # which draws no random numbers and changes no statistics
+    try:
+        return [output[0].numel() for _, output in _layer_by_layer(model, inputs, linked=False)]
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
-class LayerByLayer(NamedTuple):
-    """What went into the layers, what came out, and the state of the random numbers after the first layer."""
+def _layer_by_layer(model: Sequential, inputs: Tensor, *, linked: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what goes into each layer and what comes out, which has a graph of that layer alone.
 
-    entering: list[Tensor]
-    outputs: list[Tensor]
-    random_numbers: Tensor
+    Args:
+        model: the layers.
+        inputs: the batch.
+        linked: whether the graph leads to what goes into the layer, too, as a pass backward through all layers needs.
+    """
+    output = inputs
+    for index, layer in enumerate(model):
+        entering = output.detach().requires_grad_(linked and index > 0)
+        writes = any(getattr(module, "inplace", False) for module in layer.modules())
+        with torch.enable_grad():
+            output = layer(entering.clone() if writes else entering)
+        yield entering, output
 
 
-def _layer_by_layer(model: Sequential, inputs: Tensor) -> LayerByLayer:
-    """Pass the batch through the layers, each with a graph of its own."""
-    random_numbers = torch.empty(0)
-    entering: list[Tensor] = []
-    outputs: list[Tensor] = []
-    with torch.enable_grad():
-        for layer in model:
-            entering.append((outputs[-1] if outputs else inputs).detach().requires_grad_(bool(outputs)))
-            writes = any(getattr(module, "inplace", False) for module in layer.modules())
-            outputs.append(layer(entering[-1].clone() if writes else entering[-1]))
-            if len(outputs) == 1:
-                random_numbers = random_state(inputs.device)
-    return LayerByLayer(entering, outputs, random_numbers)
+def _local_gradients(
+    model: Sequential, layers: Iterable[tuple[Tensor, Tensor]], coefficients: Tensor, tangents: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Return the gradients of all weights that follow from the estimated gradients of the activities.
+
+    Args:
+        model: the layers.
+        layers: what goes into each and what comes out, with a graph.
+        coefficients: of the tangents, for each sample, `[B, k]`.
+        tangents: each layer's share of them, `[k, n_l]`.
+    """
+    parameters = [parameter for _, parameter in trainable(model)]
+    found: dict[int, Tensor] = {}
+    for layer, (_, output), V in zip(model, layers, tangents, strict=True):
+        own = [parameter for parameter in layer.parameters() if parameter.requires_grad]
+        if not own:
+            continue
+        begins("aggregation")
+        cotangent = (coefficients @ V).view_as(output)
+        begins("local gradients")
+        gradients = torch.autograd.grad(output, own, cotangent, materialize_grads=True)
+        for parameter, gradient in zip(own, gradients, strict=True):
+            earlier = found.get(id(parameter))  # of a layer that shares the parameter
+            found[id(parameter)] = gradient if earlier is None else earlier + gradient
+    return tuple(found[id(parameter)] for parameter in parameters)
 
 
 def _measure_forward(
-    layers: Sequential, loss: SampleLoss, targets: Tensor, activities: list[Tensor], V: Tensor, chunk_size: int | None
+    model: Sequential,
+    loss: SampleLoss,
+    inputs: Tensor,
+    targets: Tensor,
+    tangents: Sequence[Tensor],
+    chunk_size: int | None,
 ) -> tuple[Tensor, Tensor]:
-    """Measure each sample's loss `[B]` and its slopes `[k, B]` along the tangents V `[k, n]`."""
+    """Measure each sample's loss `[B]` and its slopes `[k, B]` along tangents with a share `[k, n_l]` of each layer."""
 
-    def sample_losses(first: Tensor, *perturbations: Tensor) -> tuple[Tensor, tuple[()]]:
-        activity = first
-        for layer, perturbation in zip(list(layers)[1:], perturbations, strict=True):
-            # clones: the plain pass has already updated the running statistics of this step
+    def sample_losses(*perturbations: Tensor) -> tuple[Tensor, tuple[()]]:
+        activity = inputs
+        for layer, perturbation in zip(model, perturbations, strict=True):
+            # clones: the statistics change in the pass that makes the local gradients
             buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}
             activity = functional_call(layer, buffers, (activity,)) if buffers else layer(activity)
-            activity = activity + perturbation
+            activity = activity + perturbation.view(1, *activity.shape[1:])  # shared by the batch
         return loss(activity, targets), ()
 
-    primals = (activities[0], *(torch.zeros_like(activity) for activity in activities[1:]))
-    split = V.split([activity[0].numel() for activity in activities], dim=1)
-    shared_by_batch = tuple(
-        v.view(-1, 1, *activity.shape[1:]).expand(-1, *activity.shape)
-        for v, activity in zip(split, activities, strict=True)
-    )
-    losses, slopes, _ = forward(sample_losses, primals, shared_by_batch, chunk_size)
+    zeros = tuple(torch.zeros_like(V[:1]) for V in tangents)
+    losses, slopes, _ = forward(sample_losses, zeros, tuple(V.unsqueeze(1) for V in tangents), chunk_size)
     return losses, slopes
 
 
-def _reverse(
-    loss: SampleLoss, targets: Tensor, entering: list[Tensor], outputs: list[Tensor]
-) -> tuple[Tensor, list[Tensor]]:
-    """Return each sample's loss `[B]` and the true gradients of their sum by the activities, layer by layer."""
-    last = outputs[-1].detach().requires_grad_()
+def _reverse(loss: SampleLoss, targets: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:
+    """Return each sample's loss `[B]`, and for each layer the true gradients `[B, n_l]` of their sum by its outputs."""
+    last = layers[-1][1].detach().requires_grad_()
     with torch.enable_grad():
         losses = loss(last, targets)
         gradients = [torch.autograd.grad(losses.sum(), last)[0]]
-    for layer_input, output in zip(entering[:0:-1], outputs[:0:-1], strict=True):
-        gradients.insert(0, torch.autograd.grad(output, layer_input, gradients[0], retain_graph=True)[0])
-    return losses.detach(), gradients
+    for entering, output in layers[:0:-1]:
+        gradients.insert(0, torch.autograd.grad(output, entering, gradients[0], retain_graph=True)[0])
+    return losses.detach(), [gradient.flatten(1) for gradient in gradients]

@@ -287,10 +287,13 @@ def _concatenate(function: Any, tensors: Sequence[Tensor], dim: int = 0) -> Jet:
 
 @_rule(aten.add.Tensor, aten.sub.Tensor, aten.rsub.Scalar, aten.add.Scalar, aten.sub.Scalar, aten.rsub.Tensor)
 def _add(function: Any, x: Any, y: Any, alpha: Any = 1) -> Jet:
-    if isinstance(x, Jet) and not isinstance(y, Jet) and (not isinstance(y, Tensor) or y.ndim == 0):
-        sign = -alpha if function in (aten.rsub.Scalar, aten.rsub.Tensor) else 1
-        return Jet(function(x.value, y, alpha=alpha), x.terms if sign == 1 else sign * x.terms, x.directions)
-    return _sum_of(lambda a, b: function(a, b, alpha=alpha), x, y)
+    if isinstance(x, Jet) and isinstance(y, Jet):
+        return _sum_of(lambda a, b: function(a, b, alpha=alpha), x, y)
+    value = function(_value(x), _value(y), alpha=alpha)
+    factors = {aten.add: (1, alpha), aten.sub: (1, -alpha), aten.rsub: (-alpha, 1)}[function.overloadpacket]
+    jet, factor = (x, factors[0]) if isinstance(x, Jet) else (y, factors[1])  # the other one does not vary
+    terms = _aligned(jet, value.ndim).expand(-1, *value.shape)
+    return Jet(value, terms if factor == 1 else terms * factor, jet.directions)
 
 
 def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = True) -> Jet:
@@ -306,7 +309,7 @@ def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = 
 def _add_to(result: Any, x: Tensor) -> Jet:
     """Add a tensor, which broadcasts to a result that nobody else holds, in place where it has all of its terms."""
     if isinstance(x, Jet):
-        if not isinstance(result, Jet) or len(x.terms) > len(result.terms):
+        if not isinstance(result, Jet) or len(x.terms) > len(result.terms) or _shared_by_batch(result.terms):
             return result + x
         result.terms[: len(x.terms)] += _aligned(x, result.ndim)
     result.value.add_(_value(x))
@@ -333,6 +336,22 @@ def _from_right(dim: Any, ndim: int) -> Any:
     if isinstance(dim, (list, tuple)):
         return [_from_right(one, ndim) for one in dim]
     return dim % ndim - ndim if ndim else -1
+
+
+def _shared_by_batch(terms: Tensor) -> bool:
+    """Return whether terms `[M, B, ..]` are, in memory, the same for all samples."""
+    return terms.ndim > 2 and terms.shape[1] > 1 and terms.stride(1) == 0
+
+
+def _for_each_sample(function: Callable[[Tensor], Tensor], terms: Tensor) -> Tensor:
+    """Apply an operation that treats samples alike to terms `[M, B, ..]`, once for the batch where they share theirs.
+
+    The tangent of a layer's output is shared by the batch, up to the next nonlinearity.
+    """
+    if _shared_by_batch(terms):
+        shared = function(terms[:, :1])
+        return shared.expand(-1, terms.shape[1], *shared.shape[2:])
+    return function(terms)
 
 
 def _batched(terms: Tensor) -> Tensor:
@@ -366,11 +385,12 @@ def _product(x: Any, y: Any, multiply: Bilinear, add_product: Callable[..., Any]
     """
     value = multiply(_value(x), _value(y))
     if not isinstance(y, Jet):
-        return Jet(value, multiply(_aligned(x, value.ndim), _value(y)), x.directions)
+        return Jet(value, multiply(_aligned(x, value.ndim), y), x.directions)
     if not isinstance(x, Jet):
         return Jet(value, multiply(_value(x), _aligned(y, value.ndim)), y.directions)
     x_first, y_terms = _aligned(x, value.ndim)[: x.K], _aligned(y, value.ndim)
     scaled = multiply(_aligned(x, value.ndim), y.value)
+    scaled = scaled.contiguous() if _shared_by_batch(scaled) else scaled  # it is written to
     needs_second = x.directions.order == 2 and x.second is None
     terms = _with_second(scaled, x.K) if needs_second else scaled
     for term, y_term in zip(terms, y_terms, strict=False):  # y may have no second ones
@@ -412,7 +432,15 @@ def _matrix_product(function: Any, x: Any, y: Any) -> Jet:
         return (x @ y.unsqueeze(-1)).squeeze(-1)
     if x.ndim > y.ndim:
         return (x.flatten(0, -2) @ y).unflatten(0, x.shape[:-1])
-    return _product(x, y, matrix_product, Tensor.addmm_ if x.ndim == 2 else Tensor.baddbmm_)
+    if x.ndim > 2:
+        return _product(x, y, matrix_product, Tensor.baddbmm_)
+
+    def multiply(left: Tensor, right: Tensor) -> Tensor:
+        if left.ndim > 2:
+            return _for_each_sample(lambda terms: matrix_product(terms, right), left)
+        return matrix_product(left, right)
+
+    return _product(x, y, multiply, Tensor.addmm_)
 
 
 @_rule(aten.linear.default)
@@ -452,7 +480,7 @@ def _convolution(
     def convolve_all(x: Tensor, weight: Tensor) -> Tensor:
         """Convolve where one of the two may have a leading dimension of terms."""
         if x.ndim > images:
-            return _in_batch(lambda batch: convolve(batch, weight), x)
+            return _for_each_sample(lambda terms: _in_batch(lambda batch: convolve(batch, weight), terms), x)
         if weight.ndim == images:
             return convolve(x, weight)
         convolved = [convolve(x, one) for one in weight]  # faster than with all as one weight

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.func import jvp, vmap
 
 from frog_cli.gradients.jets import Jet, NoRuleError, evaluate
 from frog_cli.gradients.kernels import differentiable_kernels
+from frog_cli.gradients.parts import begins
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., tuple[Tensor, Any]]
@@ -23,7 +24,7 @@ def forward(
     primals: Tensors,
     tangents: Tensors,
     chunk_size: int | None = None,
-) -> tuple[Tensor, Tensor, Any]:
+) -> Measured:
     """Measure slopes by forward-mode automatic differentiation: no backward pass, no stored graph.
 
     The value is computed once for all tangents of a pass and shared by them, which costs about 1 + k evaluations.
@@ -38,25 +39,36 @@ def forward(
         The value `[...]`, the slopes `[k, ...]`, and the function's second result.
     """
     size = chunk_size or tangents[0].shape[0]
-    chunks = list(zip(*(tangent.split(size) for tangent in tangents), strict=True))
+    return forward_in_chunks(function, primals, lambda: zip(*(t.split(size) for t in tangents), strict=True))
+
+
+def forward_in_chunks(function: Function, primals: Tensors, chunks: Callable[[], Iterable[Tensors]]) -> Measured:
+    """Measure slopes as `forward` does, along tangents that are made chunk by chunk, and held no longer than used."""
+    random_numbers = random_state(primals[0].device)
     try:
-        passes = _pass_by_pass(_by_jets, function, primals, chunks)
+        return _pass_by_pass(_by_jets, function, primals, chunks(), random_numbers)
     except NoRuleError:  # an operation that torch may know
-        passes = _pass_by_pass(_by_transforms, function, primals, chunks)
-    value, _, kept = passes[0]
-    return value, torch.cat([slopes for _, slopes, _ in passes]), kept
+        return _pass_by_pass(_by_transforms, function, primals, chunks(), random_numbers)
 
 
 def _pass_by_pass(
-    measure: Callable[..., Measured], function: Function, primals: Tensors, chunks: list[Tensors]
-) -> list[Measured]:
+    measure: Callable[..., Measured],
+    function: Function,
+    primals: Tensors,
+    chunks: Iterable[Tensors],
+    random_numbers: Tensor,
+) -> Measured:
     """Measure along chunk after chunk with the same random numbers: one dropout mask for all tangents."""
-    state = random_state(primals[0].device)
-    passes = []
+    value, kept, slopes = torch.empty(0), None, []
     for chunk in chunks:
-        random_state(primals[0].device, state)
-        passes.append(measure(function, primals, chunk))
-    return passes
+        begins("derivatives")
+        random_state(primals[0].device, random_numbers)
+        found, slope, besides = measure(function, primals, chunk)
+        if not slopes:
+            value, kept = found, besides
+        slopes.append(slope)
+        del chunk  # before there is another one
+    return value, torch.cat(slopes), kept
 
 
 def _by_jets(function: Function, primals: Tensors, tangents: Tensors) -> Measured:

@@ -21,6 +21,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from frog_cli.gradients.aggregation import Aggregation, projection, projection_if_well_conditioned
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
 from frog_cli.gradients.matrix_products import with_fast_products
+from frog_cli.gradients.parts import begins
 from frog_cli.gradients.weights import backprop
 
 Tensors = tuple[Tensor, ...]
@@ -91,6 +92,7 @@ def replayed(
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         nonlocal n
         n = n or dimension(model, inputs)
+        begins("tangents")
         V = method.tangents((method.k, n), generator, dtype)
         value, *gradients = replay(inputs, targets, V)
         if not gradients[-1].isfinite().all():  # tangents that need the general solution, or a loss that diverged

@@ -16,6 +16,7 @@ from torch.nn import Module
 
 from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, call_with, trainable
 from frog_cli.gradients.jets import measure_second_order
+from frog_cli.gradients.parts import begins
 from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired
 from frog_cli.gradients.replay import record
 from frog_cli.gradients.searches import Search
@@ -50,6 +51,7 @@ def search_in_weights(
     parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
     if method.directions == "sampled":
+        begins("tangents")
         V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
     elif method.directions == "gradient":
         # buffers have changed once when the search below has run, so not in this pass
@@ -62,8 +64,10 @@ def search_in_weights(
     def mean_loss(*values: Tensor) -> Tensor:
         return loss(call_with(model, values, {}, inputs), targets).mean()
 
+    begins("derivatives")
     directions = [v.view(-1, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True)]
     value, slopes, curvature = measure_second_order(mean_loss, parameters, directions)
+    begins("aggregation")
     coefficients = method.search(slopes, curvature)
     failed = ~coefficients.isfinite().all()
     step = torch.where(failed, 0, coefficients) @ V

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from frog_cli.gradients.aggregation import AGGREGATIONS
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable
-from frog_cli.gradients.measurement import forward, simulated
+from frog_cli.gradients.measurement import forward, forward_in_chunks, simulated
+from frog_cli.gradients.parts import begins
+from frog_cli.gradients.regenerated import RegeneratedTangents
 
 
 def estimate_from_weights(
@@ -24,27 +30,82 @@ def estimate_from_weights(
     """
     parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
+    begins("tangents")
     V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
-
     if method.measure == "forward":
-
-        def mean_loss(*values: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            # clones made in here belong to the differentiated function, which alone may write to them
-            buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-            return loss(call_with(model, values, buffers, inputs), targets).mean(), buffers
-
-        directions = tuple(v.view(method.k, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True))
         values = tuple(parameter.detach() for parameter in parameters)
-        value, slopes, buffers = forward(mean_loss, values, directions, method.chunk_size)
-        for name, buffer in model.named_buffers():
-            buffer.copy_(buffers[name])
+        value, slopes, buffers = forward(
+            _mean_loss(model, loss, inputs, targets), values, _shaped(V, parameters), method.chunk_size
+        )
+        _take_over(model, buffers)
         slopes = slopes.unsqueeze(1)
     else:
         value, gradients, _ = backprop(model, loss, inputs, targets, generator)
         slopes = simulated(torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(1), V)
+    begins("aggregation")
+    coefficients = method.aggregation(V, slopes)
+    step = (
+        V.mul_(coefficients) if method.k == 1 else coefficients.mT @ V
+    )  # in its memory: nobody else needs the tangent
+    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.squeeze(0).split(sizes), parameters, strict=True)))
 
-    step = (method.aggregation(V, slopes).mT @ V).squeeze(0)
+
+def estimate_from_regenerated_weights(
+    method: ForwardGradient,
+    model: Module,
+    loss: SampleLoss,
+    inputs: Tensor,
+    targets: Tensor,
+    generator: Generator,
+) -> Estimate:
+    """Do the same as `estimate_from_weights`, with tangents that are drawn anew instead of being stored.
+
+    Beside the weights it holds `method.chunk_size` tangents while it measures and the step while it adds them up. Each
+    tangent is drawn twice, for a projection three times. For samplers whose entries are independent of each other.
+    """
+    parameters = [parameter for _, parameter in trainable(model)]
+    sizes = [parameter.numel() for parameter in parameters]
+    V = RegeneratedTangents(method.tangents, method.k, sum(sizes), generator, parameters[0].dtype)
+    size = method.chunk_size or method.k
+
+    def chunks() -> Iterator[tuple[Tensor, ...]]:
+        for first in range(0, method.k, size):
+            begins("tangents")
+            yield _shaped(V.rows(first, min(first + size, method.k)), parameters)
+
+    values = tuple(parameter.detach() for parameter in parameters)
+    value, slopes, buffers = forward_in_chunks(_mean_loss(model, loss, inputs, targets), values, chunks)
+    _take_over(model, buffers)
+    begins("aggregation")
+    if method.aggregation in (AGGREGATIONS["sum"], AGGREGATIONS["mean"]):
+        stand_in = slopes.new_empty(method.k, 0)
+    else:  # coefficients depend on the products of tangents alone, and these have the same
+        eigenvalues, vectors = torch.linalg.eigh(V.gram())
+        stand_in = vectors * eigenvalues.clamp(min=0).sqrt()
+    step = V.combined(method.aggregation(stand_in, slopes.unsqueeze(1)).squeeze(1))
     return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
+
+
+def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor) -> Callable[..., Any]:
+    """Return the mean loss over a batch as a function of the parameters, with what the buffers become."""
+
+    def mean_loss(*values: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        # clones made in here belong to the differentiated function, which alone may write to them
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        return loss(call_with(model, values, buffers, inputs), targets).mean(), buffers
+
+    return mean_loss
+
+
+def _shaped(V: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return tangents `[k, n]` in the shapes of the parameters, `[k, *shape]` each."""
+    split = V.split([parameter.numel() for parameter in parameters], dim=1)
+    return tuple(v.view(-1, *parameter.shape) for v, parameter in zip(split, parameters, strict=True))
+
+
+def _take_over(model: Module, buffers: Mapping[str, Tensor]) -> None:
+    for name, buffer in model.named_buffers():
+        buffer.copy_(buffers[name])
 
 
 def weight_dimension(model: Module, inputs: Tensor) -> int:
@@ -56,6 +117,7 @@ def weight_dimension(model: Module, inputs: Tensor) -> int:
 def backprop(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
     """Return the gradient itself by one reverse pass: the reference."""
     del generator
+    begins("derivatives")
     with torch.enable_grad():
         value = loss(model(inputs), targets).mean()
         parameters = [parameter for _, parameter in trainable(model)]

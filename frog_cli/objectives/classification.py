@@ -13,12 +13,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Sequential
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
 from frog_cli.gradients.estimate import SampleLoss, trainable
 from frog_cli.gradients.kernels import differentiable_kernels
 from frog_cli.gradients.measurement import random_state
+from frog_cli.gradients.parts import begins
 from frog_cli.gradients.replay import (
     BatchGradient,
     Estimator,
@@ -28,11 +30,16 @@ from frog_cli.gradients.replay import (
     replayed_backprop,
 )
 from frog_cli.gradients.second_order import search_in_weights
-from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
+from frog_cli.gradients.weights import (
+    backprop,
+    estimate_from_regenerated_weights,
+    estimate_from_weights,
+    weight_dimension,
+)
 from frog_cli.models import MODELS
 from frog_cli.objectives import named
 from frog_cli.objectives.objective import Outcome, Row, never
-from frog_cli.schema import Backprop, ClassificationRun, SecondOrder
+from frog_cli.schema import Backprop, ClassificationRun, Regenerated, SecondOrder
 
 SPLITS = ("training", "validation", "test")
 
@@ -96,10 +103,7 @@ class Classification:
             if stop():
                 return False
             chosen = images.index_select(0, batch), labels.index_select(0, batch)
-            loss, gradients, failed = self._gradient(*chosen, self._tangents)
-            for parameter, gradient in zip(self._parameters, gradients, strict=True):
-                parameter.grad = gradient
-            self._optimizer.step()
+            loss, failed = take_step(self._gradient, self._parameters, self._optimizer, *chosen, self._tangents)
             self._losses.append(loss)
             if failed is not None:
                 self._failures.append(failed)
@@ -250,6 +254,25 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
+def take_step(
+    gradient: BatchGradient,
+    parameters: Sequence[Tensor],
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    generator: Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """Let an optimiser take one step by the gradient of a batch; return the loss before it and whether it failed."""
+    loss, gradients, failed = gradient(images, labels, generator)
+    begins("optimiser")
+    for parameter, estimated in zip(parameters, gradients, strict=True):
+        parameter.grad = estimated
+    optimizer.step()
+    for parameter in parameters:
+        parameter.grad = None  # before there are others
+    return loss, failed
+
+
 def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     """Return the method that the settings describe, recorded if the model allows it."""
     if isinstance(run.gradient, Backprop):
@@ -257,6 +280,8 @@ def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     if isinstance(run.gradient, SecondOrder):
         return partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
     method = named.forward_gradient(run.gradient, run.tangents)
+    if isinstance(run.tangents, Regenerated):
+        return partial(estimate_from_regenerated_weights, method, model, sample_loss)
     estimator, dimension = SPACES[run.gradient.perturb]
     if recordable(model):
         return replayed(method, estimator, dimension, model, sample_loss)

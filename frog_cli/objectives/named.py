@@ -16,7 +16,19 @@ from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.searches import hyperplane_search, line_search
 from frog_cli.gradients.second_order import SecondOrder
 from frog_cli.gradients.tangents import Sampler
-from frog_cli.schema import ClassificationRun, Cone, Forward, HyperplaneSearch, Independent, LineSearch, Newton, Run
+from frog_cli.schema import (
+    ClassificationRun,
+    Cone,
+    Forward,
+    HyperplaneSearch,
+    Independent,
+    LineSearch,
+    Newton,
+    Regenerated,
+    Run,
+)
+
+Tangents = Independent | Regenerated | Cone
 
 DIRECTIONS: dict[str, Literal["sampled", "gradient", "basis"]] = {
     "fomoh": "sampled",
@@ -26,7 +38,7 @@ DIRECTIONS: dict[str, Literal["sampled", "gradient", "basis"]] = {
 }
 
 
-def forward_gradient(gradient: Forward, tangents: Independent | Cone) -> ForwardGradient:
+def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
     """Return the forward gradient that the settings describe."""
     return ForwardGradient(
         k=gradient.k,
@@ -37,7 +49,7 @@ def forward_gradient(gradient: Forward, tangents: Independent | Cone) -> Forward
     )
 
 
-def second_order(gradient: LineSearch | HyperplaneSearch | Newton, tangents: Independent | Cone) -> SecondOrder:
+def second_order(gradient: LineSearch | HyperplaneSearch | Newton, tangents: Tangents) -> SecondOrder:
     """Return the second-order method that the settings describe."""
     search = (
         partial(line_search, damping=gradient.damping)
@@ -52,8 +64,8 @@ def second_order(gradient: LineSearch | HyperplaneSearch | Newton, tangents: Ind
     )
 
 
-def _sampler(tangents: Independent | Cone) -> Sampler:
-    sampler = TANGENTS[tangents.name]
+def _sampler(tangents: Tangents) -> Sampler:
+    sampler = TANGENTS["normal" if isinstance(tangents, Regenerated) else tangents.name]
     return partial(sampler, angle=tangents.angle) if isinstance(tangents, Cone) else sampler
 
 

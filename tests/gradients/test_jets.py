@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from frog_cli.gradients import jets
 from frog_cli.gradients.jets import measure_second_order
 from frog_cli.gradients.measurement import forward
 from frog_cli.gradients.replay import record
@@ -267,3 +268,31 @@ def test_recording():
 
     for ours, expected in zip(record(measured, points, V)(points, V), measured(points, V), strict=True):
         assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: (x @ w).tanh(),
+        lambda x, w: F.linear(x, w.mT, randn(5)).sin(),
+        lambda x, w: F.conv2d(x.view(4, 1, 2, 3), w[:4].reshape(5, 1, 2, 2)).exp(),
+        lambda x, w: F.linear(x + 2, w.mT) * x.sum(1, keepdim=True),
+        lambda x, w: ((x @ w) * (x @ w)).cos(),
+    ],
+)
+def test_directions_that_a_batch_shares_are_multiplied_once_and_give_the_same(function, order, monkeypatch):
+    w = randn(6, 5, seed=3)
+    shared = randn(K, 1, 6, seed=4).expand(K, 4, 6)
+    rows = []
+
+    def spy(left, right):
+        rows.append(left.shape[-2])
+        return left @ right
+
+    monkeypatch.setattr(jets, "matrix_product", spy)
+    found = jets.evaluate(lambda x: function(x, w), [X], [shared], order)
+    assert all(number == 1 for number in rows[1::2])  # after each value
+    expected = jets.evaluate(lambda x: function(x, w), [X], [shared.contiguous()], order)
+    torch.testing.assert_close(found.value, expected.value, rtol=0, atol=0)
+    torch.testing.assert_close(found.terms, expected.terms, rtol=1e-12, atol=1e-12)

@@ -307,8 +307,7 @@ def test_forward_mode_never_goes_backward_through_the_network(estimator, monkeyp
     if estimator is estimate_from_weights:
         assert not calls
         return
-    ((outputs, _),) = calls
-    for layer, output in zip(model, outputs, strict=True):
+    for layer, (output, _) in zip(model, calls, strict=True):
         others = [p for other in model if other is not layer for p in other.parameters()]
         found = reverse(output.sum(), others, retain_graph=True, allow_unused=True) if output.grad_fn else []
         assert all(gradient is None for gradient in found)
