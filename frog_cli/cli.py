@@ -19,6 +19,7 @@ VERBS = {
     "reproduce": "every run behind a figure or table of the papers",
     "table": "all runs as one table, or the results of a target",
     "plot": "the picture of a target, from the rows of its runs",
+    "bench": "what a step costs: time and memory beside a plain pass and backprop",
     "quality": "approximation quality of gradient estimates, without training",
 }
 

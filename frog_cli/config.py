@@ -27,6 +27,7 @@ from frog_cli.errors import RequestError
 from frog_cli.resources import folder
 from frog_cli.schema import (
     CONES,
+    Bench,
     ClassificationRun,
     Cone,
     Forward,
@@ -46,6 +47,7 @@ SEVERAL = {
     "quality": "several values are a list, as in k=[1,2]",
     "search": "several values are a list, as in [1,2]",
     "slurm": "several values are a list, as in [a,b]",
+    "bench": "several values are a list, as in [1,28,28]",
 }
 SOURCES = ("published", "searched")
 GROUPS = ("experiment", "objective", "data", "model", "gradient", "tangents")
@@ -180,6 +182,30 @@ def slurm_settings(overrides: Sequence[str]) -> Slurm:
         return _validate(Slurm, settings, given)
     except RequestError as error:
         raise RequestError(f"slurm.{error.given}", error.allowed.replace("frog slurm", "frog submit")) from None
+
+
+class BenchRequest(NamedTuple):
+    """Whose steps are measured, one run for each, and how."""
+
+    runs: list[ClassificationRun]
+    bench: Bench
+
+
+def bench_request(words: Sequence[str]) -> BenchRequest:
+    """Compose and check the settings of `frog bench`: those of `frog train`, and overrides such as bench.rounds=5."""
+    try:
+        given, settings = compose_settings(
+            "bench", [word.removeprefix("bench.") for word in words if word.startswith("bench.")]
+        )
+        bench = _validate(Bench, settings, given)
+    except RequestError as error:
+        raise RequestError(f"bench.{error.given}", error.allowed) from None
+    others = combinations([word for word in words if not word.startswith("bench.")])
+    runs = [train_request(combination).runs[0] for combination in others]
+    networks = [run for run in runs if isinstance(run, ClassificationRun)]
+    if len(networks) < len(runs):
+        raise RequestError("frog bench", "measures networks, which only objective=classification has")
+    return BenchRequest(networks, bench)
 
 
 def quality_request(overrides: Sequence[str]) -> Quality:
@@ -410,6 +436,8 @@ def _check_combinations(run: Run) -> None:
                 "tangents=regenerated",
                 "needs a network and a forward gradient with gradient.perturb=weights gradient.measure=forward",
             )
+    if run.compile and isinstance(run.gradient, schema.SecondOrder):
+        raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
     if not isinstance(run, FunctionRun):
         return
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":

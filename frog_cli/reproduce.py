@@ -43,7 +43,7 @@ targets:
   all
 """
 
-_HARMLESS = ("device", "evaluation_batch_size", "checkpoint.", "data.root", "data.download")
+_HARMLESS = ("device", "compile", "evaluation_batch_size", "checkpoint.", "data.root", "data.download")
 """Options that do not change what a run is."""
 
 _OF_NETWORKS = ("data.", "evaluation_batch_size")

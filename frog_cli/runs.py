@@ -37,7 +37,7 @@ from frog_cli.schema import (
     samples_tangents,
 )
 
-_WITHOUT_EFFECT = ("device", "evaluation_batch_size", "checkpoint")
+_WITHOUT_EFFECT = ("device", "compile", "evaluation_batch_size", "checkpoint")
 """Settings that change a result by rounding at most; they are recorded, and a run that differs in them is the same."""
 
 
@@ -144,7 +144,7 @@ class RunFolder:
         before = self.about()
         self._describe(device, learning_rate, seeds)
         now = self._about
-        for what in ("device", "processor", "threads", "chunk_size", "versions"):
+        for what in ("device", "compile", "processor", "threads", "chunk_size", "versions"):
             if before.get(what) != now[what]:
                 print(
                     f"frog: {self.path.name} goes on with {what} {now[what]}; it had {before.get(what)} before, "
@@ -186,6 +186,7 @@ class RunFolder:
             "learning_rate_from": learning_rate,
             "seeds_side_by_side": seeds,
             "device": device,
+            "compile": self.run.compile,
             "chunk_size": getattr(self.run.gradient, "chunk_size", None),
             **environment(),
         }

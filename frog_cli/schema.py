@@ -267,6 +267,7 @@ class Run(Options):
     diverged_above: PositiveOrNull
     device: Device
     tf32: Switch
+    compile: Switch
     checkpoint: Checkpoint
     gradient: Annotated[FirstOrder | SecondOrder, Field(discriminator="name")]
     tangents: Annotated[Independent | Regenerated | Cone, Field(discriminator="name")]
@@ -343,6 +344,19 @@ class Slurm(Options):
         list[Annotated[str, Field(pattern=r"^--[\w-]+(=[^\s]+)?$")]],
         _allowed("must be a list of options of sbatch, such as ['--constraint=a100']"),
     ]
+
+
+class Bench(Options):
+    """A measurement of what steps cost."""
+
+    image: Annotated[
+        list[Count] | None,
+        Field(min_length=3, max_length=3),
+        _allowed("must be [channels,height,width], such as [3,32,32], or null"),
+    ]
+    classes: Count
+    rounds: Count
+    memory: Switch
 
 
 class Quality(Options):

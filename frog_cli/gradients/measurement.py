@@ -59,7 +59,8 @@ def _pass_by_pass(
     random_numbers: Tensor,
 ) -> Measured:
     """Measure along chunk after chunk with the same random numbers: one dropout mask for all tangents."""
-    value, kept, slopes = torch.empty(0), None, []
+    value, kept = torch.empty(0), None
+    slopes: list[Tensor] = []
     for chunk in chunks:
         begins("derivatives")
         random_state(primals[0].device, random_numbers)

@@ -74,11 +74,16 @@ class TangentStream:
 
 
 def forward_gradient(
-    method: ForwardGradient, function: Function, points: Tensor, seeds: Sequence[int], after: int = 0
+    method: ForwardGradient,
+    function: Function,
+    points: Tensor,
+    seeds: Sequence[int],
+    after: int = 0,
+    compiled: bool = False,
 ) -> PointGradient:
     """Return an estimator of the function's gradient from k tangents, one seed for each of the points `[S, n]`.
 
-    Its tangents are those that follow after so many steps.
+    Its tangents are those that follow after so many steps. The operations may be compiled.
     """
     count = len(points)
     paired_seeds = [*seeds, *seeds] if count == 1 else seeds
@@ -96,7 +101,7 @@ def forward_gradient(
             gradients, values = gradient_and_value(function, points)
             return values, simulated(gradients.unsqueeze(-1), V)
 
-    replay = record(measured, paired(points), stream.peek())
+    replay = record(measured, paired(points), stream.peek(), compiled=compiled)
 
     def estimate(points: Tensor) -> PointEstimate:
         V = next(stream)
@@ -107,11 +112,13 @@ def forward_gradient(
     return estimate
 
 
-def backprop(function: Function, points: Tensor, seeds: Sequence[int], after: int = 0) -> PointGradient:
+def backprop(
+    function: Function, points: Tensor, seeds: Sequence[int], after: int = 0, compiled: bool = False
+) -> PointGradient:
     """Return the gradient itself by one reverse pass: the reference."""
     del seeds, after
     count = len(points)
-    replay = record(lambda x: gradient_and_value(function, x), paired(points))
+    replay = record(lambda x: gradient_and_value(function, x), paired(points), compiled=compiled)
 
     def estimate(points: Tensor) -> PointEstimate:
         gradients, values = replay(paired(points))

@@ -19,6 +19,7 @@ from torch.nn import Module, MultiheadAttention, RNNBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from frog_cli.gradients.aggregation import Aggregation, projection, projection_if_well_conditioned
+from frog_cli.gradients.compilation import compiled_recording
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
 from frog_cli.gradients.matrix_products import with_fast_products
 from frog_cli.gradients.parts import begins
@@ -62,6 +63,7 @@ def replayed(
     dimension: Callable[[Any, Tensor], int],
     model: Module,
     loss: SampleLoss,
+    compiled: bool = False,
 ) -> BatchGradient:
     """Return a forward gradient that is recorded for each shape of a batch and then replayed.
 
@@ -74,6 +76,7 @@ def replayed(
         dimension: returns n for a model and a batch.
         model: whose gradient is estimated.
         loss: of each sample.
+        compiled: whether to compile the recordings, too.
 
     Returns:
         The same estimates as the estimator's, from a generator in the same state, but for the rounding of products.
@@ -87,7 +90,7 @@ def replayed(
         value, gradients, _ = estimator(given, model, loss, inputs, targets, Generator())
         return value, *gradients
 
-    replay = recorded_by_shape(partial(estimate, aggregation))
+    replay = recorded_by_shape(partial(estimate, aggregation), compiled)
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         nonlocal n
@@ -102,14 +105,14 @@ def replayed(
     return gradient
 
 
-def replayed_backprop(model: Module, loss: SampleLoss) -> BatchGradient:
-    """Return backpropagation through a recordable model, recorded for each shape of a batch."""
+def replayed_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> BatchGradient:
+    """Return backpropagation through a recordable model, recorded for each shape of a batch, and compiled if wanted."""
 
     def estimate(inputs: Tensor, targets: Tensor) -> Tensors:
         value, gradients, _ = backprop(model, loss, inputs, targets, Generator())
         return value, *gradients
 
-    replay = recorded_by_shape(estimate)
+    replay = recorded_by_shape(estimate, compiled)
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         del generator
@@ -119,25 +122,27 @@ def replayed_backprop(model: Module, loss: SampleLoss) -> BatchGradient:
     return gradient
 
 
-def recorded_by_shape(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+def recorded_by_shape(function: Callable[..., Tensors], compiled: bool = False) -> Callable[..., Tensors]:
     """Return a fast equivalent of a function that is recorded anew whenever its first argument has a new shape."""
     recordings: dict[torch.Size, Callable[..., Tensors]] = {}
 
     def replay(*arguments: Tensor) -> Tensors:
         shape = arguments[0].shape
         if shape not in recordings:
-            recordings[shape] = record(function, *arguments)
+            recordings[shape] = record(function, *arguments, compiled=compiled)
         return recordings[shape](*arguments)
 
     return replay
 
 
-def record(function: Callable[..., Tensors], *examples: Tensor) -> Callable[..., Tensors]:
+def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool = False) -> Callable[..., Tensors]:
     """Return a fast equivalent of a pure function of tensors, for arguments of the examples' shapes and strides.
 
     Args:
         function: of tensors only; its control flow may not depend on their values.
         examples: arguments to record with.
+        compiled: whether to compile the recording, which takes seconds and needs a C++ compiler; numbers may then
+            differ in their rounding.
 
     Returns:
         A callable that runs without gradients and gives the same numbers, but for the rounding of matrix products in
@@ -161,9 +166,10 @@ def record(function: Callable[..., Tensors], *examples: Tensor) -> Callable[...,
             if not torch.equal(expected.nan_to_num(), replayed.nan_to_num()):
                 raise RuntimeError("a recording differs from the function that it records")
         with_fast_products(recording)
+        fastest = compiled_recording(recording, examples, results[0]) if compiled else recording
 
     def replay(*arguments: Tensor) -> Any:
         with torch.no_grad():
-            return recording(*arguments)
+            return fastest(*arguments)
 
     return replay

@@ -276,7 +276,9 @@ def take_step(
 def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     """Return the method that the settings describe, recorded if the model allows it."""
     if isinstance(run.gradient, Backprop):
-        return replayed_backprop(model, sample_loss) if recordable(model) else partial(backprop, model, sample_loss)
+        if recordable(model):
+            return replayed_backprop(model, sample_loss, run.compile)
+        return partial(backprop, model, sample_loss)
     if isinstance(run.gradient, SecondOrder):
         return partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
     method = named.forward_gradient(run.gradient, run.tangents)
@@ -284,5 +286,5 @@ def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
         return partial(estimate_from_regenerated_weights, method, model, sample_loss)
     estimator, dimension = SPACES[run.gradient.perturb]
     if recordable(model):
-        return replayed(method, estimator, dimension, model, sample_loss)
+        return replayed(method, estimator, dimension, model, sample_loss, run.compile)
     return partial(estimator, method, model, sample_loss)

@@ -67,9 +67,10 @@ class Minimisation:
         run = self._run
         estimator: points.Estimator
         if isinstance(run.gradient, Backprop):
-            estimator = points.backprop
+            estimator = partial(points.backprop, compiled=run.compile)
         elif isinstance(run.gradient, Forward):
-            estimator = partial(points.forward_gradient, named.forward_gradient(run.gradient, run.tangents))
+            method = named.forward_gradient(run.gradient, run.tangents)
+            estimator = partial(points.forward_gradient, method, compiled=run.compile)
         else:
             estimator = partial(search_at_points, named.second_order(run.gradient, run.tangents))
         return estimator(self._function, self._points.detach(), self._seeds, self.steps)

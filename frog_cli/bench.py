@@ -1,0 +1,201 @@
+"""frog bench: what a step costs, in time and memory, beside a plain forward pass and a step of backpropagation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from frog_cli import config, runs
+from frog_cli.csv_files import Row, as_csv
+from frog_cli.errors import RequestError
+from frog_cli.files import write_atomically
+from frog_cli.schema import Bench, ClassificationRun, ImageFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+HELP = """usage: frog bench [-m] [bench.OPTION=value ...] [option=value ...]
+
+Measure what steps cost: their time and its parts, and their peak memory, as ratios to one plain forward pass of the
+same network and to one step of backpropagation, taken in turns in the same process. The options are those of frog
+train, and -m measures every combination; the data are random numbers. Examples:
+  frog bench -m model=mlp model.width=1024 data=mnist batch_size=64 gradient=mean,projection gradient.k=1,4,16
+  frog bench -m model=resnet18 data=cifar10 gradient.k=1,4,16 gradient.measure=forward,simulated
+  frog bench -m model=mlp model.depth=2,8,32,128 gradient=mean gradient.k=1
+
+options of bench and their defaults:
+"""
+
+IMAGES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+REFERENCES = ("plain pass", "backprop", "backprop with checkpoints")
+"""What every network is measured with beside the steps that are asked for."""
+
+
+def help_text() -> str:
+    """Return the usage with every option of bench and its default."""
+    settings = config.compose_settings("bench", [])[1]
+    return HELP + "".join(f"  bench.{name}={'null' if value is None else value}\n" for name, value in settings.items())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog bench` and return its exit status."""
+    request = config.bench_request(arguments)
+    for run in request.runs:
+        image_of(run, request.bench)
+    words = sorted(arguments)
+    folder = runs.root() / f"bench-{runs.slug(request.runs[0])}-{runs.digest({'words': words})}"
+
+    import pandas
+
+    from frog_cli import costs
+
+    rows = costs.measure(request)
+    folder.mkdir(exist_ok=True)
+    write_atomically(folder / "words.yaml", yaml.safe_dump(words))
+    write_atomically(folder / "bench.csv", as_csv(rows))
+    print(table(rows))
+    print(f"  table    {folder / 'bench.csv'}")
+    for path in draw_all(pandas.read_csv(folder / "bench.csv"), folder):
+        print(f"  picture  {path}")
+    return 0
+
+
+def image_of(run: ClassificationRun, bench: Bench) -> tuple[int, ...]:
+    """Return the shape of an image.
+
+    Raises:
+        RequestError: if neither bench.image nor the data say.
+    """
+    if bench.image is not None:
+        return tuple(bench.image)
+    if isinstance(run.data, ImageFolder):
+        raise RequestError("data=image_folder", "needs bench.image=[channels,height,width]")
+    return IMAGES[run.data.name]
+
+
+def name_of(row: Any) -> str:
+    """Return what a row is of, without k."""
+    if row["gradient"] in REFERENCES:
+        return str(row["gradient"])
+    words = [row[name] for name in ("gradient", "measure", "perturb") if isinstance(row.get(name), str)]
+    if isinstance(row.get("tangents"), str) and row["tangents"] != "normal":
+        words.append(row["tangents"])
+    chunk = row.get("chunk_size")
+    return ", ".join(words) + (f", chunks of {chunk:g}" if chunk == chunk and chunk is not None else "")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return what a person wants to know of the rows."""
+    head = f"{'':<44} {'k':>4} {'ms':>9} {'plain passes':>20} {'backprops':>10} {'MB':>8} {'inference':>9}"
+    lines, network = [], ""
+    for row in rows:
+        options = ("width", "depth", "grouping")
+        now = f"{row['model']} " + " ".join(f"{name}={row[name]}" for name in options if row.get(name) is not None)
+        now += f", images {row['image']}, batch size {row['batch_size']}"
+        if now != network:
+            lines += [now, head]
+            network = now
+        spread = f"{row['plain_passes']:.2f} ({row['plain_passes_low']:.2f} - {row['plain_passes_high']:.2f})"
+        line = f"{name_of(row):<44} {row.get('k') or '':>4} {row['milliseconds']:>9.2f} {spread:>20}"
+        line += f" {row['backprop_steps']:>10.2f}"
+        if "peak_bytes" in row:
+            line += f" {row['peak_bytes'] / 1e6:>8.1f} {row['inference_peaks']:>9.2f}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def draw_all(rows: DataFrame, folder: Path) -> list[Path]:
+    """Draw cost against k if there are several, and memory against the depth if there are several; return the paths."""
+    steps = rows[~rows["gradient"].isin(REFERENCES)]
+    figures = {}
+    if "k" in rows and steps["k"].nunique() > 1:
+        figures["cost"] = draw_cost(rows)
+    if "inference_peaks" in rows and "depth" in rows and rows["depth"].nunique() > 1:
+        figures["memory"] = draw_memory(rows)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=150)
+        figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+    return [folder / f"{name}.png" for name in figures]
+
+
+def draw_cost(rows: DataFrame) -> Figure:
+    """Draw the time of a step in plain forward passes against k, a panel for each network, with the bounds of theory.
+
+    The bounds are those of Griewank and Walther (Evaluating Derivatives, Chapter 4) for operations: k directional
+    derivatives that share the function's value cost 1 + k to 1 + 1.5 k evaluations, a gradient 3 to 4.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    networks = [group for _, group in _networks(rows) if group["k"].nunique() > 1]
+    figure = Figure(figsize=(5.5 * len(networks), 5), layout="constrained")
+    for axes, group in zip(figure.subplots(1, len(networks), squeeze=False)[0], networks, strict=True):
+        ks = np.array(sorted(group["k"].dropna().unique()))
+        axes.fill_between(ks, 1 + ks, 1 + 1.5 * ks, color="0.85", label="forward mode, theory: 1 + k to 1 + 1.5 k")
+        axes.axhspan(3, 4, color="0.7", alpha=0.4, label="reverse mode, theory: 3 to 4")
+        for reference, line in (("backprop", ":"), ("backprop with checkpoints", "-.")):
+            level = group.loc[group["gradient"] == reference, "plain_passes"].iloc[0]
+            axes.axhline(level, color="0", linestyle=line, label=f"{reference}, measured")
+        steps = group[~group["gradient"].isin(REFERENCES)]
+        names = steps.apply(name_of, axis=1)
+        for index, name in enumerate(names.unique()):
+            curve = steps[names == name].sort_values("k")
+            middle = curve["plain_passes"]
+            spread = [middle - curve["plain_passes_low"], curve["plain_passes_high"] - middle]
+            axes.errorbar(
+                curve["k"], middle, spread, label=name, color=f"C{index}", marker="osD^vP"[index % 6], capsize=2
+            )
+        axes.set(xscale="log", yscale="log", xlabel="number of tangents k", title=_title(group.iloc[0]))
+        axes.set_ylabel("time of a step / time of a plain forward pass")
+        for axis, ticks in ((axes.xaxis, ks), (axes.yaxis, [1, 2, 4, 8, 16, 32, 64])):
+            axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.set_ticks([], minor=True)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small", frameon=False)
+    return figure
+
+
+def draw_memory(rows: DataFrame) -> Figure:
+    """Draw the peak of memory against the depth of the network, and in multiples of what inference needs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    absolute, relative = figure.subplots(1, 2)
+    several = rows[rows["depth"].notna()]
+    names = several.apply(lambda row: name_of(row) + (f", k = {row['k']:g}" if row["k"] == row["k"] else ""), axis=1)
+    for index, name in enumerate(names.unique()):
+        curve = several[names == name].sort_values("depth")
+        look = {"color": f"C{index}", "marker": "osD^vPX*"[index % 8], "linestyle": ["-", "--", "-.", ":"][index % 4]}
+        label = "inference" if name == "plain pass" else name
+        absolute.plot(curve["depth"], curve["peak_bytes"] / 1e6, label=label, **look)
+        relative.plot(curve["depth"], curve["inference_peaks"], **look)
+    absolute.set(ylabel="peak memory in MB", yscale="log")
+    relative.set(ylabel="peak memory / that of inference")
+    relative.set_ylim(bottom=0)
+    depths = sorted(several["depth"].unique())
+    for axes in (absolute, relative):
+        axes.set(xscale="log", xlabel="hidden layers")
+        axes.xaxis.set_ticks(depths, [f"{depth:g}" for depth in depths])
+        axes.xaxis.set_ticks([], minor=True)
+        axes.grid(alpha=0.3)
+    figure.legend(*absolute.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
+    first = several.iloc[0]
+    figure.suptitle(
+        f"{first['model']}, {first['width']:g} units wide, batch size {first['batch_size']}: weights and batch included"
+    )
+    return figure
+
+
+def _networks(rows: DataFrame) -> Any:
+    names = [name for name in ("model", "image", "batch_size", "width", "depth", "grouping") if name in rows]
+    return rows.groupby(names, dropna=False, sort=False)
+
+
+def _title(row: Any) -> str:
+    width = f", width {row['width']:g}" if row.get("width") == row.get("width") and row.get("width") else ""
+    return f"{row['model']}{width}, images {row['image']}, batch size {row['batch_size']}"
