@@ -68,7 +68,7 @@ class Jet(torch.Tensor):
     @property
     def first(self) -> Tensor:
         """The first derivatives `[K, *S]`."""
-        return self.terms[: self.K]
+        return self.terms[: self.K] if len(self.terms) > self.K else self.terms
 
     @property
     def second(self) -> Tensor | None:
@@ -184,7 +184,7 @@ def _linear(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
 def _reshape(function: Any, x: Jet, shape: Sequence[int], **kwargs: Any) -> Jet:
     value = function(x.value, shape, **kwargs)
     if function is aten.expand.default:
-        terms = _aligned(x, value.ndim).expand(-1, *value.shape)
+        terms = _broadcast(_aligned(x, value.ndim), value)
     else:
         terms = x.terms.reshape(len(x.terms), *value.shape)
     return Jet(value, terms, x.directions)
@@ -292,7 +292,7 @@ def _add(function: Any, x: Any, y: Any, alpha: Any = 1) -> Jet:
     value = function(_value(x), _value(y), alpha=alpha)
     factors = {aten.add: (1, alpha), aten.sub: (1, -alpha), aten.rsub: (-alpha, 1)}[function.overloadpacket]
     jet, factor = (x, factors[0]) if isinstance(x, Jet) else (y, factors[1])  # the other one does not vary
-    terms = _aligned(jet, value.ndim).expand(-1, *value.shape)
+    terms = _broadcast(_aligned(jet, value.ndim), value)
     return Jet(value, terms if factor == 1 else terms * factor, jet.directions)
 
 
@@ -303,7 +303,7 @@ def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = 
     arguments = tuple(a if isinstance(a, Tensor) else torch.tensor(a, device=jets[0].device) for a in arguments)
     value = function(*(_value(argument) for argument in arguments))
     terms = function(*(_padded(argument, count, value.ndim if broadcast else argument.ndim) for argument in arguments))
-    return Jet(value, terms.expand(-1, *value.shape), jets[0].directions)
+    return Jet(value, _broadcast(terms, value), jets[0].directions)
 
 
 def _add_to(result: Any, x: Tensor) -> Jet:
@@ -328,7 +328,12 @@ def _padded(x: Tensor, count: int, ndim: int) -> Tensor:
 
 def _aligned(x: Jet, ndim: int) -> Tensor:
     """Return the derivatives with `ndim` dimensions each, so that they broadcast as the value does."""
-    return x.terms.reshape(len(x.terms), *[1] * (ndim - x.ndim), *x.shape)
+    return x.terms if x.ndim == ndim else x.terms.reshape(len(x.terms), *[1] * (ndim - x.ndim), *x.shape)
+
+
+def _broadcast(terms: Tensor, value: Tensor) -> Tensor:
+    """Return derivatives that broadcast to a value's shape in that shape."""
+    return terms if terms.shape[1:] == value.shape else terms.expand(-1, *value.shape)
 
 
 def _from_right(dim: Any, ndim: int) -> Any:
@@ -608,7 +613,7 @@ def _square(function: Any, x: Jet) -> Jet:
 def _pow(function: Any, x: Jet, exponent: float) -> Jet:
     if exponent in (0, 1):
         return _elementwise(x, x.value.pow(exponent), torch.full_like(x.value, exponent), None)
-    slope = exponent * x.value.pow(exponent - 1)
+    slope = exponent * (x.value if exponent == 2 else x.value.pow(exponent - 1))
     return _elementwise(x, x.value.pow(exponent), slope, exponent * (exponent - 1) * x.value.pow(exponent - 2))
 
 

@@ -38,8 +38,9 @@ def forward(
     Returns:
         The value `[...]`, the slopes `[k, ...]`, and the function's second result.
     """
-    size = chunk_size or tangents[0].shape[0]
-    return forward_in_chunks(function, primals, lambda: zip(*(t.split(size) for t in tangents), strict=True))
+    if chunk_size is None:
+        return forward_in_chunks(function, primals, lambda: [tangents])
+    return forward_in_chunks(function, primals, lambda: zip(*(t.split(chunk_size) for t in tangents), strict=True))
 
 
 def forward_in_chunks(function: Function, primals: Tensors, chunks: Callable[[], Iterable[Tensors]]) -> Measured:
@@ -69,7 +70,7 @@ def _pass_by_pass(
             value, kept = found, besides
         slopes.append(slope)
         del chunk  # before there is another one
-    return value, torch.cat(slopes), kept
+    return value, slopes[0] if len(slopes) == 1 else torch.cat(slopes), kept
 
 
 def _by_jets(function: Function, primals: Tensors, tangents: Tensors) -> Measured:

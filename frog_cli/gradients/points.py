@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.func import grad_and_value
 
+from frog_cli.gradients.aggregation import projection, projection_if_well_conditioned
 from frog_cli.gradients.estimate import ForwardGradient, PointEstimate
 from frog_cli.gradients.measurement import forward, simulated
 from frog_cli.gradients.replay import record
@@ -89,24 +90,28 @@ def forward_gradient(
     paired_seeds = [*seeds, *seeds] if count == 1 else seeds
     stream = TangentStream(method.tangents, paired_seeds, points, method.k, after)
 
-    if method.measure == "forward":
+    projects = method.aggregation is projection
+    aggregation = projection_if_well_conditioned if projects else method.aggregation
 
-        def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
-            directions = V.transpose(0, 1)
-            values, slopes, _ = forward(lambda x: (function(x), ()), (points,), (directions,), method.chunk_size)
-            return values, slopes.transpose(0, 1).unsqueeze(-1).contiguous()
-    else:
-
-        def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+    def measured(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+        if method.measure == "simulated":
             gradients, values = gradient_and_value(function, points)
             return values, simulated(gradients.unsqueeze(-1), V)
+        directions = V.transpose(0, 1)
+        values, slopes, _ = forward(lambda x: (function(x), ()), (points,), (directions,), method.chunk_size)
+        return values, slopes.transpose(0, 1).unsqueeze(-1).contiguous()
 
-    replay = record(measured, paired(points), stream.peek(), compiled=compiled)
+    def combined(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        values, slopes = measured(points, V)
+        return values, slopes, (aggregation(V, slopes) * V).sum(-2)
+
+    replay = record(combined, paired(points), stream.peek(), compiled=compiled)
 
     def estimate(points: Tensor) -> PointEstimate:
         V = next(stream)
-        values, slopes = replay(paired(points), V)
-        gradients = (method.aggregation(V, slopes) * V).sum(-2)
+        values, slopes, gradients = replay(paired(points), V)
+        if projects and not gradients.isfinite().all():  # tangents that need the general solution
+            gradients = (projection(V, slopes) * V).sum(-2)
         return PointEstimate(values[:count], gradients[:count])
 
     return estimate

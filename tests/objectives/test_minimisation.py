@@ -115,13 +115,24 @@ def test_a_lane_that_ends_does_not_end_the_others_and_gives_no_more_rows():
         assert steps == sorted(set(steps))
 
 
+@pytest.mark.parametrize("compiled", ["false", "true"])
 @pytest.mark.parametrize("seeds", ["[3]", "[0,4]", "[4,2,0]"])
-def test_a_seed_is_the_same_whichever_run_beside_it(seeds):
-    overrides = ("objective=styblinski-tang", "gradient.k=4", "steps=120", "record_every=50")
+def test_a_seed_is_the_same_whichever_run_beside_it(seeds, compiled):
+    overrides = ("objective=styblinski-tang", "gradient.k=4", "steps=120", "record_every=50", f"compile={compiled}")
     chosen = [int(seed) for seed in seeds.strip("[]").split(",")]
     together, apart = minimise(*overrides, "seeds=5"), minimise(*overrides, f"seeds={seeds}")
     for lane, seed in enumerate(chosen):
         assert [rows[lane] for rows in apart.rows] == [rows[seed] for rows in together.rows][: len(apart.rows)]
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "mean", "projection"])
+def test_compiled_steps_go_the_same_way(gradient):
+    overrides = ("objective=rosenbrock", "objective.n=9", f"gradient={gradient}", "learning_rate=1e-4", "steps=50")
+    compiled, expected = (
+        minimise(*overrides, "record_every=1", f"compile={value}").rows for value in ("true", "false")
+    )
+    for (ours,), (theirs,) in zip(compiled, expected, strict=True):
+        assert ours["value"] == pytest.approx(theirs["value"], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["Adafactor", "Adam"])
