@@ -24,6 +24,8 @@ from frog_cli.objectives.classification import sample_loss
 from frog_cli.progress import Progress
 from frog_cli.schema import Bench, ClassificationRun
 
+STANDS_STILL = 1e-12  # learning rate of all steps, which else would go on until the weights are infinite
+
 LONG_ENOUGH = 0.02  # seconds; faster steps are taken several times in a row and their mean is kept
 
 Step = Callable[[], object]
@@ -43,7 +45,8 @@ def measure(request: config.BenchRequest) -> list[Row]:
     device = named.device(request.runs[0].device)
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
-        networks.setdefault(f"{run.model} {image_of(run, request.bench)} {run.batch_size}", []).append(run)
+        key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
+        networks.setdefault(key, []).append(run.model_copy(update={"learning_rate": STANDS_STILL}))
     rows = []
     with Progress(len(networks), "network") as progress:
         for number, of_one_network in enumerate(networks.values(), start=1):
@@ -165,6 +168,7 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
     for step, found in zip(steps, seconds, strict=True):
         clock.parts.clear()
         with parts.told_to(clock):
+            clock.stop()
             for _ in range(rounds):
                 step()
                 clock.stop()

@@ -81,7 +81,8 @@ def replayed(
     Returns:
         The same estimates as the estimator's, from a generator in the same state, but for the rounding of products.
     """
-    aggregation = projection_if_well_conditioned if method.aggregation is projection else method.aggregation
+    projects = method.aggregation is projection
+    aggregation = projection_if_well_conditioned if projects else method.aggregation
     dtype = trainable(model)[0][1].dtype
     n = 0
 
@@ -98,7 +99,7 @@ def replayed(
         begins("tangents")
         V = method.tangents((method.k, n), generator, dtype)
         value, *gradients = replay(inputs, targets, V)
-        if not gradients[-1].isfinite().all():  # tangents that need the general solution, or a loss that diverged
+        if projects and not gradients[-1].isfinite().all():  # tangents that need the general solution
             value, *gradients = estimate(method.aggregation, inputs, targets, V)
         return Estimate(value, tuple(gradients))
 
@@ -161,7 +162,7 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
         results = []
         for either in (function, recording):
             torch.manual_seed(0)  # of dropout
-            results.append(either(*examples))
+            results.append([result.clone() for result in either(*examples)])
         for expected, replayed in zip(*results, strict=True):
             if not torch.equal(expected.nan_to_num(), replayed.nan_to_num()):
                 raise RuntimeError("a recording differs from the function that it records")

@@ -43,11 +43,8 @@ def estimate_from_weights(
         value, gradients, _ = backprop(model, loss, inputs, targets, generator)
         slopes = simulated(torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(1), V)
     begins("aggregation")
-    coefficients = method.aggregation(V, slopes)
-    step = (
-        V.mul_(coefficients) if method.k == 1 else coefficients.mT @ V
-    )  # in its memory: nobody else needs the tangent
-    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.squeeze(0).split(sizes), parameters, strict=True)))
+    step = (method.aggregation(V, slopes).mT @ V).squeeze(0)
+    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
 
 
 def estimate_from_regenerated_weights(
