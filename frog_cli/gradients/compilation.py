@@ -12,7 +12,9 @@ from torch.fx import GraphModule, Node
 Tensors = tuple[Tensor, ...]
 
 
-def compiled_recording(recording: GraphModule, examples: Tensors, expected: Tensors) -> Callable[..., Tensors]:
+def compiled_recording(
+    recording: GraphModule, examples: Sequence[Tensor], expected: Sequence[Tensor]
+) -> Callable[..., Tensors]:
     """Return a recording as machine code, after comparing its results on the examples with those that are expected.
 
     Raises:

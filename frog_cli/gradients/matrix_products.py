@@ -22,6 +22,10 @@ def matrix_product(left: Tensor, right: Tensor) -> Tensor:
     """Return `left @ right`, without gradients; one of two batches of matrices may have a further leading dimension."""
     if right.ndim == 2 and _worthwhile(left, right):
         return torch.ops.mkldnn._linear_pointwise(left, right.mT, None, "none", [], "")
+    if left.ndim == 2 and right.ndim == 3:  # all of them as one product
+        joined = right.mT.flatten(0, 1).mT
+        if _worthwhile(left, joined):
+            return matrix_product(left, joined).unflatten(1, (len(right), -1)).transpose(0, 1).contiguous()
     if {left.ndim, right.ndim} == {3, 4}:  # where torch would repeat the smaller factor in memory
         count = max(left, right, key=Tensor.dim).shape[0]
         product = left.new_empty(count, left.shape[-3], left.shape[-2], right.shape[-1])

@@ -5,7 +5,7 @@ Value, slopes and curvature along all directions come from one forward pass with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -41,12 +41,23 @@ class SecondOrder:
     search: Search
 
 
+Measure = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""Maps inputs, targets and directions V `[K, n]` to value, slopes `[K]` and curvature `[K, K]` of the mean loss."""
+
+
 def search_in_weights(
-    method: SecondOrder, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
+    method: SecondOrder,
+    model: Module,
+    loss: SampleLoss,
+    inputs: Tensor,
+    targets: Tensor,
+    generator: Generator,
+    measure: Measure | None = None,
 ) -> Estimate:
     """Search for a step in the space of all trained parameters, by the mean loss over the batch.
 
-    Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
+    Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass. The
+    measurement may be given, as a recording of it.
     """
     parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
@@ -61,18 +72,29 @@ def search_in_weights(
     else:
         V = torch.eye(sum(sizes), dtype=parameters[0].dtype, device=inputs.device)
 
-    def mean_loss(*values: Tensor) -> Tensor:
-        return loss(call_with(model, values, {}, inputs), targets).mean()
-
     begins("derivatives")
-    directions = [v.view(-1, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True)]
-    value, slopes, curvature = measure_second_order(mean_loss, parameters, directions)
+    value, slopes, curvature = (measure or measure_in_weights(model, loss))(inputs, targets, V)
     begins("aggregation")
     coefficients = method.search(slopes, curvature)
     failed = ~coefficients.isfinite().all()
     step = torch.where(failed, 0, coefficients) @ V
     steps = tuple(s.view_as(p) for s, p in zip(step.split(sizes), parameters, strict=True))
     return Estimate(value, steps, failed)
+
+
+def measure_in_weights(model: Module, loss: SampleLoss) -> Measure:
+    """Return what measures the mean loss of a model over a batch, where its weights are."""
+    parameters = [parameter for _, parameter in trainable(model)]
+    sizes = [parameter.numel() for parameter in parameters]
+
+    def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def mean_loss(*values: Tensor) -> Tensor:
+            return loss(call_with(model, values, {}, inputs), targets).mean()
+
+        directions = [v.view(-1, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True)]
+        return measure_second_order(mean_loss, parameters, directions)
+
+    return measure
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from frog_cli.gradients.replay import (
     replayed,
     replayed_backprop,
 )
-from frog_cli.gradients.second_order import search_in_weights
+from frog_cli.gradients.second_order import measure_in_weights, search_in_weights
 from frog_cli.gradients.weights import (
     backprop,
     estimate_from_regenerated_weights,
@@ -280,7 +280,10 @@ def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
             return replayed_backprop(model, sample_loss, run.compile)
         return partial(backprop, model, sample_loss)
     if isinstance(run.gradient, SecondOrder):
-        return partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
+        search = partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
+        if recordable(model):
+            return partial(search, measure=recorded_by_shape(measure_in_weights(model, sample_loss)))
+        return search
     method = named.forward_gradient(run.gradient, run.tangents)
     if isinstance(run.tangents, Regenerated):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss)

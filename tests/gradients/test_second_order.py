@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from frog_cli.gradients import TANGENTS
+from frog_cli.gradients.replay import recorded_by_shape
 from frog_cli.gradients.searches import hyperplane_search, line_search
-from frog_cli.gradients.second_order import SecondOrder, search_at_points, search_in_weights
+from frog_cli.gradients.second_order import SecondOrder, measure_in_weights, search_at_points, search_in_weights
 from frog_cli.objectives.functions import FUNCTIONS
 from tests.cases import case, relative_error, sample_loss, weight_gradient
 
@@ -128,3 +129,22 @@ def test_batch_normalisation_updates_its_statistics_once(directions):
     model(images)
     for name, buffer in plain.named_buffers():
         assert torch.equal(buffer, getattr(measured, name)), name
+
+
+@pytest.mark.parametrize("directions", ["sampled", "gradient"])
+@pytest.mark.parametrize("name", ["logistic_regression", "mlp"])
+def test_a_recorded_measurement_follows_the_weights_as_they_change(name, directions):
+    model, images, labels = case(name)
+    chosen = method(directions, SIGNED if directions == "sampled" else LINE, k=3 if directions == "sampled" else 1)
+    measure = recorded_by_shape(measure_in_weights(model, sample_loss))
+    one, other = generator(), generator()
+    for size in (6, 4, 6):
+        batch = images[:size], labels[:size]
+        expected = search_in_weights(chosen, model, sample_loss, *batch, one)
+        found = search_in_weights(chosen, model, sample_loss, *batch, other, measure=measure)
+        assert torch.equal(found.loss, expected.loss)
+        for ours, theirs in zip(found.gradients, expected.gradients, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
+        with torch.no_grad():
+            for parameter, step in zip(model.parameters(), expected.gradients, strict=True):
+                parameter -= 0.1 * step
