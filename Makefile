@@ -30,11 +30,8 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 test-slurm: $(INSTALLED) ## run the tests that submit batch jobs to the Slurm of this machine
 	$(BIN)/python -m pytest -m slurm
 
-bench: $(INSTALLED) ## measure frog against plain loops, in the same run
-	$(BIN)/python -m tests.benchmarks.minimisation
-	$(BIN)/python -m tests.benchmarks.data
-	$(BIN)/python -m tests.benchmarks.second_order
-	$(BIN)/python -m tests.benchmarks.architectures
+bench: $(INSTALLED) ## measure what steps cost, and frog against plain loops; about 20 minutes alone on the machine
+	$(BIN)/python -m tests.benchmarks
 
 check: $(INSTALLED) ## lint, check the formatting and the types
 	$(BIN)/ruff check .

@@ -145,9 +145,9 @@ class RunFolder:
         self._describe(device, learning_rate, seeds)
         now = self._about
         for what in ("device", "compile", "processor", "threads", "chunk_size", "versions"):
-            if before.get(what) != now[what]:
+            if what in before and before[what] != now[what]:
                 print(
-                    f"frog: {self.path.name} goes on with {what} {now[what]}; it had {before.get(what)} before, "
+                    f"frog: {self.path.name} goes on with {what} {now[what]}; it had {before[what]} before, "
                     "so its numbers may differ from those of a run without interruption",
                     file=sys.stderr,
                 )

@@ -7,7 +7,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from frog_cli.gradients import matrix_products
 from frog_cli.gradients.matrix_products import matrix_product, with_fast_products
 
-SHAPES = [((64, 784), (784, 256)), ((64, 784), (3, 784, 30)), ((3, 40, 300), (300, 200)), ((5, 7), (7, 3)), ((3, 4, 5), (3, 5, 6))]
+SHAPES = [
+    ((64, 784), (784, 256)),
+    ((64, 784), (3, 784, 30)),
+    ((3, 40, 300), (300, 200)),
+    ((5, 7), (7, 3)),
+    ((3, 4, 5), (3, 5, 6)),
+]
 available = pytest.mark.skipif(not matrix_products.AVAILABLE, reason="needs oneDNN and MKL")
 
 

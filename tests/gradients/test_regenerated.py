@@ -18,8 +18,8 @@ from frog_cli.gradients import (
 )
 from frog_cli.gradients.regenerated import RegeneratedTangents
 from frog_cli.gradients.weights import weight_dimension
+from frog_cli.memory import peak_memory
 from tests.cases import MODELS, case, project, relative_error, sample_loss, weight_gradient
-from tests.memory import peak_memory
 
 METHOD = ForwardGradient(k=5, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"])
 
@@ -116,7 +116,8 @@ def test_memory_does_not_grow_with_the_number_of_tangents(monkeypatch):
 
     def peak(estimator, k: int) -> int:
         method = replace(METHOD, k=k, chunk_size=4)
-        return peak_memory(partial(estimator, method, model, sample_loss, *batch, generator()))
+        step = partial(estimator, method, model, sample_loss, *batch, generator())
+        return peak_memory(step, torch.device("cpu"))
 
     assert peak(estimate_from_regenerated_weights, 64) <= 1.3 * peak(estimate_from_regenerated_weights, 4)
     assert peak(estimate_from_weights, 64) > 8 * peak(estimate_from_weights, 4)

@@ -1,0 +1,74 @@
+"""Measure everything and write results/bench/bench.csv with its pictures.
+
+python -m tests.benchmarks [NAME ...]   replaces the rows of the benchmarks that are named
+
+Those on MNIST and the search need FROG_DATA.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas
+
+from frog_cli import bench, config, costs
+from frog_cli.csv_files import Row, as_csv, read_csv
+from frog_cli.files import write_atomically
+from frog_cli.runs import environment
+from tests.benchmarks import epochs, functions, search
+
+PLACE = Path("results/bench")
+
+NETWORKS = {
+    "mlp1024": "model=mlp model.width=1024 data=mnist batch_size=64 gradient=mean,projection gradient.k=1,2,4,8,16,32 "
+    "gradient.measure=forward,simulated",
+    "mlp256": "model=mlp model.width=256 data=mnist batch_size=64 gradient=mean,projection gradient.k=1,4,16 "
+    "gradient.measure=forward,simulated",
+    "resnet18": "model=resnet18 data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
+    "gradient.measure=forward,simulated",
+    "vit": "model=vit data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
+    "gradient.measure=forward,simulated",
+    "cnn": "model=cnn data=mnist batch_size=512 gradient.perturb=weights gradient=mean,projection "
+    "gradient.k=1,2,4,8,16 "
+    "gradient.measure=forward,simulated",
+    "cnn_second_order": "model=cnn data=mnist batch_size=512 learning_rate=1 gradient=fomoh_kd gradient.k=1,2,3",
+    "depth": "model=mlp model.width=256 model.depth=2,8,32,128 data=mnist batch_size=512 gradient=mean gradient.k=1 "
+    "gradient.perturb=activities,weights",
+    "depth_regenerated": "model=mlp model.width=256 model.depth=2,8,32,128 data=mnist batch_size=512 gradient=mean "
+    "gradient.k=1 gradient.perturb=weights tangents=regenerated",
+    "regenerated": "model=mlp model.width=1024 data=mnist batch_size=64 gradient=projection gradient.k=4,16,64 "
+    "gradient.perturb=weights gradient.chunk_size=4 tangents=normal,regenerated",
+}
+OTHERS = {"functions": functions.rows, "epochs": epochs.rows, "search": search.rows}
+
+
+def measured(name: str) -> list[Row]:
+    """Return the rows of one benchmark."""
+    if name in OTHERS:
+        about = environment()
+        on = {"threads": about["threads"], "torch": about["versions"]["torch"], "commit": about["commit"]}
+        return [{**row, "processor": about["processor"], **on} for row in OTHERS[name]()]
+    return costs.measure(config.bench_request(["-m", *NETWORKS[name].split()]))
+
+
+def main() -> None:
+    """Measure, keep the rows of other benchmarks, and draw."""
+    names = [*NETWORKS, *OTHERS]
+    wanted = sys.argv[1:] or names
+    PLACE.mkdir(parents=True, exist_ok=True)
+    for name in wanted:
+        rows = [{"benchmark": name, **row} for row in measured(name)]
+        print(name, bench.table(rows) if name in NETWORKS else as_csv(rows), sep="\n")
+        kept = [row for row in read_csv(PLACE / "bench.csv") if row["benchmark"] != name]
+        together = sorted([*kept, *rows], key=lambda row: names.index(row["benchmark"]))
+        write_atomically(PLACE / "bench.csv", as_csv(together))
+    table = pandas.read_csv(PLACE / "bench.csv")
+    of_cost = table[table["benchmark"].isin(["mlp1024", "resnet18", "vit", "cnn"])]
+    of_memory = table[table["benchmark"].isin(["depth", "depth_regenerated"])]
+    for name, figure in (("cost", bench.draw_cost(of_cost)), ("memory", bench.draw_memory(of_memory))):
+        figure.savefig(PLACE / f"{name}.png", dpi=100)
+
+
+if __name__ == "__main__":
+    main()
