@@ -115,6 +115,7 @@ def draw_all(rows: DataFrame, folder: Path) -> list[Path]:
     figures = {}
     if "k" in rows and steps["k"].nunique() > 1:
         figures["cost"] = draw_cost(rows)
+    figures["parts"] = draw_parts(rows)
     if "inference_peaks" in rows and "depth" in rows and rows["depth"].nunique() > 1:
         figures["memory"] = draw_memory(rows)
     for name, figure in figures.items():
@@ -157,6 +158,33 @@ def draw_cost(rows: DataFrame) -> Figure:
             axis.set_ticks([], minor=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", frameon=False)
+    return figure
+
+
+def draw_parts(rows: DataFrame) -> Figure:
+    """Draw where the time of the steps with the most tangents of each network goes, in its plain forward passes."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    names = [name for name in rows if name.endswith("_plain_passes")]
+    bars = []
+    for _, group in _networks(rows[~rows["gradient"].isin(REFERENCES)]):
+        several = "k" in group and group["k"].notna().any()
+        for _, row in (group[group["k"] == group["k"].max()] if several else group).iterrows():
+            bars.append((f"{_title(row)}\n{name_of(row)}" + (f", k = {row['k']:g}" if several else ""), row))
+    figure = Figure(figsize=(10, 1.5 + 0.5 * len(bars)), layout="constrained")
+    axes = figure.subplots()
+    start = np.zeros(len(bars))
+    for index, name in enumerate(names):
+        lengths = np.nan_to_num([float(row[name]) for _, row in bars])
+        part = name.removesuffix("_plain_passes").replace("_", " ")
+        look = {"color": f"C{index}", "edgecolor": "0", "hatch": ["", "//", "..", "xx", "--"][index % 5]}
+        axes.barh(range(len(bars)), lengths, left=start, label=part, **look)
+        start = start + lengths
+    axes.set_yticks(range(len(bars)), [label for label, _ in bars], fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xlabel("time of the part / time of a plain forward pass")
+    axes.legend(fontsize="small", frameon=False)
     return figure
 
 

@@ -1,6 +1,7 @@
 """Measure everything and write results/bench/bench.csv with its pictures.
 
 python -m tests.benchmarks [NAME ...]   replaces the rows of the benchmarks that are named
+python -m tests.benchmarks pictures     draws what has been measured
 
 Those on MNIST and the search need FROG_DATA.
 """
@@ -57,7 +58,7 @@ def main() -> None:
     names = [*NETWORKS, *OTHERS]
     wanted = sys.argv[1:] or names
     PLACE.mkdir(parents=True, exist_ok=True)
-    for name in wanted:
+    for name in [name for name in wanted if name != "pictures"]:
         rows = [{"benchmark": name, **row} for row in measured(name)]
         print(name, bench.table(rows) if name in NETWORKS else as_csv(rows), sep="\n")
         kept = [row for row in read_csv(PLACE / "bench.csv") if row["benchmark"] != name]
@@ -66,7 +67,12 @@ def main() -> None:
     table = pandas.read_csv(PLACE / "bench.csv")
     of_cost = table[table["benchmark"].isin(["mlp1024", "resnet18", "vit", "cnn"])]
     of_memory = table[table["benchmark"].isin(["depth", "depth_regenerated"])]
-    for name, figure in (("cost", bench.draw_cost(of_cost)), ("memory", bench.draw_memory(of_memory))):
+    figures = {
+        "cost": bench.draw_cost(of_cost),
+        "parts": bench.draw_parts(of_cost),
+        "memory": bench.draw_memory(of_memory),
+    }
+    for name, figure in figures.items():
         figure.savefig(PLACE / f"{name}.png", dpi=100)
 
 
