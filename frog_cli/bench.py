@@ -166,7 +166,7 @@ def draw_parts(rows: DataFrame) -> Figure:
     import numpy as np
     from matplotlib.figure import Figure
 
-    names = [name for name in rows if name.endswith("_plain_passes")]
+    names = [name for name in map(str, rows) if name.endswith("_plain_passes")]
     bars = []
     for _, group in _networks(rows[~rows["gradient"].isin(REFERENCES)]):
         several = "k" in group and group["k"].notna().any()
@@ -178,7 +178,11 @@ def draw_parts(rows: DataFrame) -> Figure:
     for index, name in enumerate(names):
         lengths = np.nan_to_num([float(row[name]) for _, row in bars])
         part = name.removesuffix("_plain_passes").replace("_", " ")
-        look = {"color": f"C{index}", "edgecolor": "0", "hatch": ["", "//", "..", "xx", "--"][index % 5]}
+        look: dict[str, Any] = {
+            "color": f"C{index}",
+            "edgecolor": "0",
+            "hatch": ["", "//", "..", "xx", "--"][index % 5],
+        }
         axes.barh(range(len(bars)), lengths, left=start, label=part, **look)
         start = start + lengths
     axes.set_yticks(range(len(bars)), [label for label, _ in bars], fontsize="small")

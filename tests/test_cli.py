@@ -53,7 +53,10 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "frog: trian: must be one of train, search, submit, data, info, reproduce, table, plot, quality"),
+        (
+            ["trian"],
+            "frog: trian: must be one of train, search, submit, data, info, reproduce, table, plot, bench, quality",
+        ),
         (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
         (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
         (

@@ -11,7 +11,7 @@ import torch
 
 from frog_cli import targets
 from frog_cli.cli import main
-from frog_cli.config import quality_request, search_request, sweep, train_request
+from frog_cli.config import bench_request, quality_request, search_request, sweep, train_request
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
@@ -27,7 +27,7 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 24
+    assert len(COMMANDS) == 26
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -39,6 +39,8 @@ def test_commands_are_right_requests(command, mnist_root, capsys):
         assert quality_request(words).n == 64
     elif verb == "search":
         assert search_request(words).request.runs
+    elif verb == "bench":
+        assert len(bench_request(words).runs) > 1
     elif verb == "reproduce":
         assert targets.chosen([word for word in words if word != "--list" and "=" not in word]) is not None
     elif verb == "submit":

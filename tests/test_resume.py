@@ -240,7 +240,7 @@ def small_disk(tmp_path):
 @pytest.mark.parametrize("room", [0, 2, 4, 6, 8, 16, 24, 32, 40, 60, 80])
 def test_a_full_disk_loses_nothing(room, small_disk, tmp_path):
     """With so many KiB of room, whichever write fails."""
-    overrides = ["epochs=8", "model.width=16", "checkpoint.rows=1"]
+    overrides = ["epochs=8", "model.width=16", "learning_rate=0.1", "checkpoint.rows=1"]
     assert frog(tmp_path / "reference", overrides)[0] == 0
     frog(small_disk, overrides, signal.SIGTERM, after=4.0)
     free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
