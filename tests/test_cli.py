@@ -55,7 +55,7 @@ def test_version(capsys):
     [
         (
             ["trian"],
-            "frog: trian: must be one of train, search, submit, data, info, reproduce, table, plot, bench, quality",
+            "frog: trian: must be one of train, search, submit, data, info, reproduce",
         ),
         (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
         (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
