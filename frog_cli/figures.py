@@ -166,6 +166,8 @@ def _by_epoch(axes: Axes, runs: DataFrame, curves: DataFrame, x: str, y: str, sp
         mean, deviation = by_x.mean(), by_x.std().fillna(0)
         scheduled = "schedule" in group and isinstance(group["schedule"].iloc[0], str)
         label = f"{name}, schedule" if scheduled else name
+        if scheduled:
+            look = {**look, "linestyle": "--", "markerfacecolor": "white"}
         axes.plot(mean.index, mean, label=label, linewidth=1.3, markevery=0.1, markersize=4, **look)
         if spread:
             band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
