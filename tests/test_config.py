@@ -102,6 +102,7 @@ def test_every_choice_of_every_group_composes():
     for group, names in groups("train").items():
         for name in names:
             overrides = ["learning_rate=1"] if group != "experiment" else []
+            overrides += ["gradient.perturb=weights"] if name == "regenerated" else []
             assert train_request([f"{group}={name}", *overrides]).runs
 
 
