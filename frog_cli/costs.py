@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn import Sequential
 from torch.utils.checkpoint import checkpoint_sequential
 
 from frog_cli import config, runs
@@ -73,8 +74,7 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
 
     network = {"model": first.model.name, "image": "x".join(map(str, image)), "batch_size": first.batch_size}
     network |= {name: value for name, value in first.model.model_dump().items() if name != "name"}
-
-    model = MODELS[first.model.name](first.model, image, bench.classes)
+    model = _network(first, bench, images)
     network["parameters"] = sum(parameter.numel() for _, parameter in trainable(model))
     held = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers(), images, labels])
     rows = []
@@ -95,10 +95,10 @@ def _method(run: ClassificationRun) -> Row:
 def _costs(measured: Measured, plain: Measured, reverse: Measured, held: int) -> Row:
     """Return medians with their quartiles, as they are and as ratios to those of the same round."""
     row: Row = {"rounds": len(measured.seconds)}
-    row |= _quartiles("milliseconds", [1e3 * seconds for seconds in measured.seconds])
+    row |= quartiles("milliseconds", [1e3 * seconds for seconds in measured.seconds])
     for name, reference in (("plain_passes", plain), ("backprop_steps", reverse)):
         ratios = [one / other for one, other in zip(measured.seconds, reference.seconds, strict=True)]
-        row |= _quartiles(name, ratios)
+        row |= quartiles(name, ratios)
     unit = sorted(plain.seconds)[len(plain.seconds) // 2]
     row |= {f"{part.replace(' ', '_')}_plain_passes": seconds / unit for part, seconds in measured.parts.items()}
     if measured.peak is not None and plain.peak is not None and reverse.peak is not None:
@@ -108,16 +108,21 @@ def _costs(measured: Measured, plain: Measured, reverse: Measured, held: int) ->
     return row
 
 
-def _quartiles(name: str, values: Sequence[float]) -> Row:
-
+def quartiles(name: str, values: Sequence[float]) -> Row:
+    """Return the median and the quartiles of some values as three columns."""
     low, middle, high = (float(value) for value in np.quantile(values, (0.25, 0.5, 0.75)))
     return {name: middle, f"{name}_low": low, f"{name}_high": high}
 
 
+def _network(run: ClassificationRun, bench: Bench, images: Tensor) -> Sequential:
+    """Return a network for a batch, always with the same weights."""
+    torch.manual_seed(0)
+    return MODELS[run.model.name](run.model, tuple(images.shape[1:]), bench.classes).to(images.device).train()
+
+
 def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
     """Return a step as frog train takes it, of a network of its own."""
-    torch.manual_seed(0)
-    model = MODELS[run.model.name](run.model, tuple(images.shape[1:]), bench.classes).to(images.device).train()
+    model = _network(run, bench, images)
     parameters = [parameter for _, parameter in trainable(model)]
     optimizer = named.optimizer(run, parameters)
     gradient = classification.batch_gradient(run, model)
@@ -130,8 +135,7 @@ def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, 
     if name == "backprop":
         return _step(run, bench, images, labels)
 
-    torch.manual_seed(0)
-    model = MODELS[run.model.name](run.model, tuple(images.shape[1:]), bench.classes).to(images.device).train()
+    model = _network(run, bench, images)
 
     def loss(images: Tensor, labels: Tensor) -> tuple[Tensor]:
         return (sample_loss(model(images), labels).mean(),)
@@ -204,9 +208,6 @@ class _Clock:
         return (self._now() - began) / number
 
     def _now(self) -> float:
-
-        import torch
-
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return perf_counter()

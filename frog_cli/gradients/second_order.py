@@ -21,7 +21,7 @@ from frog_cli.gradients.points import Function, PointGradient, TangentStream, gr
 from frog_cli.gradients.replay import record
 from frog_cli.gradients.searches import Search
 from frog_cli.gradients.tangents import Sampler
-from frog_cli.gradients.weights import backprop
+from frog_cli.gradients.weights import backprop, shaped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +85,12 @@ def search_in_weights(
 def measure_in_weights(model: Module, loss: SampleLoss) -> Measure:
     """Return what measures the mean loss of a model over a batch, where its weights are."""
     parameters = [parameter for _, parameter in trainable(model)]
-    sizes = [parameter.numel() for parameter in parameters]
 
     def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         def mean_loss(*values: Tensor) -> Tensor:
             return loss(call_with(model, values, {}, inputs), targets).mean()
 
-        directions = [v.view(-1, *p.shape) for v, p in zip(V.split(sizes, dim=1), parameters, strict=True)]
-        return measure_second_order(mean_loss, parameters, directions)
+        return measure_second_order(mean_loss, parameters, shaped(V, parameters))
 
     return measure
 

@@ -35,7 +35,7 @@ def estimate_from_weights(
     if method.measure == "forward":
         values = tuple(parameter.detach() for parameter in parameters)
         value, slopes, buffers = forward(
-            _mean_loss(model, loss, inputs, targets), values, _shaped(V, parameters), method.chunk_size
+            _mean_loss(model, loss, inputs, targets), values, shaped(V, parameters), method.chunk_size
         )
         _take_over(model, buffers)
         slopes = slopes.unsqueeze(1)
@@ -68,7 +68,7 @@ def estimate_from_regenerated_weights(
     def chunks() -> Iterator[tuple[Tensor, ...]]:
         for first in range(0, method.k, size):
             begins("tangents")
-            yield _shaped(V.rows(first, min(first + size, method.k)), parameters)
+            yield shaped(V.rows(first, min(first + size, method.k)), parameters)
 
     values = tuple(parameter.detach() for parameter in parameters)
     value, slopes, buffers = forward_in_chunks(_mean_loss(model, loss, inputs, targets), values, chunks)
@@ -94,7 +94,7 @@ def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor)
     return mean_loss
 
 
-def _shaped(V: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def shaped(V: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return tangents `[k, n]` in the shapes of the parameters, `[k, *shape]` each."""
     split = V.split([parameter.numel() for parameter in parameters], dim=1)
     return tuple(v.view(-1, *parameter.shape) for v, parameter in zip(split, parameters, strict=True))

@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
+from frog_cli.costs import quartiles
 from frog_cli.csv_files import Row
 
 
@@ -19,13 +20,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 def compared(what: str, ours: Sequence[float], against: str, theirs: Sequence[float]) -> Row:
     """Return a row: how many times as long as ours the others' way takes, round by round; times in seconds."""
-    low, middle, high = (
-        float(value)
-        for value in np.quantile([other / own for own, other in zip(ours, theirs, strict=True)], (0.25, 0.5, 0.75))
-    )
-    milliseconds = {
-        "milliseconds": 1e3 * float(np.median(ours)),
-        "milliseconds_against": 1e3 * float(np.median(theirs)),
-    }
-    ratios = {"times_as_long": middle, "times_as_long_low": low, "times_as_long_high": high}
+    own, other = (1e3 * float(np.median(times)) for times in (ours, theirs))
+    milliseconds = {"milliseconds": own, "milliseconds_against": other}
+    ratios = quartiles("times_as_long", [other / own for own, other in zip(ours, theirs, strict=True)])
     return {"what": what, "against": against, "rounds": len(ours), **milliseconds, **ratios}
