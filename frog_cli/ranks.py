@@ -15,6 +15,7 @@ from frog_cli.interruption import Interrupted
 
 _LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 _GRACE = 30.0  # seconds in which all ranks save their state after a signal
+_PASSED_ON = 1.0  # seconds for a launcher to pass a message on: what it has not, an abort discards
 
 Value = TypeVar("Value")
 
@@ -109,9 +110,10 @@ def parallel() -> Iterator[Ranks]:
             saved = isinstance(error, Interrupted)
             if not (saved and ranks.wait(_GRACE)):
                 if not saved:
-                    traceback.print_exc()
+                    sys.stderr.write(traceback.format_exc())  # in one piece, or that of another rank comes between
                 sys.stdout.flush()
                 sys.stderr.flush()
+                time.sleep(_PASSED_ON)
                 world.Abort(error.status if isinstance(error, Interrupted) else 1)
         MPI.Finalize()
         raise
