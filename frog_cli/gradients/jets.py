@@ -13,6 +13,7 @@ every operation on one to the rules below, which are grouped by kind.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import combinations_with_replacement
@@ -50,6 +51,7 @@ class Jet(torch.Tensor):
     value: Tensor
     terms: Tensor
     directions: Directions
+    _same_memory: list[weakref.ref[Jet]]  # this jet and those that would be views of one tensor
 
     @staticmethod
     def __new__(cls, value: Tensor, terms: Tensor, directions: Directions) -> Jet:
@@ -58,6 +60,7 @@ class Jet(torch.Tensor):
             cls, value.shape, strides=value.stride(), dtype=value.dtype, device=value.device
         )
         jet.value, jet.terms, jet.directions = value, terms, directions
+        jet._same_memory = [weakref.ref(jet)]
         return jet
 
     @property
@@ -83,7 +86,16 @@ class Jet(torch.Tensor):
         """Apply the rule of an operation."""
         if function not in RULES:
             raise NoRuleError(f"no forward-mode rule for the operation {function}; see {__name__}")
-        return RULES[function](function, *args, **(kwargs or {}))
+        result = RULES[function](function, *args, **(kwargs or {}))
+        if function.is_view:
+            for view in result if isinstance(result, list) else [result]:
+                view._same_memory = args[0]._same_memory
+                view._same_memory.append(weakref.ref(view))
+        return result
+
+    def seen_elsewhere(self) -> bool:
+        """Return whether a write to this jet ought to change another one, which its rule would not do."""
+        return any(jet() is not None and jet() is not self for jet in self._same_memory)
 
 
 @cache
@@ -835,6 +847,8 @@ def _in_place(rule: Rule) -> Rule:
     def change(function: Any, x: Any, *args: Any, **kwargs: Any) -> Jet:
         if not isinstance(x, Jet):
             raise NoRuleError(f"{function} would write derivatives into a tensor that has none")
+        if x.seen_elsewhere():
+            raise NoRuleError(f"{function} would write into memory that a view shows, too")
         result = rule(function, x, *args, **kwargs)
         x.value, x.terms = result.value, result.terms
         return x

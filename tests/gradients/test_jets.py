@@ -242,6 +242,46 @@ def test_what_has_no_rule_is_named():
         measure_second_order(lambda x: x.erfinv().sum(), [X], [randn(K, 4, 6)])
 
 
+def into_a_view(x):
+    y = x * 2
+    y.view(-1).mul_(x.view(-1))
+    return y
+
+
+def into_what_a_view_shows(x):
+    y = x * 2
+    shown = y.view(-1)
+    y.mul_(x)
+    return shown * shown
+
+
+def into_a_row(x):
+    y = x * x
+    y[0].mul_(x[1])
+    return y
+
+
+def into_a_chunk(x):
+    y = x * x
+    y.chunk(2)[0].add_(x[:2])
+    return y
+
+
+@pytest.mark.parametrize("writes", [into_a_view, into_what_a_view_shows, into_a_row, into_a_chunk])
+def test_what_is_written_into_a_view_is_not_lost(writes):
+    tangents = randn(K, *X.shape, seed=1)
+    _, slopes, _ = forward(lambda x: (weigh(writes(x)), ()), (X,), (tangents,))
+    expected = torch.stack([jvp(lambda x: weigh(writes(x)), (X,), (v,))[1] for v in tangents])
+    torch.testing.assert_close(slopes, expected)
+    with pytest.raises(NotImplementedError, match="would write into memory that a view shows, too"):
+        measure_second_order(lambda x: weigh(writes(x)), (X,), (tangents,))
+
+
+def test_what_no_view_shows_may_be_written_to():
+    weight, x = randn(5, 6), randn(2, 3, 6)
+    check(lambda x, weight: weigh(F.relu(F.linear(x, weight), inplace=True) * F.linear(x, weight)), x, weight)
+
+
 def test_what_does_not_depend_on_the_point_has_no_derivatives():
     value, slopes, curvature = measure_second_order(lambda x: torch.ones(()), [X], [randn(K, 4, 6)])
     assert (value, slopes.abs().sum(), curvature.abs().sum()) == (1, 0, 0)
