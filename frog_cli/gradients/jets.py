@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from frog_cli.gradients.kernels import differentiable_kernels
+from frog_cli.gradients import attention
+from frog_cli.gradients.kernels import attention_by_rule
 from frog_cli.gradients.matrix_products import matrix_product
 
 aten = torch.ops.aten
@@ -121,7 +122,7 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
     An operation without a rule raises NoRuleError with its name.
     """
     directions = Directions(tangents[0].shape[0], order)
-    with torch.no_grad(), differentiable_kernels():
+    with torch.no_grad(), attention_by_rule():
         return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
 
 
@@ -419,11 +420,14 @@ def _product(x: Any, y: Any, multiply: Bilinear, add_product: Callable[..., Any]
     return Jet(value, terms, x.directions)
 
 
-def _term_wise(x: Jet, value: Tensor, function: Callable[[Tensor], Tensor]) -> Jet:
-    """Return the jet whose derivatives are a function of each of x's."""
+def _term_wise(x: Jet, value: Tensor, write: Callable[[Tensor, Tensor], object]) -> Jet:
+    """Return the jet whose derivatives are each written, to the first argument, from one of x's, the second.
+
+    Several small operations on one derivative after the other find it in the cache; on all at once they would not.
+    """
     terms = _empty_terms(len(x.terms), value)
     for result, term in zip(terms, x.terms, strict=True):
-        result.copy_(function(term))
+        write(result, term)
     return Jet(value, terms, x.directions)
 
 
@@ -449,6 +453,10 @@ def _matrix_product(function: Any, x: Any, y: Any) -> Jet:
         return (x @ y.unsqueeze(-1)).squeeze(-1)
     if x.ndim > y.ndim:
         return (x.flatten(0, -2) @ y).unflatten(0, x.shape[:-1])
+    if x.ndim > 3:
+        batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        x, y = (factor.expand(*batch, -1, -1).reshape(-1, *factor.shape[-2:]) for factor in (x, y))
+        return (x @ y).view(*batch, x.shape[-2], y.shape[-1])
     if x.ndim > 2:
         return _product(x, y, matrix_product, Tensor.baddbmm_)
 
@@ -721,8 +729,31 @@ def _softmax(function: Any, x: Jet, dim: int, *_: Any, **__: Any) -> Jet:
     if x.directions.order == 1:
         p = x.value.softmax(dim)
         # the Jacobian is symmetric, so that torch's kernel for the reverse mode serves, here and below
-        return _term_wise(x, p, lambda term: aten._softmax_backward_data(term, p, dim, p.dtype))
+        backward = aten._softmax_backward_data.out
+        return _term_wise(x, p, lambda result, term: backward(term, p, dim, p.dtype, grad_input=result))
     return _log_softmax(aten._log_softmax.default, x, dim, False).exp()
+
+
+@_rule(aten._scaled_dot_product_flash_attention_for_cpu.default)
+def _attention(
+    function: Any, query: Any, key: Any, value: Any, dropout_p: float = 0.0, is_causal: bool = False,
+    *, attn_mask: Any = None, scale: float | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    jets = [x for x in (query, key, value) if isinstance(x, Jet)]
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    unused = _value(query).new_empty(0)  # what the reverse mode would need
+    if len(jets) == 3 and query.directions.order == 1 and not is_causal and attn_mask is None:
+        result = _value(query).new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3]).transpose(1, 2)
+        terms = _empty_terms(query.K, result)
+        attention.write_jet(result, terms, [x.value for x in jets], [x.terms for x in jets], scale)
+        return Jet(result, terms, query.directions), unused
+    scores = query @ key.transpose(-2, -1) * scale
+    if is_causal:
+        hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(hidden, -torch.inf)
+    if attn_mask is not None:
+        scores = scores + attn_mask
+    return aten._softmax(scores, -1, False) @ value, unused
 
 
 @_rule(aten._log_softmax.default)
@@ -761,12 +792,14 @@ def _standardise(x: Any, dims: list[int], eps: float) -> tuple[Any, Any, Any]:
 def _layer_norm(function: Any, x: Any, shape: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Tensor, Tensor]:
     if isinstance(x, Jet) and x.directions.order == 1:
         value, mean, inverse_deviation = function(x.value, shape, None, None, eps)
-        backward = aten.native_layer_norm_backward
-        result = _term_wise(
-            x,
-            value,
-            lambda term: backward(term, x.value, shape, mean, inverse_deviation, None, None, [True, False, False])[0],
-        )
+        factor = value.new_ones(()) if weight is None or isinstance(weight, Jet) else weight
+
+        def write(result: Tensor, term: Tensor) -> None:
+            given = term, x.value, shape, mean, inverse_deviation, None, None, [True, False, False]
+            torch.mul(aten.native_layer_norm_backward(*given)[0], factor, out=result)
+
+        result = _term_wise(x, value * factor, write)
+        weight = weight if isinstance(weight, Jet) else None  # else it is in the result
     else:
         result, mean, inverse_deviation = _standardise(x, list(range(-len(shape), 0)), eps)
     result = result if weight is None else result * weight
@@ -786,15 +819,15 @@ def _batch_norm(
     if not training:
         result = (x - running_mean.reshape(channels)) * (running_var.reshape(channels) + eps).rsqrt()
     elif isinstance(x, Jet) and x.directions.order == 1:
-        backward, wanted = aten.native_batch_norm_backward, [True, False, False]
+        factor = None if isinstance(weight, Jet) else weight
+        statistics = running_mean, running_var, mean, inverse_deviation, True, eps, [True, False, False]
+
+        def write(result: Tensor, term: Tensor) -> None:
+            result.copy_(aten.native_batch_norm_backward(term, x.value, factor, *statistics)[0])
+
         standardised = (x.value - mean.reshape(channels)) * inverse_deviation.reshape(channels)
-        result = _term_wise(
-            x,
-            standardised,
-            lambda term: backward(
-                term, x.value, None, running_mean, running_var, mean, inverse_deviation, True, eps, wanted
-            )[0],
-        )
+        result = _term_wise(x, standardised, write)
+        weight = weight if isinstance(weight, Jet) else None  # else it is in the derivatives
     else:
         result, _, _ = _standardise(x, [0, *range(2, x.ndim)], eps)
     result = result if weight is None else result * weight.reshape(channels)

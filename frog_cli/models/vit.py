@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Conv2d, Module, Sequential
+from torch.nn.functional import linear, scaled_dot_product_attention
 from torch.nn.init import trunc_normal_, zeros_
 
 from frog_cli.errors import RequestError
@@ -46,7 +47,10 @@ class Head(Module):
 
 
 class Attention(Module):
-    """The first half of torchvision's encoder layer: attention with a residual connection."""
+    """The first half of torchvision's encoder layer: attention with a residual connection.
+
+    `torch.nn.MultiheadAttention` holds the weights, but tokens stay where they are in memory, with the batch first.
+    """
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -54,8 +58,13 @@ class Attention(Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Attend."""
-        x = self.norm(tokens)
-        return tokens + self.dropout(self.attention(x, x, x, need_weights=False)[0])
+        attention = self.attention
+        projected = linear(self.norm(tokens), attention.in_proj_weight, attention.in_proj_bias)
+        by_head = projected.unflatten(-1, (3, attention.num_heads, attention.head_dim)).transpose(1, 3)
+        dropout = attention.dropout if self.training else 0.0
+        query, key, value = by_head.unbind(2)
+        attended = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return tokens + self.dropout(attention.out_proj(attended.transpose(1, 2).flatten(2)))
 
 
 class FeedForward(Module):
@@ -101,13 +110,9 @@ def vit(options: ViT, image: tuple[int, ...], classes: int) -> Sequential:
         network.conv_proj = Conv2d(channels, options.hidden, kernel_size=options.patch, stride=options.patch)
         trunc_normal_(network.conv_proj.weight, std=math.sqrt(1 / (channels * options.patch**2)))
         zeros_(network.conv_proj.bias)
-    blocks = list(network.encoder.layers)
-    layers: list[list[Module]]
-    if options.grouping == "fine":
-        layers = [[half] for block in blocks for half in (Attention(block), FeedForward(block))]
-    else:
-        together = 1 if options.grouping == "paper" else 2
-        layers = [[*blocks[first : first + together]] for first in range(0, len(blocks), together)]
+    halves: list[Module] = [half for block in network.encoder.layers for half in (Attention(block), FeedForward(block))]
+    together = {"fine": 1, "paper": 2, "coarse": 4}[options.grouping]
+    layers = [halves[first : first + together] for first in range(0, len(halves), together)]
     layers[0].insert(0, Embedding(network))
     layers[-1].append(Head(network))
     return Sequential(*(Sequential(*layer) for layer in layers))
