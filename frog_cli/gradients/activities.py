@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Generator, Tensor
-from torch.func import functional_call
 from torch.nn import Module, Sequential
 
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable
 from frog_cli.gradients.measurement import forward, random_state, simulated
 from frog_cli.gradients.parts import begins
 
@@ -137,7 +136,7 @@ def _measure_forward(
         for layer, perturbation in zip(model, perturbations, strict=True):
             # clones: the statistics change in the pass that makes the local gradients
             buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}
-            activity = functional_call(layer, buffers, (activity,)) if buffers else layer(activity)
+            activity = call_with(layer, [weight.detach() for _, weight in trainable(layer)], buffers, activity)
             activity = activity + perturbation.view(1, *activity.shape[1:])  # shared by the batch
         return loss(activity, targets), ()
 

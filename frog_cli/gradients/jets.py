@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.utils._pytree import tree_map
 
 from frog_cli.gradients import attention
 from frog_cli.gradients.kernels import attention_by_rule
@@ -87,7 +90,12 @@ class Jet(torch.Tensor):
         """Apply the rule of an operation."""
         if function not in RULES:
             raise NoRuleError(f"no forward-mode rule for the operation {function}; see {__name__}")
-        result = RULES[function](function, *args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if not torch.is_grad_enabled():  # the model says that here nothing is to be differentiated
+            if function._schema.is_mutable:
+                raise NoRuleError(f"{function} would write into a tensor with derivatives, without a gradient")
+            return function(*tree_map(_value, args), **tree_map(_value, kwargs))
+        result = RULES[function](function, *args, **kwargs)
         if function.is_view:
             for view in result if isinstance(result, list) else [result]:
                 view._same_memory = args[0]._same_memory
@@ -119,11 +127,29 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
         tangents: the directions V, for each primal a tensor `[K, *primal.shape]`.
         order: 1 or 2.
 
-    An operation without a rule raises NoRuleError with its name.
+    An operation without a rule raises NoRuleError with its name. What the function does under `torch.no_grad` or to
+    `x.detach()` does not count, as for the other modes; tensors that it holds should not require gradients.
     """
     directions = Directions(tangents[0].shape[0], order)
-    with torch.no_grad(), attention_by_rule():
+    with torch.enable_grad(), attention_by_rule(), _without_derivatives_of_others():
         return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
+
+
+@contextmanager
+def _without_derivatives_of_others() -> Iterator[None]:
+    """Refuse a `torch.autograd.Function` for jets: its derivative is its author's, not that of its operations."""
+    apply = Function.__dict__["apply"]
+
+    def refuse(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(argument, Jet) for argument in args):
+            raise NoRuleError(f"no forward-mode rule for {cls.__qualname__}, which has a derivative of its own")
+        return apply.__get__(None, cls)(*args, **kwargs)
+
+    Function.apply = classmethod(refuse)  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        Function.apply = apply  # type: ignore[method-assign]
 
 
 def measure_second_order(
@@ -174,7 +200,7 @@ def _value(x: Any) -> Any:
     aten.ge.Tensor, aten.lt.Scalar, aten.lt.Tensor, aten.le.Scalar, aten.le.Tensor, aten.argmax.default,
     aten.argmin.default, aten.sign.default, aten.isfinite.default, aten.isnan.default, aten.zeros_like.default,
     aten.ones_like.default, aten.new_zeros.default, aten.new_ones.default, aten.new_empty.default,
-    aten.empty_like.default, aten.full_like.default, aten.floor.default, aten.round.default,
+    aten.empty_like.default, aten.full_like.default, aten.floor.default, aten.round.default, aten.detach.default,
 )  # fmt: skip
 def _constant(function: Any, *args: Any, **kwargs: Any) -> Any:
     return function(*(_value(argument) for argument in args), **kwargs)
@@ -184,13 +210,23 @@ def _constant(function: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 @_rule(
-    aten.neg.default, aten.clone.default, aten.detach.default, aten.alias.default, aten.lift_fresh.default,
-    aten._to_copy.default, aten.mul.Scalar, aten.div.Scalar, aten.triu.default, aten.tril.default,
-    aten.constant_pad_nd.default,
+    aten.neg.default, aten.clone.default, aten.alias.default, aten.lift_fresh.default, aten.mul.Scalar,
+    aten.div.Scalar, aten.triu.default, aten.tril.default,
 )  # fmt: skip
 def _linear(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
     """Apply an operation that treats leading dimensions independently."""
     return Jet(function(x.value, *args, **kwargs), function(x.terms, *args, **kwargs), x.directions)
+
+
+@_rule(aten.constant_pad_nd.default)
+def _pad(function: Any, x: Jet, widths: Sequence[int], value: float = 0) -> Jet:
+    return Jet(function(x.value, widths, value), function(x.terms, widths, 0), x.directions)
+
+
+@_rule(aten._to_copy.default)
+def _convert(function: Any, x: Jet, **kwargs: Any) -> Any:
+    converted = function(x.value, **kwargs)
+    return _linear(function, x, **kwargs) if converted.is_floating_point() else converted
 
 
 @_rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default)
@@ -451,11 +487,11 @@ def _matrix_product(function: Any, x: Any, y: Any) -> Jet:
         return (x.unsqueeze(0) @ y).squeeze(-2 if y.ndim > 1 else -1)
     if y.ndim == 1:
         return (x @ y.unsqueeze(-1)).squeeze(-1)
-    if x.ndim > y.ndim:
+    if x.ndim > y.ndim == 2:
         return (x.flatten(0, -2) @ y).unflatten(0, x.shape[:-1])
-    if x.ndim > 3:
+    if x.ndim > 3 or x.shape[:-2] != y.shape[:-2]:
         batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-        x, y = (factor.expand(*batch, -1, -1).reshape(-1, *factor.shape[-2:]) for factor in (x, y))
+        x, y = (factor.expand(*batch, *factor.shape[-2:]).reshape(-1, *factor.shape[-2:]) for factor in (x, y))
         return (x @ y).view(*batch, x.shape[-2], y.shape[-1])
     if x.ndim > 2:
         return _product(x, y, matrix_product, Tensor.baddbmm_)

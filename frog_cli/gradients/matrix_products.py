@@ -33,6 +33,8 @@ def matrix_product(left: Tensor, right: Tensor) -> Tensor:
             factors = (factor[index] if factor.ndim == 4 else factor for factor in (left, right))
             torch.bmm(*factors, out=result)
         return product
+    if left.ndim == 3 and right.ndim == 2 and left.is_contiguous():  # one product, where torch may take a batch of them
+        return torch.mm(left.flatten(0, 1), right).unflatten(0, left.shape[:2])
     return left @ right
 
 

@@ -93,6 +93,7 @@ UNARY = {
     "variance": lambda x: x.var(0), "deviation": lambda x: x.std(1), "norm": lambda x: x.norm(), "cumsum": lambda x: x.cumsum(0),
     "maximum": lambda x: x.max(), "maxima": lambda x: x.max(1).values, "largest": lambda x: x.amax(0),
     "layer norm": lambda x: F.layer_norm(x, (6,)), "batch norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "pad": lambda x: F.pad(x, (1, 2), value=2.0) * 3, "to integers": lambda x: x * (10 * x).long(),
     "view": lambda x: x.view(2, 12), "flatten": lambda x: x.flatten(), "permute": lambda x: x.reshape(2, 2, 6).permute(2, 0, 1),
     "transpose": lambda x: x.transpose(0, -1), "expand": lambda x: x[:1].expand(3, 6), "squeeze": lambda x: x[None].squeeze(),
     "slice": lambda x: x[:, 1:5:2], "index": lambda x: x[:, [0, 0, 2]], "select": lambda x: x[..., 1],
@@ -117,6 +118,9 @@ SEVERAL = {
     "matrix product": (lambda a, b: a @ b, (4, 6), (6, 5)),
     "batched matrix product": (lambda a, b: a @ b, (2, 4, 6), (2, 6, 5)),
     "broadcast matrix product": (lambda a, b: a @ b, (2, 3, 4, 6), (6, 5)),
+    "broadcast batched matrix product": (lambda a, b: a @ b, (2, 3, 4, 6), (3, 6, 5)),
+    "matrix by batched matrix": (lambda a, b: a @ b, (4, 6), (3, 6, 5)),
+    "product of stacks of matrices": (torch.ops.aten.matmul, (2, 3, 4, 6), (1, 3, 6, 5)),
     "broadcast product": (lambda a, b: a * b + a - b, (4, 1, 6), (3, 1)),
     "linear": (F.linear, (4, 6), (5, 6), (5,)),
     "linear over a sequence": (F.linear, (2, 4, 6), (5, 6), (5,)),
@@ -240,6 +244,59 @@ def test_many_points_at_once():
 def test_what_has_no_rule_is_named():
     with pytest.raises(NotImplementedError, match=r"no forward-mode rule for the operation aten\.erfinv"):
         measure_second_order(lambda x: x.erfinv().sum(), [X], [randn(K, 4, 6)])
+
+
+def without_gradient(x):
+    with torch.no_grad():
+        factor = torch.cat([x, x]).exp()[:4]
+    return factor * x
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [lambda x: x.detach() * x, lambda x: x.data * x, lambda x: x * x + (x.round() - x).detach(), without_gradient],
+    ids=["detach", "data", "straight through", "no_grad"],
+)
+def test_what_stops_the_reverse_mode_stops_the_forward_mode(stops):
+    tangents = [randn(K, *X.shape, seed=1)]
+    expected = by_reverse_mode(lambda x: weigh(stops(x)), [X], tangents)
+    found = measure_second_order(lambda x: weigh(stops(x)), [X], tangents)
+    torch.testing.assert_close(found, expected)
+    value, slopes, _ = forward(lambda x: (weigh(stops(x)), ()), (X,), tuple(tangents))
+    torch.testing.assert_close((value, slopes), expected[:2])
+
+
+class Rounded(torch.autograd.Function):
+    """The straight-through estimator."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x.round()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+    @staticmethod
+    def jvp(ctx, tangent):
+        return tangent.clone()
+
+
+def test_a_derivative_of_ones_own_is_not_replaced():
+    tangents = (randn(K, *X.shape, seed=1),)
+    rounded = Rounded.apply
+    expected = by_reverse_mode(lambda x: weigh(Rounded.apply(x) * x), [X], tangents)
+    _, slopes, _ = forward(lambda x: (weigh(Rounded.apply(x) * x), ()), (X,), tangents)
+    torch.testing.assert_close(slopes, expected[1])
+    with pytest.raises(NotImplementedError, match="Rounded, which has a derivative of its own"):
+        measure_second_order(lambda x: weigh(Rounded.apply(x)), (X,), tangents)
+    assert rounded(X).equal(X.round())  # as ever
 
 
 def into_a_view(x):
