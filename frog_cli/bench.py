@@ -138,7 +138,7 @@ def draw_cost(rows: DataFrame) -> Figure:
     for axes, group in zip(figure.subplots(1, len(networks), squeeze=False)[0], networks, strict=True):
         ks = np.array(sorted(group["k"].dropna().unique()))
         axes.fill_between(ks, 1 + ks, 1 + 1.5 * ks, color="0.85", label="forward mode, theory: 1 + k to 1 + 1.5 k")
-        axes.axhspan(3, 4, color="0.7", alpha=0.4, label="reverse mode, theory: 3 to 4")
+        axes.axhspan(3, 4, facecolor="none", edgecolor="0.6", hatch="////", label="reverse mode, theory: 3 to 4")
         for reference, line in (("backprop", ":"), ("backprop with checkpoints", "-.")):
             level = group.loc[group["gradient"] == reference, "plain_passes"].iloc[0]
             axes.axhline(level, color="0", linestyle=line, label=f"{reference}, measured")
@@ -166,7 +166,9 @@ def draw_parts(rows: DataFrame) -> Figure:
     import numpy as np
     from matplotlib.figure import Figure
 
-    names = [name for name in map(str, rows) if name.endswith("_plain_passes")]
+    from frog_cli.gradients.parts import PARTS
+
+    names = [name for name in (f"{part.replace(' ', '_')}_plain_passes" for part in PARTS) if name in rows]
     bars = []
     for _, group in _networks(rows[~rows["gradient"].isin(REFERENCES)]):
         several = "k" in group and group["k"].notna().any()
@@ -218,7 +220,7 @@ def draw_memory(rows: DataFrame) -> Figure:
     figure.legend(*absolute.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
     first = several.iloc[0]
     figure.suptitle(
-        f"{first['model']}, {first['width']:g} units wide, batch size {first['batch_size']}: weights and batch included"
+        f"{first['model']}, {first['width']:g} units wide, batch size {first['batch_size']:g}: weights and batch included"
     )
     return figure
 
@@ -230,4 +232,4 @@ def _networks(rows: DataFrame) -> Any:
 
 def _title(row: Any) -> str:
     width = f", width {row['width']:g}" if row.get("width") == row.get("width") and row.get("width") else ""
-    return f"{row['model']}{width}, images {row['image']}, batch size {row['batch_size']}"
+    return f"{row['model']}{width}, images {row['image']}, batch size {row['batch_size']:g}"
