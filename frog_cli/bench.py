@@ -218,10 +218,9 @@ def draw_memory(rows: DataFrame) -> Figure:
         axes.xaxis.set_ticks([], minor=True)
         axes.grid(alpha=0.3)
     figure.legend(*absolute.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
-    first = several.iloc[0]
-    figure.suptitle(
-        f"{first['model']}, {first['width']:g} units wide, batch size {first['batch_size']:g}: weights and batch included"
-    )
+    network = several.iloc[0]
+    title = f"{network['model']}, {network['width']:g} units wide, batch size {network['batch_size']:g}"
+    figure.suptitle(f"{title}: weights and batch included")
     return figure
 
 
