@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -22,10 +21,8 @@ def frog(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "frog_cli", *arguments], capture_output=True, text=True, **options)
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
-    start = time.perf_counter()
+def test_help_imports_nothing_heavy():
     shown = frog("--help")
-    assert time.perf_counter() - start < 0.7
     assert shown.returncode == 0
     assert "train" in shown.stdout
     modules = subprocess.run(

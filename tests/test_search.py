@@ -239,12 +239,10 @@ def breaking(plan, folder, record, number, values, ranks):
 search._evaluate = breaking
 sys.exit(cli.main(["search", *{SPHERE!r}, "search.evaluations=40"]))
 """
-    start = time.monotonic()
     done = subprocess.run(
-        [MPIEXEC, "-n", "2", sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [MPIEXEC, "-n", "2", sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode not in (0, 2)
-    assert time.monotonic() - start < 20  # of which most is the start of two processes
     assert "ValueError: the trial broke" in done.stderr or "ValueError" not in failure
 
 
