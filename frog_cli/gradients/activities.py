@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module, Sequential
 
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable, untouched
 from frog_cli.gradients.measurement import forward, random_state, simulated
 from frog_cli.gradients.parts import begins
 
@@ -39,8 +39,8 @@ def estimate_from_activities(
         raise TypeError(f"activity perturbation needs a torch.nn.Sequential of layers, not a {type(model).__name__}")
     layers: Iterable[tuple[Tensor, Tensor]]
     if method.measure == "forward":
-        random_numbers = random_state(inputs.device)
         sizes = activity_sizes(model, inputs[:1])
+        random_numbers = random_state(inputs.device)
         begins("tangents")
         V = method.tangents((method.k, sum(sizes)), generator, trainable(model)[0][1].dtype)
         losses, slopes = _measure_forward(model, loss, inputs, targets, V.split(sizes, dim=1), method.chunk_size)
@@ -69,12 +69,17 @@ def activity_dimension(model: Sequential, inputs: Tensor) -> int:
 def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
     """Return the number of outputs of each layer for one sample of the batch `inputs`; the model stays as it is."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()  # which draws no random numbers and changes no statistics
+    model.eval()  # which draws no random numbers and changes no statistics, if all modules heed it
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    random_numbers = random_state(inputs.device)
     try:
         return [output[0].numel() for _, output in _layer_by_layer(model, inputs, linked=False)]
     finally:
         for module, training in modes:
             module.training = training
+        for buffer, value in before:
+            buffer.copy_(value)
+        random_state(inputs.device, random_numbers)
 
 
 def _layer_by_layer(model: Sequential, inputs: Tensor, *, linked: bool) -> Iterator[tuple[Tensor, Tensor]]:
@@ -88,9 +93,8 @@ def _layer_by_layer(model: Sequential, inputs: Tensor, *, linked: bool) -> Itera
     output = inputs
     for index, layer in enumerate(model):
         entering = output.detach().requires_grad_(linked and index > 0)
-        writes = any(getattr(module, "inplace", False) for module in layer.modules())
         with torch.enable_grad():
-            output = layer(entering.clone() if writes else entering)
+            output = layer(untouched(entering, layer))
         yield entering, output
 
 

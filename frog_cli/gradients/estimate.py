@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -67,8 +67,16 @@ class PointEstimate(NamedTuple):
     failed: Tensor | None = None
 
 
-def call_with(model: Module, values: Sequence[Tensor], buffers: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+def untouched(inputs: Tensor, module: Module) -> Tensor:
+    """Return inputs of a module, or a copy of them if it may write to its inputs."""
+    writes = any(getattr(part, "inplace", False) for part in module.modules())
+    return inputs.clone() if writes else inputs
+
+
+def call_with(model: Module, values: Sequence[Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
     """Call a model with other values for its trained parameters, in the order of `trainable`, and other buffers.
+
+    The dictionary of buffers then holds what the model has made of them; the inputs stay as they are.
 
     Every place that holds a parameter is filled once, also in modules that are used several times and for parameters
     that are shared by several modules; torch's own tying of names damages the former.
@@ -80,7 +88,10 @@ def call_with(model: Module, values: Sequence[Tensor], buffers: Mapping[str, Ten
         for name, parameter in module.named_parameters(prefix=prefix, recurse=False, remove_duplicate=False)
         if id(parameter) in values_of
     }
-    return functional_call(model, {**filled, **buffers}, (inputs,), tie_weights=False)
+    given = {**filled, **buffers}
+    outputs: Tensor = functional_call(model, given, (untouched(inputs, model),), tie_weights=False)
+    buffers.update({name: given[name] for name in buffers})  # some models replace theirs
+    return outputs
 
 
 def trainable(model: Module) -> list[tuple[str, Tensor]]:

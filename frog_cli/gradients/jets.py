@@ -210,7 +210,7 @@ def _constant(function: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 @_rule(
-    aten.neg.default, aten.clone.default, aten.alias.default, aten.lift_fresh.default, aten.mul.Scalar,
+    aten.neg.default, aten.alias.default, aten.lift_fresh.default, aten.mul.Scalar,
     aten.div.Scalar, aten.triu.default, aten.tril.default,
 )  # fmt: skip
 def _linear(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
@@ -221,6 +221,14 @@ def _linear(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
 @_rule(aten.constant_pad_nd.default)
 def _pad(function: Any, x: Jet, widths: Sequence[int], value: float = 0) -> Jet:
     return Jet(function(x.value, widths, value), function(x.terms, widths, 0), x.directions)
+
+
+@_rule(aten.clone.default)
+def _clone(function: Any, x: Jet, memory_format: Any = None) -> Jet:
+    value = function(x.value, memory_format=memory_format)
+    if memory_format in (None, torch.preserve_format, torch.contiguous_format):
+        return Jet(value, function(x.terms, memory_format=memory_format), x.directions)
+    return Jet(value, _empty_terms(len(x.terms), value).copy_(x.terms), x.directions)
 
 
 @_rule(aten._to_copy.default)
@@ -301,6 +309,12 @@ def _pool(function: Any, x: Jet, *args: Any) -> Jet:
     return Jet(function(x.value, *args), _in_batch(lambda batch: function(batch, *args), x.terms), x.directions)
 
 
+@_rule(aten.embedding.default)
+def _embedding(function: Any, x: Jet, indices: Tensor, padding: int = -1, *_: Any) -> Jet:
+    terms = x.terms[:, indices].masked_fill((indices == padding).unsqueeze(-1), 0)  # as the reverse mode has it
+    return Jet(function(x.value, indices), terms, x.directions)
+
+
 @_rule(aten.index.Tensor, aten.repeat.default, aten.roll.default)
 def _term_by_term(function: Any, x: Jet, *args: Any) -> Jet:
     return Jet(function(x.value, *args), torch.stack([function(term, *args) for term in x.terms]), x.directions)
@@ -320,7 +334,8 @@ def _dropout(function: Any, x: Jet, p: float, train: bool | None) -> tuple[Jet, 
 
 @_rule(aten.masked_fill.Scalar)
 def _masked_fill(function: Any, x: Jet, mask: Tensor, value: Any) -> Jet:
-    return Jet(function(x.value, mask, value), x.terms.masked_fill(mask, 0), x.directions)
+    result = function(x.value, mask, value)
+    return Jet(result, _broadcast(_aligned(x, result.ndim), result).masked_fill(mask, 0), x.directions)
 
 
 @_rule(aten.where.self)
@@ -387,9 +402,11 @@ def _broadcast(terms: Tensor, value: Tensor) -> Tensor:
 
 def _from_right(dim: Any, ndim: int) -> Any:
     """Count a dimension, or several, from the right, where a leading dimension does not shift it."""
+    if ndim == 0:
+        raise NoRuleError("no forward-mode rule for operations along a dimension of a number")
     if isinstance(dim, (list, tuple)):
         return [_from_right(one, ndim) for one in dim]
-    return dim % ndim - ndim if ndim else -1
+    return dim % ndim - ndim
 
 
 def _shared_by_batch(terms: Tensor) -> bool:
@@ -520,7 +537,10 @@ def _multiply(function: Any, x: Any, y: Any) -> Jet:
 
 @_rule(aten.div.Tensor)
 def _divide(function: Any, x: Any, y: Any) -> Jet:
-    return _multiply(function, x, y.reciprocal() if isinstance(y, Tensor) else 1 / y)
+    if isinstance(y, Jet):
+        return _multiply(aten.mul.Tensor, x, y.reciprocal())
+    value = x.value / y  # not times the reciprocal, which is rounded to the precision of y
+    return Jet(value, _aligned(x, value.ndim) / y, x.directions)
 
 
 @_rule(aten.addmm.default, aten.baddbmm.default)
@@ -551,9 +571,12 @@ def _convolution(
         return terms
 
     images, jet_or_weight = x.ndim, weight
-    product = _product(
-        x, weight, convolve_all, lambda term, x, weight, alpha: term.add_(convolve(x, weight), alpha=alpha)
-    )
+    if not (isinstance(x, Jet) or isinstance(weight, Jet)):
+        product: Any = convolve(x, weight)
+    else:
+        product = _product(
+            x, weight, convolve_all, lambda term, x, weight, alpha: term.add_(convolve(x, weight), alpha=alpha)
+        )
     return product if bias is None else _add_to(product, bias.reshape(-1, *[1] * (images - 2)))
 
 
@@ -675,8 +698,22 @@ def _pow(function: Any, x: Jet, exponent: float) -> Jet:
 
 @_rule(aten.pow.Tensor_Tensor, aten.pow.Scalar)
 def _general_pow(function: Any, x: Any, exponent: Any) -> Jet:
-    logarithm = x.log() if isinstance(x, Tensor) else math.log(x)
-    return (exponent * logarithm).exp()
+    if isinstance(exponent, Jet) and isinstance(x, Jet):
+        return (exponent * x.log()).exp()  # type: ignore[return-value]
+    value = function(_value(x), _value(exponent))
+    if isinstance(exponent, Jet):
+        logarithm = torch.as_tensor(x, dtype=value.dtype, device=value.device).log()
+        slope = torch.where(value == 0, 0, value * logarithm)
+        return _elementwise(_expanded(exponent, value), value, slope, torch.where(value == 0, 0, slope * logarithm))
+    slope = torch.where(exponent == 0, 0, exponent * x.value.pow(exponent - 1))
+    factor = exponent * (exponent - 1)
+    curvature = torch.where(factor == 0, 0, factor * x.value.pow(exponent - 2))
+    return _elementwise(_expanded(x, value), value, slope, curvature)
+
+
+def _expanded(x: Jet, like: Tensor) -> Jet:
+    """Return a jet in the shape of a value that it broadcasts to."""
+    return Jet(x.value.expand_as(like), _broadcast(_aligned(x, like.ndim), like), x.directions)
 
 
 @_rule(aten.relu.default)
@@ -763,11 +800,14 @@ def _extreme_with_index(function: Any, x: Jet, dim: int, keepdim: bool = False) 
 @_rule(aten._softmax.default, aten._safe_softmax.default)
 def _softmax(function: Any, x: Jet, dim: int, *_: Any, **__: Any) -> Jet:
     if x.directions.order == 1:
-        p = x.value.softmax(dim)
+        p = function(x.value, dim, *_)
         # the Jacobian is symmetric, so that torch's kernel for the reverse mode serves, here and below
         backward = aten._softmax_backward_data.out
         return _term_wise(x, p, lambda result, term: backward(term, p, dim, p.dtype, grad_input=result))
-    return _log_softmax(aten._log_softmax.default, x, dim, False).exp()
+    result: Any = _log_softmax(aten._log_softmax.default, x, dim, False).exp()
+    if function is aten._softmax.default:
+        return result
+    return result.masked_fill((x.value == -torch.inf).all(dim, keepdim=True), 0)  # where there is nothing to choose
 
 
 @_rule(aten._scaled_dot_product_flash_attention_for_cpu.default)
@@ -775,6 +815,8 @@ def _attention(
     function: Any, query: Any, key: Any, value: Any, dropout_p: float = 0.0, is_causal: bool = False,
     *, attn_mask: Any = None, scale: float | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
+    if query.shape[1] != key.shape[1]:
+        raise NoRuleError("no forward-mode rule for attention whose queries share their keys")
     jets = [x for x in (query, key, value) if isinstance(x, Jet)]
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     unused = _value(query).new_empty(0)  # what the reverse mode would need
@@ -789,7 +831,7 @@ def _attention(
         scores = scores.masked_fill(hidden, -torch.inf)
     if attn_mask is not None:
         scores = scores + attn_mask
-    return aten._softmax(scores, -1, False) @ value, unused
+    return aten._safe_softmax(scores, -1) @ value, unused
 
 
 @_rule(aten._log_softmax.default)
@@ -812,6 +854,7 @@ def _log_softmax(function: Any, x: Jet, dim: int, half_to_float: bool = False) -
 @_rule(aten.logsumexp.default)
 def _logsumexp(function: Any, x: Jet, dim: Any, keepdim: bool = False) -> Jet:
     shift = x.value.amax(dim, keepdim=True)
+    shift = shift.masked_fill(shift.isinf(), 0)
     total = (x - shift).exp().sum(dim, keepdim).log()
     return total + (shift if keepdim else shift.sum(dim))  # type: ignore[return-value]
 
@@ -893,14 +936,20 @@ def _variance(function: Any, x: Jet, dim: Any = None, *, correction: Any = 1, ke
 
 @_rule(aten.std.correction)
 def _deviation(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
-    return x.var(*args, **kwargs).sqrt()  # type: ignore[return-value]
+    return _root(x.var(*args, **kwargs))
 
 
 @_rule(aten.linalg_vector_norm.default)
 def _norm(function: Any, x: Jet, order: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Jet:
     if order != 2:
         raise NoRuleError(f"no forward-mode rule for the norm of order {order}")
-    return (x * x).sum(list(range(x.ndim)) if dim is None else dim, keepdim).sqrt()  # type: ignore[return-value]
+    return _root((x * x).sum(list(range(x.ndim)) if dim is None else dim, keepdim))
+
+
+def _root(x: Any) -> Jet:
+    """Return the root of a sum of squares, whose derivatives at 0 are 0 as torch has them, where it has a kink."""
+    root = x.sqrt()
+    return Jet(root.value, root.terms.masked_fill(root.value == 0, 0), root.directions)
 
 
 @_rule(aten.mse_loss.default)

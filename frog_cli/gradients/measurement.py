@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import jvp, vmap
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from frog_cli.gradients.jets import Jet, NoRuleError, evaluate
 from frog_cli.gradients.kernels import differentiable_kernels
@@ -77,7 +79,7 @@ def _by_jets(function: Function, primals: Tensors, tangents: Tensors) -> Measure
     value, kept = evaluate(function, primals, tangents, order=1)
     if not isinstance(value, Jet):
         return value, value.new_zeros(tangents[0].shape[0], *value.shape), kept
-    return value.value, value.first, kept
+    return value.value, value.first, tree_map(lambda one: one.value if isinstance(one, Jet) else one, kept)
 
 
 def _by_transforms(function: Function, primals: Tensors, tangents: Tensors) -> Measured:
@@ -89,8 +91,18 @@ def _by_transforms(function: Function, primals: Tensors, tangents: Tensors) -> M
 
     # randomness="same": one dropout mask for all tangents, or they would belong to different functions
     shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
-    with torch.no_grad(), differentiable_kernels():
+    with torch.enable_grad(), differentiable_kernels(), _NothingStops():
         return shared_primal(*tangents)
+
+
+class _NothingStops(TorchFunctionMode):
+    """Refuses what a model does under `torch.no_grad`, which torch's own forward mode would differentiate."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch."""
+        if not torch.is_grad_enabled() and function is not torch._C._set_grad_enabled:
+            raise NotImplementedError("torch.no_grad in a model, together with operations without a forward-mode rule")
+        return function(*args, **(kwargs or {}))
 
 
 def random_state(device: torch.device, state: Tensor | None = None) -> Tensor:

@@ -8,7 +8,7 @@ records them for given shapes, drops those whose results nobody uses, and replay
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, Protocol
 
@@ -91,7 +91,7 @@ def replayed(
         value, gradients, _ = estimator(given, model, loss, inputs, targets, Generator())
         return value, *gradients
 
-    replay = recorded_by_shape(partial(estimate, aggregation), compiled)
+    replay = recorded_by_shape(partial(estimate, aggregation), compiled, weights_and_modes(model))
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         nonlocal n
@@ -113,7 +113,7 @@ def replayed_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -
         value, gradients, _ = backprop(model, loss, inputs, targets, Generator())
         return value, *gradients
 
-    replay = recorded_by_shape(estimate, compiled)
+    replay = recorded_by_shape(estimate, compiled, weights_and_modes(model))
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         del generator
@@ -123,15 +123,36 @@ def replayed_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -
     return gradient
 
 
-def recorded_by_shape(function: Callable[..., Tensors], compiled: bool = False) -> Callable[..., Tensors]:
-    """Return a fast equivalent of a function that is recorded anew whenever its first argument has a new shape."""
-    recordings: dict[torch.Size, Callable[..., Tensors]] = {}
+def weights_and_modes(model: Module) -> Callable[[], Hashable]:
+    """Return what tells where a model's weights are and which of its modules are in training mode."""
+    modules = list(model.modules())
+
+    def state() -> Hashable:
+        return tuple(
+            (module.training, *(weight.data_ptr() for weight in module._parameters.values() if weight is not None))
+            for module in modules
+        )
+
+    return state
+
+
+def recorded_by_shape(
+    function: Callable[..., Tensors], compiled: bool = False, state: Callable[[], Hashable] = tuple
+) -> Callable[..., Tensors]:
+    """Return a fast equivalent of a function that is recorded anew for each shape of its first argument.
+
+    Args:
+        function: what is recorded.
+        compiled: whether to compile the recordings, too.
+        state: returns what else the recordings hold for; they are made anew when it changes.
+    """
+    recordings: dict[Hashable, Callable[..., Tensors]] = {}
 
     def replay(*arguments: Tensor) -> Tensors:
-        shape = arguments[0].shape
-        if shape not in recordings:
-            recordings[shape] = record(function, *arguments, compiled=compiled)
-        return recordings[shape](*arguments)
+        key = arguments[0].shape, state()
+        if key not in recordings:
+            recordings[key] = record(function, *arguments, compiled=compiled)
+        return recordings[key](*arguments)
 
     return replay
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable, untouched
 from frog_cli.gradients.measurement import forward, forward_in_chunks, simulated
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.regenerated import RegeneratedTangents
@@ -116,7 +116,7 @@ def backprop(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, g
     del generator
     begins("derivatives")
     with torch.enable_grad():
-        value = loss(model(inputs), targets).mean()
+        value = loss(model(untouched(inputs, model)), targets).mean()
         parameters = [parameter for _, parameter in trainable(model)]
         gradients = torch.autograd.grad(value, parameters, materialize_grads=True)
     return Estimate(value.detach(), gradients)

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
-from frog_cli.gradients.estimate import SampleLoss, trainable
+from frog_cli.gradients.estimate import SampleLoss, trainable, untouched
 from frog_cli.gradients.kernels import differentiable_kernels
 from frog_cli.gradients.measurement import random_state
 from frog_cli.gradients.parts import begins
@@ -28,6 +28,7 @@ from frog_cli.gradients.replay import (
     recorded_by_shape,
     replayed,
     replayed_backprop,
+    weights_and_modes,
 )
 from frog_cli.gradients.second_order import measure_in_weights, search_in_weights
 from frog_cli.gradients.weights import (
@@ -66,7 +67,7 @@ class Classification:
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._optimizer = named.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)
-        self._score = recorded_by_shape(self._sum_of_scores)
+        self._score = recorded_by_shape(self._sum_of_scores, state=weights_and_modes(self._model))
         self._schedule = named.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
         self._failures: list[Tensor] = []
@@ -217,7 +218,7 @@ class Classification:
     def _sum_of_scores(self, images: Tensor, labels: Tensor) -> tuple[Tensor]:
         """Return the sum of a batch's losses and the number of its correct classifications, as one tensor `[2]`."""
         with differentiable_kernels():  # the same ones while it is recorded as when it is not
-            outputs = self._model(images)
+            outputs = self._model(untouched(images, self._model))
         losses, correct = sample_loss(outputs, labels), outputs.argmax(1) == labels
         return (torch.stack([losses.double().sum(), correct.double().sum()]),)
 
@@ -282,7 +283,10 @@ def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     if isinstance(run.gradient, SecondOrder):
         search = partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
         if recordable(model):
-            return partial(search, measure=recorded_by_shape(measure_in_weights(model, sample_loss)))
+            return partial(
+                search,
+                measure=recorded_by_shape(measure_in_weights(model, sample_loss), state=weights_and_modes(model)),
+            )
         return search
     method = named.forward_gradient(run.gradient, run.tangents)
     if isinstance(run.tangents, Regenerated):

@@ -93,6 +93,11 @@ UNARY = {
     "variance": lambda x: x.var(0), "deviation": lambda x: x.std(1), "norm": lambda x: x.norm(), "cumsum": lambda x: x.cumsum(0),
     "maximum": lambda x: x.max(), "maxima": lambda x: x.max(1).values, "largest": lambda x: x.amax(0),
     "layer norm": lambda x: F.layer_norm(x, (6,)), "batch norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "masked fill of a row": lambda x: x[0].masked_fill(X[:3] > 0, 0.5),
+    "to powers": lambda x: x ** torch.tensor([2.0, 3.0, 4.0, 1.0, 0.0, 2.0]).double(), "to a power": lambda x: (x * x) ** torch.tensor(1.5).double(),
+    "powers of 1 and 2": lambda x: torch.tensor([1.0, 2.0] * 3).double() ** (x * x + 1), "channels last": lambda x: x.view(1, 2, 3, 4).contiguous(memory_format=torch.channels_last),
+    "by integers": lambda x: x / torch.arange(1, 7), "masked mean": lambda x: (x * (X > 0)).sum() / (X > 0).sum(),
+    "nothing to choose": lambda x: torch._safe_softmax(torch.cat([x * x, torch.full((1, 6), -torch.inf).double()]), 1),
     "pad": lambda x: F.pad(x, (1, 2), value=2.0) * 3, "to integers": lambda x: x * (10 * x).long(),
     "view": lambda x: x.view(2, 12), "flatten": lambda x: x.flatten(), "permute": lambda x: x.reshape(2, 2, 6).permute(2, 0, 1),
     "transpose": lambda x: x.transpose(0, -1), "expand": lambda x: x[:1].expand(3, 6), "squeeze": lambda x: x[None].squeeze(),
@@ -115,6 +120,8 @@ def test_operation(name):
 
 
 SEVERAL = {
+    "trained bias": (lambda x, b: F.conv2d(randn(2, 3, 5, 5), randn(4, 3, 3, 3), b) * x, (1,), (4,)),
+    "embedding": (lambda w: F.embedding(torch.tensor([[0, 2], [2, 1]]), w), (4, 6)),
     "matrix product": (lambda a, b: a @ b, (4, 6), (6, 5)),
     "batched matrix product": (lambda a, b: a @ b, (2, 4, 6), (2, 6, 5)),
     "broadcast matrix product": (lambda a, b: a @ b, (2, 3, 4, 6), (6, 5)),
@@ -264,6 +271,44 @@ def test_what_stops_the_reverse_mode_stops_the_forward_mode(stops):
     torch.testing.assert_close(found, expected)
     value, slopes, _ = forward(lambda x: (weigh(stops(x)), ()), (X,), tuple(tangents))
     torch.testing.assert_close((value, slopes), expected[:2])
+
+
+def test_padding_of_an_embedding_is_not_trained():
+    indices, w, tangents = torch.tensor([[0, 2], [2, 1]]), randn(4, 6), [randn(K, 4, 6, seed=1)]
+    expected = by_reverse_mode(lambda w: weigh(F.embedding(indices, w, padding_idx=2)), [w], tangents)
+    found = measure_second_order(lambda w: weigh(F.embedding(indices, w, padding_idx=2)), [w], tangents)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("root", [lambda x: (0 * x).norm(), lambda x: x.std(0)])
+def test_a_root_has_no_slope_at_its_kink(root):
+    x = torch.ones(3, 2, dtype=torch.float64)
+    _, slopes, _ = forward(lambda x: (root(x).sum(), ()), (x,), (randn(K, 3, 2),))
+    assert slopes.tolist() == [0] * K
+
+
+@pytest.mark.parametrize("along", [lambda x: x.cumsum(0) * x, lambda x: x.sum(0) * x])
+def test_the_one_dimension_of_a_number_is_not_that_of_the_directions(along):
+    x, tangents = randn(), randn(K)
+    _, slopes, _ = forward(lambda x: (along(x), ()), (x,), (tangents,))
+    torch.testing.assert_close(slopes, torch.stack([jvp(along, (x,), (v,))[1] for v in tangents]))
+
+
+def test_powers_of_zero():
+    base, x, tangents = torch.tensor([0.0, 2.0]).double(), randn(2).square() + 1, randn(K, 2, seed=1)
+    _, slopes, _ = forward(lambda x: (base**x, ()), (x,), (tangents,))
+    torch.testing.assert_close(slopes, torch.stack([jvp(lambda x: base**x, (x,), (v,))[1] for v in tangents]))
+
+
+def test_logsumexp_of_infinite_numbers():
+    rows = torch.tensor([[-torch.inf, -torch.inf], [torch.inf, 0]]).double()
+    value, _, _ = forward(lambda x: ((x + rows).logsumexp(1), ()), (torch.zeros(2, 2).double(),), (randn(K, 2, 2),))
+    assert value.tolist() == [-torch.inf, torch.inf]
+
+
+def test_no_grad_is_heeded_or_refused_where_an_operation_has_no_rule():
+    with pytest.raises(NotImplementedError, match=r"torch\.no_grad in a model, together with"):
+        forward(lambda x: (F.celu(without_gradient(x)).sum(), ()), (X,), (randn(K, *X.shape),))
 
 
 class Rounded(torch.autograd.Function):

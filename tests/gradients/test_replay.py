@@ -43,6 +43,30 @@ def test_replaying_equals_running_while_weights_and_shapes_change(space, aggrega
         change(model)
 
 
+@pytest.mark.parametrize("space", SPACES)
+def test_a_recording_is_not_used_for_other_weights_or_another_mode(space):
+    model, images, labels = case("mlp")
+    estimator, dimension = SPACES[space]
+    method = ForwardGradient(k=6, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    replay, replay_backprop = (
+        replayed(method, estimator, dimension, model, sample_loss),
+        replayed_backprop(model, sample_loss),
+    )
+    linear = next(module for module in model.modules() if isinstance(module, torch.nn.Linear))
+    linear.register_forward_hook(lambda module, _, output: output if module.training else 2 * output)
+    for _ in range(2):
+        for mode in (True, False):
+            model.train(mode)
+            for ours, theirs in (
+                (replay, estimator(method, model, sample_loss, images, labels, generator())),
+                (replay_backprop, backprop(model, sample_loss, images, labels, generator())),
+            ):
+                found = ours(images, labels, generator())
+                for one, other in zip(found.gradients, theirs.gradients, strict=True):
+                    assert torch.equal(one, other)
+        linear.weight = torch.nn.Parameter(linear.weight.detach() + 0.1)
+
+
 @pytest.mark.parametrize("k", [2, 30])
 def test_dependent_tangents_take_the_general_solution(k):
     """Tangents on a very narrow cone, and more tangents than the 3 activities of logistic regression."""

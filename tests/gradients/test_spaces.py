@@ -422,6 +422,66 @@ def test_dropout_is_one_function_for_all_passes_in_activity_space(chunk_size):
     assert torch.equal(found["forward next"], found["simulated next"])
 
 
+class DropsAlways(torch.nn.Module):
+    """Drops out and counts whatever its mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return x * torch.nn.functional.dropout(torch.ones_like(x), 0.5)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_randomness_that_does_not_heed_the_mode_is_one_function_for_all_passes(chunk_size):
+    model, images, labels = case("mlp")
+    model.insert(1, DropsAlways().double())
+    found = {}
+    for measure in ("forward", "simulated"):
+        torch.manual_seed(3)
+        method = replace(METHOD, measure=measure, chunk_size=chunk_size)
+        found[measure] = flat(
+            estimate_from_activities(method, model, sample_loss, images, labels, generator()).gradients
+        )
+    assert relative_error(found["forward"], found["simulated"]) < 1e-10
+    assert model[1].calls == 2
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("estimator", [estimate_from_activities, estimate_from_weights])
+def test_a_batch_that_the_first_layer_writes_to_stays_as_it_is(estimator, measure):
+    _, images, labels = case("mlp")
+    first = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LeakyReLU(0.1, inplace=True), torch.nn.Linear(16, 5))
+    model = torch.nn.Sequential(first, torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
+    expected, before = weight_gradient(model, images.clone(), labels), images.clone()
+    method = replace(METHOD, k=128, measure=measure, chunk_size=50)
+    found = flat(estimator(method, model, sample_loss, images, labels, generator()).gradients)
+    assert torch.equal(images, before)
+    assert relative_error(found, expected) < 1e-8
+
+
+class Follows(torch.nn.Module):
+    """Replaces its buffer by a moving average of its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("average", torch.zeros(3))
+
+    def forward(self, x):
+        self.average = 0.9 * self.average + 0.1 * x.detach().mean(0)
+        return x
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+def test_buffers_that_a_model_replaces_are_kept_in_weight_space(measure):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), Follows(), torch.nn.Tanh()).double()
+    x, y = torch.randn(4, 3).double(), torch.randint(3, (4,))
+    estimate_from_weights(replace(METHOD, measure=measure), model, sample_loss, x, y, generator())
+    torch.testing.assert_close(model[1].average, 0.1 * model[0](x).mean(0).detach())
+
+
 def test_attention_takes_the_kernel_that_can_be_differentiated():
     torch.manual_seed(0)
     layer = torch.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
