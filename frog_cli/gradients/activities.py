@@ -136,7 +136,7 @@ def _measure_forward(
     """Measure each sample's loss `[B]` and its slopes `[k, B]` along tangents with a share `[k, n_l]` of each layer."""
 
     def sample_losses(*perturbations: Tensor) -> tuple[Tensor, tuple[()]]:
-        activity = inputs
+        activity = untouched(inputs, model)
         for layer, perturbation in zip(model, perturbations, strict=True):
             # clones: the statistics change in the pass that makes the local gradients
             buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}

@@ -76,7 +76,7 @@ def untouched(inputs: Tensor, module: Module) -> Tensor:
 def call_with(model: Module, values: Sequence[Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
     """Call a model with other values for its trained parameters, in the order of `trainable`, and other buffers.
 
-    The dictionary of buffers then holds what the model has made of them; the inputs stay as they are.
+    The dictionary of buffers then holds what the model has made of them.
 
     Every place that holds a parameter is filled once, also in modules that are used several times and for parameters
     that are shared by several modules; torch's own tying of names damages the former.
@@ -89,7 +89,7 @@ def call_with(model: Module, values: Sequence[Tensor], buffers: dict[str, Tensor
         if id(parameter) in values_of
     }
     given = {**filled, **buffers}
-    outputs: Tensor = functional_call(model, given, (untouched(inputs, model),), tie_weights=False)
+    outputs: Tensor = functional_call(model, given, (inputs,), tie_weights=False)
     buffers.update({name: given[name] for name in buffers})  # some models replace theirs
     return outputs
 

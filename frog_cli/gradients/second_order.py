@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, call_with, trainable
+from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, call_with, trainable, untouched
 from frog_cli.gradients.jets import measure_second_order
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired
@@ -88,7 +88,7 @@ def measure_in_weights(model: Module, loss: SampleLoss) -> Measure:
 
     def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         def mean_loss(*values: Tensor) -> Tensor:
-            return loss(call_with(model, values, {}, inputs), targets).mean()
+            return loss(call_with(model, values, {}, untouched(inputs, model)), targets).mean()
 
         return measure_second_order(mean_loss, parameters, shaped(V, parameters))
 

@@ -89,7 +89,8 @@ def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor)
     def mean_loss(*values: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         # clones made in here belong to the differentiated function, which alone may write to them
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        return loss(call_with(model, values, buffers, inputs), targets).mean(), buffers
+        outputs = call_with(model, values, buffers, untouched(inputs, model))
+        return loss(outputs, targets).mean(), buffers
 
     return mean_loss
 
