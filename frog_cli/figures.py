@@ -154,7 +154,7 @@ def widths(rows: Rows) -> Figure:
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
     _legend(figure, left)
-    figure.suptitle(f"MLP on {runs['data_variant'].iloc[0]}, mean of {runs['seed'].nunique()} seeds")
+    figure.suptitle(f"MLP on {runs['data_variant'].iloc[0]}, mean of {_seeds(runs)} seeds")
     return figure
 
 
@@ -272,8 +272,14 @@ def learning_curves(rows: Rows) -> Figure:
     for row in panels:
         row[0].set_yscale("log")
     _legend(figure, panels[0][0])
-    figure.suptitle(f"Mean of {runs['seed'].nunique()} seeds, band of one standard deviation")
+    figure.suptitle(f"Mean of {_seeds(runs)} seeds, band of one standard deviation")
     return figure
+
+
+def _seeds(runs: DataFrame) -> str:
+    """Return how many seeds there are of each request, from the fewest to the most."""
+    counts = runs.groupby("request")["seed"].nunique()
+    return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
 
 
 def searched_rates(rows: Rows) -> Figure:
