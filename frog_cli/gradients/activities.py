@@ -12,7 +12,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module, Sequential
 
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable, untouched
+from frog_cli.gradients.estimate import (
+    Estimate,
+    ForwardGradient,
+    SampleLoss,
+    buffers_kept,
+    call_with,
+    trainable,
+    untouched,
+)
 from frog_cli.gradients.measurement import forward, random_state, simulated
 from frog_cli.gradients.parts import begins
 
@@ -70,15 +78,13 @@ def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
     """Return the number of outputs of each layer for one sample of the batch `inputs`; the model stays as it is."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()  # which draws no random numbers and changes no statistics, if all modules heed it
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     random_numbers = random_state(inputs.device)
     try:
-        return [output[0].numel() for _, output in _layer_by_layer(model, inputs, linked=False)]
+        with buffers_kept(model):
+            return [output[0].numel() for _, output in _layer_by_layer(model, inputs, linked=False)]
     finally:
         for module, training in modes:
             module.training = training
-        for buffer, value in before:
-            buffer.copy_(value)
         random_state(inputs.device, random_numbers)
 
 

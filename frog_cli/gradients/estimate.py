@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -65,6 +66,17 @@ class PointEstimate(NamedTuple):
     values: Tensor
     gradients: Tensor
     failed: Tensor | None = None
+
+
+@contextmanager
+def buffers_kept(model: Module) -> Iterator[None]:
+    """Restore the buffers of a model at the end."""
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
 
 
 def untouched(inputs: Tensor, module: Module) -> Tensor:

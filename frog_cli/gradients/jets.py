@@ -225,9 +225,9 @@ def _pad(function: Any, x: Jet, widths: Sequence[int], value: float = 0) -> Jet:
 
 @_rule(aten.clone.default)
 def _clone(function: Any, x: Jet, memory_format: Any = None) -> Jet:
-    value = function(x.value, memory_format=memory_format)
     if memory_format in (None, torch.preserve_format, torch.contiguous_format):
-        return Jet(value, function(x.terms, memory_format=memory_format), x.directions)
+        return _linear(function, x, memory_format=memory_format)
+    value = function(x.value, memory_format=memory_format)
     return Jet(value, _empty_terms(len(x.terms), value).copy_(x.terms), x.directions)
 
 

@@ -5,8 +5,7 @@ Value, slopes and curvature along all directions come from one forward pass with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +13,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, call_with, trainable, untouched
+from frog_cli.gradients.estimate import (
+    Estimate,
+    PointEstimate,
+    SampleLoss,
+    buffers_kept,
+    call_with,
+    trainable,
+    untouched,
+)
 from frog_cli.gradients.jets import measure_second_order
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired
@@ -66,7 +73,7 @@ def search_in_weights(
         V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
     elif method.directions == "gradient":
         # buffers have changed once when the search below has run, so not in this pass
-        with _buffers_kept(model):
+        with buffers_kept(model):
             gradients = backprop(model, loss, inputs, targets, generator).gradients
         V = torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(0)
     else:
@@ -93,15 +100,6 @@ def measure_in_weights(model: Module, loss: SampleLoss) -> Measure:
         return measure_second_order(mean_loss, parameters, shaped(V, parameters))
 
     return measure
-
-
-@contextmanager
-def _buffers_kept(model: Module) -> Iterator[None]:
-    """Restore the buffers of a model at the end."""
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    yield
-    for buffer, value in before:
-        buffer.copy_(value)
 
 
 def search_at_points(
