@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.utils._pytree import tree_map
 
-from frog_cli.gradients import attention
+from frog_cli.gradients.attention import attention_jet
 from frog_cli.gradients.kernels import attention_by_rule
 from frog_cli.gradients.matrix_products import matrix_product
 
@@ -821,9 +821,7 @@ def _attention(
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     unused = _value(query).new_empty(0)  # what the reverse mode would need
     if len(jets) == 3 and query.directions.order == 1 and not is_causal and attn_mask is None:
-        result = _value(query).new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3]).transpose(1, 2)
-        terms = _empty_terms(query.K, result)
-        attention.write_jet(result, terms, [x.value for x in jets], [x.terms for x in jets], scale)
+        result, terms = attention_jet([x.value for x in jets], [x.terms for x in jets], scale)
         return Jet(result, terms, query.directions), unused
     scores = query @ key.transpose(-2, -1) * scale
     if is_causal:

@@ -7,6 +7,9 @@ call of oneDNN. Both sum in float32, in different orders.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
@@ -16,6 +19,8 @@ aten = torch.ops.aten
 AVAILABLE = torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()
 SMALLEST = 2**20
 """Products with fewer multiplications stay with torch's own choice."""
+LONG = 2048
+"""Sums over at least so many rows are weight gradients of convolutions, whose factors need not be transposed first."""
 
 
 def matrix_product(left: Tensor, right: Tensor) -> Tensor:
@@ -48,15 +53,32 @@ def with_fast_products(recording: GraphModule) -> GraphModule:
         else:
             continue
         if _worthwhile(_result(left), _result(right)):
+            call = recording.graph.call_function
             with recording.graph.inserting_before(node):
-                transposed = recording.graph.call_function(aten.t.default, (right,))
-                product = recording.graph.call_function(
-                    torch.ops.mkldnn._linear_pointwise.default, (left, transposed, bias, "none", [], "")
-                )
+                if bias is None and _is_long_sum(_result(left), _result(right)):
+                    product = call(sum_of_outer_products, (call(aten.t.default, (left,)), right))
+                else:
+                    arguments: tuple[Any, ...] = left, call(aten.t.default, (right,)), bias, "none", [], ""
+                    product = call(torch.ops.mkldnn._linear_pointwise.default, arguments)
             node.replace_all_uses_with(product)
     recording.graph.eliminate_dead_code()
     recording.recompile()
     return recording
+
+
+def sum_of_outer_products(left: Tensor, right: Tensor) -> Tensor:
+    """Return `left.T @ right` for `left` `[n, a]` and `right` `[n, b]`: a convolution of single pixels backward."""
+    pixels = math.gcd(len(left), 8), -1, 1  # images, height, width
+    images = (factor.unflatten(0, pixels).permute(0, 3, 1, 2) for factor in (left, right))
+    kernel = left.new_empty(left.shape[1], right.shape[1], 1, 1)
+    which = [False, True, False]
+    product = aten.convolution_backward(*images, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, which)[1]
+    return product.flatten(1)
+
+
+def _is_long_sum(left: Tensor, right: Tensor) -> bool:
+    """Return whether a product sums over many rows of two matrices, as that of the local gradient of a layer does."""
+    return len(right) >= LONG and left.mT.is_contiguous() and right.is_contiguous()
 
 
 def _worthwhile(left: Tensor, right: Tensor) -> bool:

@@ -21,6 +21,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from frog_cli.gradients.aggregation import Aggregation, projection, projection_if_well_conditioned
 from frog_cli.gradients.compilation import compiled_recording
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
+from frog_cli.gradients.in_place import overwriting
 from frog_cli.gradients.matrix_products import with_fast_products
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.weights import backprop
@@ -179,7 +180,7 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
             if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):  # names of the same memory
                 node.replace_all_uses_with(node.args[0])
         recording.graph.eliminate_dead_code()
-        recording.recompile()
+        overwriting(recording)
         results = []
         for either in (function, recording):
             torch.manual_seed(0)  # of dropout

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Conv2d, Module, Sequential
-from torch.nn.functional import linear, scaled_dot_product_attention
 from torch.nn.init import trunc_normal_, zeros_
 
 from frog_cli.errors import RequestError
+from frog_cli.gradients.self_attention import self_attention
 from frog_cli.schema import ViT
 from frog_cli.torchvision_import import torchvision
 
@@ -50,33 +50,35 @@ class Attention(Module):
     """The first half of torchvision's encoder layer: attention with a residual connection.
 
     `torch.nn.MultiheadAttention` holds the weights, but tokens stay where they are in memory, with the batch first.
+    What becomes of the first tokens that are `kept` is computed; they attend to all.
     """
 
     def __init__(self, block: Any) -> None:
         super().__init__()
         self.norm, self.attention, self.dropout = block.ln_1, block.self_attention, block.dropout
+        self.kept: int | None = None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Attend."""
         attention = self.attention
-        projected = linear(self.norm(tokens), attention.in_proj_weight, attention.in_proj_bias)
-        by_head = projected.unflatten(-1, (3, attention.num_heads, attention.head_dim)).transpose(1, 3)
+        weights = attention.in_proj_weight, attention.in_proj_bias
         dropout = attention.dropout if self.training else 0.0
-        query, key, value = by_head.unbind(2)
-        attended = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        return tokens + self.dropout(attention.out_proj(attended.transpose(1, 2).flatten(2)))
+        attended = self_attention(self.norm(tokens), *weights, attention.num_heads, self.kept, dropout)
+        return tokens[:, : self.kept] + self.dropout(attention.out_proj(attended))
 
 
 class FeedForward(Module):
-    """The second half of torchvision's encoder layer: a perceptron for each token with a residual connection."""
+    """The second half of torchvision's encoder layer: a perceptron for each token, the first that are `kept`."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
         self.norm, self.perceptron = block.ln_2, block.mlp
+        self.kept: int | None = None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Transform each token."""
-        return tokens + self.perceptron(self.norm(tokens))
+        kept = tokens[:, : self.kept]
+        return kept + self.perceptron(self.norm(kept))
 
 
 def vit(options: ViT, image: tuple[int, ...], classes: int) -> Sequential:
@@ -110,9 +112,10 @@ def vit(options: ViT, image: tuple[int, ...], classes: int) -> Sequential:
         network.conv_proj = Conv2d(channels, options.hidden, kernel_size=options.patch, stride=options.patch)
         trunc_normal_(network.conv_proj.weight, std=math.sqrt(1 / (channels * options.patch**2)))
         zeros_(network.conv_proj.bias)
-    halves: list[Module] = [half for block in network.encoder.layers for half in (Attention(block), FeedForward(block))]
+    halves = [half for block in network.encoder.layers for half in (Attention(block), FeedForward(block))]
     together = {"fine": 1, "paper": 2, "coarse": 4}[options.grouping]
-    layers = [halves[first : first + together] for first in range(0, len(halves), together)]
+    halves[-min(together, 2)].kept = 1  # the class token; nothing else is classified
+    layers: list[list[Module]] = [[*halves[first : first + together]] for first in range(0, len(halves), together)]
     layers[0].insert(0, Embedding(network))
     layers[-1].append(Head(network))
     return Sequential(*(Sequential(*layer) for layer in layers))

@@ -50,3 +50,16 @@ def test_recordings_take_the_fast_product_where_it_pays(product, generator):
     torch.testing.assert_close(recording(*arguments), product(*arguments), rtol=1e-5, atol=1e-4)
     for unfit in ([x[:2], *arguments[1:]], [argument.double() for argument in arguments]):
         assert "mkldnn" not in with_fast_products(make_fx(product)(*unfit)).code
+
+
+@available
+@pytest.mark.parametrize("rows", [matrix_products.LONG, matrix_products.LONG + 1])
+def test_recordings_take_long_sums_for_convolutions(rows, generator):
+    """The weight gradient of a linear layer for many samples, also where they make no batch of images."""
+    x, cotangent = factors((rows, 40), (rows, 30), torch.float32, generator)
+    recording = with_fast_products(make_fx(lambda x, cotangent: cotangent.mT @ x)(x, cotangent))
+    assert "sum_of_outer_products" in recording.code
+    expected = cotangent.double().mT @ x.double()
+    assert (recording(x, cotangent) - expected).norm() <= 1e-6 * expected.norm()
+    few = [factor[:10].contiguous() for factor in (x, cotangent)]
+    assert "sum_of_outer_products" not in with_fast_products(make_fx(lambda x, y: y.mT @ x)(*few)).code
