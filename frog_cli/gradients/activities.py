@@ -117,6 +117,7 @@ def _local_gradients(
     """
     parameters = [parameter for _, parameter in trainable(model)]
     found: dict[int, Tensor] = {}
+    begins("local gradients")  # with the pass that makes the activities again
     for layer, (_, output), V in zip(model, layers, tangents, strict=True):
         own = [parameter for parameter in layer.parameters() if parameter.requires_grad]
         if not own:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from frog_cli.gradients.matrix_products import for_compilers
+
 Tensors = tuple[Tensor, ...]
 
 
@@ -22,7 +24,7 @@ def compiled_recording(
     """
     captured = _as_arguments(recording)
     try:
-        code = compile_graph(recording, [*examples, *captured])
+        code = compile_graph(for_compilers(recording), [*examples, *captured])
     except Exception as error:
         raise RuntimeError(f"compile=true: a step cannot be compiled here: {error}") from error
     for ours, theirs in zip(code(*examples, *captured), expected, strict=True):

@@ -66,6 +66,26 @@ def with_fast_products(recording: GraphModule) -> GraphModule:
     return recording
 
 
+def for_compilers(recording: GraphModule) -> GraphModule:
+    """Hide the fast products of a recording, which torch's compiler knows for constant weights only."""
+    for node in recording.graph.nodes:
+        if node.target is torch.ops.mkldnn._linear_pointwise.default:
+            node.target, node.args = torch.ops.frog.fast_product.default, node.args[:3]
+    recording.recompile()
+    return recording
+
+
+@torch.library.custom_op("frog::fast_product", mutates_args=())
+def _fast_product(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
+    return product
+
+
+@_fast_product.register_fake
+def _(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
+    return left.new_empty(*left.shape[:-1], len(right))
+
+
 def sum_of_outer_products(left: Tensor, right: Tensor) -> Tensor:
     """Return `left.T @ right` for `left` `[n, a]` and `right` `[n, b]`: a convolution of single pixels backward."""
     pixels = math.gcd(len(left), 8), -1, 1  # images, height, width
