@@ -21,7 +21,7 @@ from frog_cli.gradients.replay import replayed
 from tests.cases import case, sample_loss
 
 METHOD = ForwardGradient(k=3, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
-LAYERS = ["aggregation", "local gradients"] * 3
+LAYERS = ["local gradients", *(["aggregation", "local gradients"] * 3)]
 STEPS = {
     "weights": (partial(estimate_from_weights, METHOD), ["tangents", "derivatives", "aggregation"]),
     "activities": (partial(estimate_from_activities, METHOD), ["tangents", "derivatives", "aggregation", *LAYERS]),
