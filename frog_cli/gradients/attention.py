@@ -48,6 +48,7 @@ def attention_jet(factors: Sequence[Tensor], changes: Sequence[Tensor], scale: f
 
 @attention_jet.register_fake
 def _room(factors: Sequence[Tensor], changes: Sequence[Tensor], scale: float | None = None) -> tuple[Tensor, Tensor]:
+    """Return memory for the value and the derivatives, which tells compilers their layout, too."""
     count, heads, length, _ = factors[0].shape
     shape = count, length, heads, factors[2].shape[-1]
     leading = len(changes[0])
@@ -66,4 +67,4 @@ def weighted_sums(P: Tensor, scores: Tensor, V: Tensor, v: Tensor) -> Tensor:
     n, length, k, keys = scores.shape
     # the Jacobian of softmax is symmetric, so that torch's kernel for the reverse mode serves
     p = torch.ops.aten._softmax_backward_data(scores, P.unsqueeze(2).expand(scores.shape), -1, P.dtype)
-    return torch.bmm(p.view(n, length * k, keys), V).view(n, length, -1).baddbmm_(P, v)
+    return torch.bmm(p.view(n, length * k, keys), V).view(n, length, v.shape[-1]).baddbmm_(P, v)

@@ -20,7 +20,7 @@ AVAILABLE = torch.backends.mkldnn.is_available() and torch.backends.mkl.is_avail
 SMALLEST = 2**20
 """Products with fewer multiplications stay with torch's own choice."""
 LONG = 2048
-"""Sums over at least so many rows are weight gradients of convolutions, whose factors need not be transposed first."""
+"""Sums over at least so many rows are taken as weight gradients of convolutions, for which nothing is transposed."""
 
 
 def matrix_product(left: Tensor, right: Tensor) -> Tensor:
@@ -60,6 +60,7 @@ def with_fast_products(recording: GraphModule) -> GraphModule:
                 else:
                     arguments: tuple[Any, ...] = left, call(aten.t.default, (right,)), bias, "none", [], ""
                     product = call(torch.ops.mkldnn._linear_pointwise.default, arguments)
+            product.meta = dict(node.meta)  # of the next product's factor
             node.replace_all_uses_with(product)
     recording.graph.eliminate_dead_code()
     recording.recompile()
@@ -76,14 +77,15 @@ def for_compilers(recording: GraphModule) -> GraphModule:
 
 
 @torch.library.custom_op("frog::fast_product", mutates_args=())
-def _fast_product(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
+def _fast_product(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return `inputs @ weight.T + bias`."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
     return product
 
 
 @_fast_product.register_fake
-def _(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
-    return left.new_empty(*left.shape[:-1], len(right))
+def _(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return inputs.new_empty(*inputs.shape[:-1], len(weight))
 
 
 def sum_of_outer_products(left: Tensor, right: Tensor) -> Tensor:

@@ -180,7 +180,7 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
             if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):  # names of the same memory
                 node.replace_all_uses_with(node.args[0])
         recording.graph.eliminate_dead_code()
-        overwriting(recording)
+        overwriting(recording, examples)
         results = []
         for either in (function, recording):
             torch.manual_seed(0)  # of dropout

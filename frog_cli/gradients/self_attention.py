@@ -30,7 +30,7 @@ def self_attention(
     Returns:
         The answers, `[B, A, C]`.
     """
-    asking = tokens.shape[1] if asking is None else asking
+    asking = tokens.shape[1] if asking is None else min(asking, tokens.shape[1])
     weights_vary = isinstance(weight, Jet) or isinstance(bias, Jet)
     if (
         isinstance(tokens, Jet)
@@ -54,7 +54,7 @@ def _projected_last_is_faster(tokens: Jet, heads: int, asking: int) -> bool:
     """Return whether it applies, and takes fewer multiplications than to project derivatives first, which are many."""
     _, length, width = tokens.shape
     applies = tokens.device.type == "cpu" and tokens.directions.order == 1 and torch.is_grad_enabled()
-    projections, products = (asking + length) * width, 2 * asking * length
+    projections, products = 2 * length * width, 2 * asking * length
     first = tokens.K * (projections + products)
     last = projections + tokens.K * heads * products
     return applies and last < first and first * width >= LARGE

@@ -50,7 +50,7 @@ class Attention(Module):
     """The first half of torchvision's encoder layer: attention with a residual connection.
 
     `torch.nn.MultiheadAttention` holds the weights, but tokens stay where they are in memory, with the batch first.
-    What becomes of the first tokens that are `kept` is computed; they attend to all.
+    Only the first tokens that are `kept` attend, to all of them, and are returned.
     """
 
     def __init__(self, block: Any) -> None:
@@ -68,7 +68,10 @@ class Attention(Module):
 
 
 class FeedForward(Module):
-    """The second half of torchvision's encoder layer: a perceptron for each token, the first that are `kept`."""
+    """The second half of torchvision's encoder layer: a perceptron with a residual connection, for each token.
+
+    Only the first tokens that are `kept` are transformed, and returned.
+    """
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -114,7 +117,7 @@ def vit(options: ViT, image: tuple[int, ...], classes: int) -> Sequential:
         zeros_(network.conv_proj.bias)
     halves = [half for block in network.encoder.layers for half in (Attention(block), FeedForward(block))]
     together = {"fine": 1, "paper": 2, "coarse": 4}[options.grouping]
-    halves[-min(together, 2)].kept = 1  # the class token; nothing else is classified
+    halves[-min(together, 2)].kept = 1  # the class token, which alone is classified, from within the last layer
     layers: list[list[Module]] = [[*halves[first : first + together]] for first in range(0, len(halves), together)]
     layers[0].insert(0, Embedding(network))
     layers[-1].append(Head(network))

@@ -63,3 +63,11 @@ def test_recordings_take_long_sums_for_convolutions(rows, generator):
     assert (recording(x, cotangent) - expected).norm() <= 1e-6 * expected.norm()
     few = [factor[:10].contiguous() for factor in (x, cotangent)]
     assert "sum_of_outer_products" not in with_fast_products(make_fx(lambda x, y: y.mT @ x)(*few)).code
+
+
+@available
+def test_products_of_products_are_replaced_both(generator):
+    x = torch.randn(128, 128, generator=generator)
+    recording = with_fast_products(make_fx(lambda x: x @ x @ x)(x))
+    assert recording.code.count("mkldnn") == 2
+    torch.testing.assert_close(recording(x), x @ x @ x, rtol=1e-5, atol=1e-3)

@@ -39,7 +39,7 @@ def tangents() -> Tensor:
     return torch.randn(DIRECTIONS, SAMPLES, TOKENS, WIDTH, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("asking", "projected_last"), list(product([None, 1, 3], [True, False])))
+@pytest.mark.parametrize(("asking", "projected_last"), list(product([None, 1, 3, 9], [True, False])))
 def test_value_and_derivatives_are_those_of_torchs_layer(layer, tokens, tangents, asking, projected_last, monkeypatch):
     monkeypatch.setattr(module, "_projected_last_is_faster", lambda *_: projected_last)
     weights = layer.in_proj_weight, layer.in_proj_bias
