@@ -12,7 +12,7 @@ from frog_cli.csv_files import Row
 from tests.benchmarks.comparison import compared, seconds
 
 ROUNDS = 2
-EVALUATIONS = 24
+EVALUATIONS = 48
 WORDS = ["experiment=mlp_mnist", "model.width=256", "gradient=mean", "gradient.k=4", "epochs=10", "data.limit=10000"]
 WORDS += [f"search.evaluations={EVALUATIONS}", "search.patience=null"]
 
