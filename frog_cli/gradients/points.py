@@ -46,6 +46,7 @@ class TangentStream:
         self._shape = (min(max(1, _SAMPLED_AHEAD // (k * n)), _STEPS_AHEAD), k, n)
         aligned = -(-k * n // _ALIGNMENT) * _ALIGNMENT
         self._drawn = torch.empty(self._shape[0], len(seeds), aligned, dtype=dtype, device=device)
+        self._steps = self._drawn[..., : k * n].unflatten(-1, (k, n)).unbind()
         self._next = self._shape[0]
         for _ in range(-(-after // self._shape[0])):  # what was drawn for the steps before
             self._draw()
@@ -60,12 +61,11 @@ class TangentStream:
 
     def __next__(self) -> Tensor:
         """Return the next step's tangents; their memory is written again many steps later."""
-        steps, k, n = self._shape
-        if self._next == steps:
+        if self._next == len(self._steps):
             self._draw()
             self._next = 0
         self._next += 1
-        return self._drawn[self._next - 1, :, : k * n].unflatten(1, (k, n))
+        return self._steps[self._next - 1]
 
     def _draw(self) -> None:
         _, k, n = self._shape
@@ -86,8 +86,7 @@ def forward_gradient(
 
     Its tangents are those that follow after so many steps. The operations may be compiled.
     """
-    count = len(points)
-    paired_seeds = [*seeds, *seeds] if count == 1 else seeds
+    paired_seeds = [*seeds, *seeds] if len(points) == 1 else seeds
     stream = TangentStream(method.tangents, paired_seeds, points, method.k, after)
 
     projects = method.aggregation is projection
@@ -101,18 +100,21 @@ def forward_gradient(
         values, slopes, _ = forward(lambda x: (function(x), ()), (points,), (directions,), method.chunk_size)
         return values, slopes.transpose(0, 1).unsqueeze(-1).contiguous()
 
-    def combined(points: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def combined(points: Tensor, V: Tensor) -> tuple[Tensor, ...]:
         values, slopes = measured(points, V)
-        return values, slopes, (aggregation(V, slopes) * V).sum(-2)
+        gradients = (aggregation(V, slopes) * V).sum(-2)
+        return (values, gradients, slopes, gradients.isfinite().all()) if projects else (values, gradients)
 
     replay = record(combined, paired(points), stream.peek(), compiled=compiled)
 
     def estimate(points: Tensor) -> PointEstimate:
         V = next(stream)
-        values, slopes, gradients = replay(paired(points), V)
-        if projects and not gradients.isfinite().all():  # tangents that need the general solution
-            gradients = (projection(V, slopes) * V).sum(-2)
-        return PointEstimate(values[:count], gradients[:count])
+        values, gradients, *more = replay(paired(points), V)
+        if more:
+            slopes, finite = more
+            if not finite:  # tangents that need the general solution
+                gradients = (projection(V, slopes) * V).sum(-2)
+        return unpaired(PointEstimate(values, gradients), points)
 
     return estimate
 
@@ -122,12 +124,11 @@ def backprop(
 ) -> PointGradient:
     """Return the gradient itself by one reverse pass: the reference."""
     del seeds, after
-    count = len(points)
     replay = record(lambda x: gradient_and_value(function, x), paired(points), compiled=compiled)
 
     def estimate(points: Tensor) -> PointEstimate:
         gradients, values = replay(paired(points))
-        return PointEstimate(values[:count], gradients[:count])
+        return unpaired(PointEstimate(values, gradients), points)
 
     return estimate
 
@@ -146,3 +147,10 @@ def gradient_and_value(function: Function, points: Tensor) -> tuple[Tensor, Tens
 def paired(points: Tensor) -> Tensor:
     """Return a single point beside a copy of itself."""
     return points.expand(2, -1).contiguous() if len(points) == 1 else points
+
+
+def unpaired(estimate: PointEstimate, points: Tensor) -> PointEstimate:
+    """Return what is learnt at the points themselves, without a single one's copy."""
+    if len(points) > 1:
+        return estimate
+    return PointEstimate(*(None if learnt is None else learnt[:1] for learnt in estimate))  # type: ignore[arg-type]

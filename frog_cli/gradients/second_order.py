@@ -24,7 +24,7 @@ from frog_cli.gradients.estimate import (
 )
 from frog_cli.gradients.jets import measure_second_order
 from frog_cli.gradients.parts import begins
-from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired
+from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired, unpaired
 from frog_cli.gradients.replay import record
 from frog_cli.gradients.searches import Search
 from frog_cli.gradients.tangents import Sampler
@@ -106,8 +106,8 @@ def search_at_points(
     method: SecondOrder, function: Function, points: Tensor, seeds: Sequence[int], after: int = 0
 ) -> PointGradient:
     """Return a search for steps of a function at points `[S, n]`, with one seed for each, after so many steps."""
-    count, n = points.shape
-    paired_seeds = [*seeds, *seeds] if count == 1 else seeds
+    n = points.shape[1]
+    paired_seeds = [*seeds, *seeds] if len(points) == 1 else seeds
     stream = TangentStream(method.tangents, paired_seeds, points, method.k, after)
     basis = torch.eye(n, dtype=points.dtype, device=points.device).expand(len(paired_seeds), n, n)
 
@@ -130,6 +130,6 @@ def search_at_points(
         coefficients = method.search(slopes, curvature)
         failed = ~coefficients.isfinite().all(-1)
         steps = (torch.where(failed.unsqueeze(-1), 0, coefficients).unsqueeze(-1) * V).sum(-2)
-        return PointEstimate(values[:count], steps[:count], failed[:count])
+        return unpaired(PointEstimate(values, steps, failed), points)
 
     return estimate
