@@ -31,13 +31,8 @@ def self_attention(
         The answers, `[B, A, C]`.
     """
     asking = tokens.shape[1] if asking is None else min(asking, tokens.shape[1])
-    weights_vary = isinstance(weight, Jet) or isinstance(bias, Jet)
-    if (
-        isinstance(tokens, Jet)
-        and not weights_vary
-        and not dropout
-        and _projected_last_is_faster(tokens, heads, asking)
-    ):
+    tokens_alone_vary = not (isinstance(weight, Jet) or isinstance(bias, Jet) or dropout)
+    if isinstance(tokens, Jet) and tokens_alone_vary and _projected_last_is_faster(tokens, heads, asking):
         answers, changes = _projected_last(tokens.value, tokens.terms, weight, bias, heads, asking)
         return Jet(answers, changes, tokens.directions)
     query, key, value = _by_head(linear(tokens, weight, bias), heads)
@@ -72,6 +67,7 @@ def _projected_last(
     k, count, length, width = changes.shape
     size = width // heads
     weights = weight.unflatten(0, (3, heads, size))
+    to_values = weight[2 * width :].mT
     queries, keys, values = _by_head(matrix_product(tokens, weight.mT) + bias, heads)
     queries, scaled_keys = queries[:, :, :asking], keys * size**-0.5
     P = (queries @ scaled_keys.mT).softmax(-1)
@@ -85,8 +81,8 @@ def _projected_last(
         scores = matrix_product(of_change[sample], change.mT).view(heads, asking, k, length)
         from_asking = matrix_product(of_asking_change[sample], asking_change.mT).view(heads, length, k, asking)
         scores += from_asking.transpose(1, 3)
-        v = matrix_product(change, weights[2].flatten(0, 1).mT)
-        v = v.view(k, length, heads, size).permute(2, 1, 0, 3).reshape(heads, length, -1)
+        v = matrix_product(change, to_values).view(k, length, heads, size)
+        v = v.permute(2, 1, 0, 3).reshape(heads, length, -1)
         found = weighted_sums(P[sample], scores, values[sample], v).view(heads, asking, k, size)
         derivatives[:, sample] = found.permute(2, 1, 0, 3)
     return answers.transpose(1, 2).flatten(2), derivatives.flatten(3)
