@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from frog_cli.gradients.attention import attention_jet
 from frog_cli.gradients.kernels import attention_by_rule
@@ -96,6 +96,8 @@ class Jet(torch.Tensor):
                 raise NoRuleError(f"{function} would write into a tensor with derivatives, without a gradient")
             return function(*tree_map(_value, args), **tree_map(_value, kwargs))
         result = RULES[function](function, *args, **kwargs)
+        if any(isinstance(one, Jet) and one.is_complex() for one in tree_leaves(result)):
+            raise NoRuleError(f"no forward-mode rule for complex numbers, which {function} makes")
         if function.is_view:
             for view in result if isinstance(result, list) else [result]:
                 view._same_memory = args[0]._same_memory
@@ -234,7 +236,8 @@ def _clone(function: Any, x: Jet, memory_format: Any = None) -> Jet:
 @_rule(aten._to_copy.default)
 def _convert(function: Any, x: Jet, **kwargs: Any) -> Any:
     converted = function(x.value, **kwargs)
-    return _linear(function, x, **kwargs) if converted.is_floating_point() else converted
+    varies = converted.is_floating_point() or converted.is_complex()
+    return _linear(function, x, **kwargs) if varies else converted
 
 
 @_rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default)
@@ -310,8 +313,15 @@ def _pool(function: Any, x: Jet, *args: Any) -> Jet:
 
 
 @_rule(aten.embedding.default)
-def _embedding(function: Any, x: Jet, indices: Tensor, padding: int = -1, *_: Any) -> Jet:
+def _embedding(
+    function: Any, x: Jet, indices: Tensor, padding: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Jet:
     terms = x.terms[:, indices].masked_fill((indices == padding).unsqueeze(-1), 0)  # as the reverse mode has it
+    if scale_grad_by_freq:
+        if x.directions.order == 2:
+            raise NoRuleError("no forward-mode rule of second order for embeddings with scale_grad_by_freq")
+        occurrences = torch.bincount(indices.flatten(), minlength=len(x.value))
+        terms = terms / occurrences[indices].unsqueeze(-1)
     return Jet(function(x.value, indices), terms, x.directions)
 
 
@@ -698,22 +708,35 @@ def _pow(function: Any, x: Jet, exponent: float) -> Jet:
 
 @_rule(aten.pow.Tensor_Tensor, aten.pow.Scalar)
 def _general_pow(function: Any, x: Any, exponent: Any) -> Jet:
-    if isinstance(exponent, Jet) and isinstance(x, Jet):
-        return (exponent * x.log()).exp()  # type: ignore[return-value]
+    """Apply the chain rule for f(a, e) = a^e; what does not vary may have no derivative, as a negative base by e."""
     value = function(_value(x), _value(exponent))
-    if isinstance(exponent, Jet):
-        logarithm = torch.as_tensor(x, dtype=value.dtype, device=value.device).log()
-        slope = torch.where(value == 0, 0, value * logarithm)
-        return _elementwise(_expanded(exponent, value), value, slope, torch.where(value == 0, 0, slope * logarithm))
-    slope = torch.where(exponent == 0, 0, exponent * x.value.pow(exponent - 1))
-    factor = exponent * (exponent - 1)
-    curvature = torch.where(factor == 0, 0, factor * x.value.pow(exponent - 2))
-    return _elementwise(_expanded(x, value), value, slope, curvature)
+    a, e = (torch.as_tensor(_value(one), dtype=value.dtype, device=value.device) for one in (x, exponent))
+    jets = [one for one in (x, exponent) if isinstance(one, Jet)]
+    K, count = jets[0].K, max(len(jet.terms) for jet in jets)
+    x_terms, e_terms = (
+        _broadcast(_padded(one, count, value.ndim), value) for one in (x if isinstance(x, Tensor) else a, exponent)
+    )
+    log = a.log()
+    by_a = torch.where(e == 0, 0, e * a.pow(e - 1))
+    by_e = torch.where(value == 0, 0, value * log)
+    terms = _times(by_a, x_terms) + _times(by_e, e_terms)
+    if jets[0].directions.order == 1:
+        return Jet(value, terms, jets[0].directions)
+    i, j = pairs(K, value.device)
+    by_aa = torch.where(e * (e - 1) == 0, 0, e * (e - 1) * a.pow(e - 2))
+    by_ae = torch.where((a == 0) & (e > 1), 0, a.pow(e - 1) * (1 + e * log))
+    by_ee = torch.where(value == 0, 0, by_e * log)
+    first_x, first_e = x_terms[:K], e_terms[:K]
+    second = _times(by_aa, first_x[i] * first_x[j]) + _times(by_ee, first_e[i] * first_e[j])
+    second = second + _times(by_ae, first_x[i] * first_e[j] + first_x[j] * first_e[i])
+    terms = terms if count > K else _with_second(terms, K)
+    terms[K:] += second
+    return Jet(value, terms, jets[0].directions)
 
 
-def _expanded(x: Jet, like: Tensor) -> Jet:
-    """Return a jet in the shape of a value that it broadcasts to."""
-    return Jet(x.value.expand_as(like), _broadcast(_aligned(x, like.ndim), like), x.directions)
+def _times(derivative: Tensor, term: Tensor) -> Tensor:
+    """Return a product that is 0 where a term is, also for derivatives that are not finite."""
+    return torch.where(term == 0, 0, derivative * term)
 
 
 @_rule(aten.relu.default)
@@ -926,7 +949,7 @@ def _group_norm(
 
 @_rule(aten.var.correction)
 def _variance(function: Any, x: Jet, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> Jet:
-    dims = list(range(x.ndim)) if dim is None else list(dim)
+    dims = list(dim or range(x.ndim))  # none means all of them
     count = math.prod(x.shape[d] for d in dims)
     centred = x - x.mean(dims, keepdim=True)
     return (centred * centred).sum(dims, keepdim) / (count - correction)

@@ -90,11 +90,12 @@ UNARY = {
     "quotient": lambda x: x / (x * x + 1), "divided": lambda x: x / 3, "product": lambda x: x * x.exp(),
     "difference": lambda x: 1 - x + x.sin() - 2 * x, "constant": lambda x: x * torch.ones(6).double() + randn(4, 1),
     "sum": lambda x: x.sum(), "sum of rows": lambda x: x.sum(1, keepdim=True) * x, "mean": lambda x: x.mean((0, 1)),
-    "variance": lambda x: x.var(0), "deviation": lambda x: x.std(1), "norm": lambda x: x.norm(), "cumsum": lambda x: x.cumsum(0),
+    "variance": lambda x: x.var(0), "variance of all": lambda x: x.var([0, 1]), "deviation": lambda x: x.std(1), "norm": lambda x: x.norm(), "cumsum": lambda x: x.cumsum(0),
     "maximum": lambda x: x.max(), "maxima": lambda x: x.max(1).values, "largest": lambda x: x.amax(0),
     "layer norm": lambda x: F.layer_norm(x, (6,)), "batch norm": lambda x: F.batch_norm(x, None, None, training=True),
     "masked fill of a row": lambda x: x[0].masked_fill(X[:3] > 0, 0.5),
     "to powers": lambda x: x ** torch.tensor([2.0, 3.0, 4.0, 1.0, 0.0, 2.0]).double(), "to a power": lambda x: (x * x) ** torch.tensor(1.5).double(),
+    "negative to whole powers": lambda x: (-x * x - 1) ** torch.tensor([2.0, 3.0, 1.0] * 2).double(),
     "powers of 1 and 2": lambda x: torch.tensor([1.0, 2.0] * 3).double() ** (x * x + 1), "channels last": lambda x: x.view(1, 2, 3, 4).contiguous(memory_format=torch.channels_last),
     "by integers": lambda x: x / torch.arange(1, 7), "masked mean": lambda x: (x * (X > 0)).sum() / (X > 0).sum(),
     "nothing to choose": lambda x: torch._safe_softmax(torch.cat([x * x, torch.full((1, 6), -torch.inf).double()]), 1),
@@ -280,6 +281,24 @@ def test_padding_of_an_embedding_is_not_trained():
     torch.testing.assert_close(found, expected)
 
 
+def test_an_embedding_scaled_by_frequency_has_the_slopes_of_the_reverse_mode():
+    indices, w, tangents = torch.tensor([[0, 2, 2], [2, 1, 1]]), randn(4, 6), [randn(K, 4, 6, seed=1)]
+
+    def function(w):
+        return weigh(F.embedding(indices, w, padding_idx=1, scale_grad_by_freq=True))
+
+    value, slopes, _ = forward(lambda w: (function(w), ()), (w,), tuple(tangents))
+    torch.testing.assert_close((value, slopes), _first_order(function, w, tangents[0]))
+    with pytest.raises(NotImplementedError, match="no forward-mode rule of second order for embeddings with scale_"):
+        measure_second_order(function, [w], tangents)
+
+
+def _first_order(function, point, tangents):
+    point = point.clone().requires_grad_()
+    value = function(point)
+    return value.detach(), torch.einsum("kij,ij->k", tangents, torch.autograd.grad(value, point)[0])
+
+
 @pytest.mark.parametrize("root", [lambda x: (0 * x).norm(), lambda x: x.std(0)])
 def test_a_root_has_no_slope_at_its_kink(root):
     x = torch.ones(3, 2, dtype=torch.float64)
@@ -298,6 +317,48 @@ def test_powers_of_zero():
     base, x, tangents = torch.tensor([0.0, 2.0]).double(), randn(2).square() + 1, randn(K, 2, seed=1)
     _, slopes, _ = forward(lambda x: (base**x, ()), (x,), (tangents,))
     torch.testing.assert_close(slopes, torch.stack([jvp(lambda x: base**x, (x,), (v,))[1] for v in tangents]))
+
+
+@pytest.mark.parametrize("base", [torch.tensor(-2.0).double(), -2.0], ids=["tensor", "number"])
+def test_powers_of_a_negative_base_vary_where_the_exponent_does_not(base):
+    x, w, tangents = randn(3), torch.tensor([2.0, 3.0, 1.0]).double(), [randn(K, 3, seed=1), torch.zeros(K, 3).double()]
+    value, slopes, curvature = measure_second_order(lambda x, w: ((base**w) * x.tanh()).sum(), [x, w], tangents)
+    expected = by_reverse_mode(lambda x: ((base**w) * x.tanh()).sum(), [x], tangents[:1])
+    torch.testing.assert_close((value, slopes, curvature), expected)
+    both = measure_second_order(lambda x, w: ((-2 - x * x) ** w).sum(), [x, w], tangents)
+    expected = by_reverse_mode(lambda x: ((-2 - x * x) ** w).sum(), [x], tangents[:1])
+    torch.testing.assert_close(both, expected)
+    along_both = forward(lambda x, w: ((-2 - x * x) ** w, ()), (x, w), (tangents[0], tangents[0]))
+    torch.testing.assert_close(along_both[0], (-2 - x * x) ** w)
+    assert along_both[1].isnan().all()  # there is no real number for it
+
+
+def test_a_variance_over_no_named_dimension_is_over_all():
+    value, slopes, _ = forward(lambda x: (x.var(dim=[]), ()), (X,), (randn(K, 4, 6, seed=1),))
+    torch.testing.assert_close((value, slopes), by_reverse_mode(torch.var, [X], [randn(K, 4, 6, seed=1)])[:2])
+
+
+COMPLEX = {
+    "fft": lambda x: torch.fft.fft(x).abs(), "fft2": lambda x: torch.fft.fft2(x).real,
+    "fftn": lambda x: torch.fft.fftn(x).imag, "hfft": torch.fft.hfft, "irfft": lambda x: torch.fft.irfft(torch.fft.rfft(x)),
+    "conversion": lambda x: x.to(torch.complex128).exp().real, "abs": lambda x: (x * 2j + x * x).abs(),
+    "norm": lambda x: torch.linalg.vector_norm(x * 2j + x * x), "variance": lambda x: (x * 2j + x * x).var(),
+    "parts": lambda x: torch.view_as_real(torch.complex(x, x * x).sin()),
+    "product": lambda x: (x.to(torch.complex128) @ torch.complex(X.mT, X.mT.sin())).abs(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_numbers_are_left_to_torch_or_refused(name):
+    tangents = [randn(K, 4, 6, seed=1)]
+
+    def function(x):
+        return weigh(COMPLEX[name](x))
+
+    value, slopes, _ = forward(lambda x: (function(x), ()), (X,), tuple(tangents))
+    torch.testing.assert_close((value, slopes), by_reverse_mode(function, [X], tangents)[:2])
+    with pytest.raises(NotImplementedError, match=r"no forward-mode rule for (complex numbers|the operation aten\.)"):
+        measure_second_order(function, [X], tangents)
 
 
 def test_logsumexp_of_infinite_numbers():
