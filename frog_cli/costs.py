@@ -16,7 +16,7 @@ from frog_cli import config, runs
 from frog_cli.bench import REFERENCES, image_of
 from frog_cli.csv_files import Row
 from frog_cli.gradients import parts
-from frog_cli.gradients.estimate import trainable
+from frog_cli.gradients.modules import trainable
 from frog_cli.gradients.replay import recordable, recorded_by_shape
 from frog_cli.memory import keep_freed_memory, peak_memory
 from frog_cli.models import MODELS

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from frog_cli.data.dataset import load
     from frog_cli.gradients.activities import activity_sizes
+    from frog_cli.gradients.requirements import coupling_modules
     from frog_cli.models import MODELS
 
     data = load(run.data, torch.device("cpu"))
@@ -57,4 +58,9 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{'all':>5}  {sum(activities):>10}  {sum(parameters):>10}")
     print("\nn, the dimension of the tangents, is the number of activities with gradient.perturb=activities,")
     print("and the number of parameters with gradient.perturb=weights.")
+    coupling = coupling_modules(model)
+    if coupling:
+        print(f"\n{len(coupling)} modules normalise by the batch ({coupling[0]}, ..), which couples its samples:")
+        print("slopes of activities measured forward do not estimate the gradient. gradient.measure=simulated,")
+        print("gradient.perturb=weights and model.norm=group are exact.")
     return 0

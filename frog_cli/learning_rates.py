@@ -29,7 +29,7 @@ OF_THE_SEARCH = "search_"
 
 FACTORS = (
     "function", "n", "start",
-    "model", "width", "depth", "patch", "heads", "hidden", "mlp", "dropout", "grouping", "data",
+    "model", "width", "depth", "patch", "heads", "hidden", "mlp", "dropout", "grouping", "norm", "data",
     "gradient", "k", "tangents", "angle", "perturb", "optimizer", "schedule",
 )  # fmt: skip
 """All settings that a learning rate may depend on, in the order of the columns of tables."""
@@ -53,6 +53,8 @@ def factors(run: Run) -> dict[str, str]:
         found |= {
             name: f"{value:g}" if isinstance(value, float) else value for name, value in run.model if name != "name"
         }
+        if found.get("norm") == "batch":  # as published, and as before there was a choice
+            del found["norm"]
     found["gradient"] = run.gradient.name
     if isinstance(run.gradient, Forward | HyperplaneSearch):
         found["k"] = run.gradient.k

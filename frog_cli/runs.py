@@ -49,6 +49,8 @@ def determining(run: Run) -> dict[str, Any]:
     settings["gradient"].pop("chunk_size", None)
     for where_from in ("root", "download", "stands_for"):
         settings.get("data", {}).pop(where_from, None)
+    if isinstance(run, ClassificationRun) and settings["model"].get("norm") == "batch":
+        del settings["model"]["norm"]  # so that runs from before there was a choice are the same
     if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
         settings["data"]["files"] = locations.digest(run.data)
     return settings
@@ -71,6 +73,7 @@ def slug(run: Run) -> str:
         words = [run.objective.name, f"n{run.objective.n}"]
     if isinstance(run, ClassificationRun):
         size = str(run.model.width) if isinstance(run.model, MLP) else ""
+        size += "-groupnorm" if getattr(run.model, "norm", "batch") == "group" else ""
         words = [run.model.name + size, run.data.variant if isinstance(run.data, ImageFolder) else run.data.name]
     words.append(run.gradient.name)
     if isinstance(run.gradient, Forward | HyperplaneSearch):

@@ -236,6 +236,7 @@ class ResNet18(Options):
 
     name: Literal["resnet18"]
     grouping: Grouping
+    norm: Literal["batch", "group"] = "batch"  # for the settings of runs from before there was a choice
 
 
 class ViT(Options):

@@ -12,17 +12,25 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module, Sequential
 
-from frog_cli.gradients.estimate import (
-    Estimate,
-    ForwardGradient,
-    SampleLoss,
-    buffers_kept,
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss
+from frog_cli.gradients.measurement import forward, random_state, simulated
+from frog_cli.gradients.modules import (
+    attributes_restored,
     call_with,
+    cloned_buffers,
+    kept_as_it_is,
     trainable,
     untouched,
 )
-from frog_cli.gradients.measurement import forward, random_state, simulated
 from frog_cli.gradients.parts import begins
+from frog_cli.gradients.requirements import (
+    as_layers,
+    check_batch,
+    check_one_tensor,
+    each_loss,
+    only_tensor,
+    warn_of_coupling,
+)
 
 
 def estimate_from_activities(
@@ -37,26 +45,38 @@ def estimate_from_activities(
 
     Measured forward, it holds the activities of one layer at a time: its memory does not grow with the depth.
 
-    Batch normalisation in training mode couples the samples: then the forward slope of a sample's own loss along all
-    samples' activities is not the simulated slope of all losses along its own activities; only their sums agree.
+    Batch normalisation in training mode couples the samples of a batch. Then the forward slopes, of each sample's own
+    loss along all samples' activities, do not estimate the gradient, not even in expectation: a warning says so once.
+    Simulated slopes, weight space, and normalisation that couples no samples (`GroupNorm`, `LayerNorm`) are exact.
+    What the layers would do otherwise than the model, and losses that are not one number per sample, are refused.
 
-    Raises:
-        TypeError: if the model is not a `Sequential`, whose children are the layers.
+    Args:
+        method: the forward gradient.
+        model: a `torch.nn.Sequential`, whose children are the layers; each takes and returns one tensor.
+        loss: of each sample.
+        inputs: a batch `[B, ..]`, one tensor.
+        targets: of the batch, `[B, ..]`.
+        generator: the source of the tangents.
     """
-    if not isinstance(model, Sequential):
-        raise TypeError(f"activity perturbation needs a torch.nn.Sequential of layers, not a {type(model).__name__}")
+    parameters = trainable(model)
+    layered = as_layers(model)
+    check_one_tensor(inputs)
+    check_batch(inputs)
     layers: Iterable[tuple[Tensor, Tensor]]
     if method.measure == "forward":
-        sizes = activity_sizes(model, inputs[:1])
-        random_numbers = random_state(inputs.device)
+        warn_of_coupling(layered)
+        sizes = activity_sizes(layered, inputs[:2])  # one does not do for some norms
+        random_numbers, restore = random_state(inputs.device), attributes_restored(model)
         begins("tangents")
-        V = method.tangents((method.k, sum(sizes)), generator, trainable(model)[0][1].dtype)
-        losses, slopes = _measure_forward(model, loss, inputs, targets, V.split(sizes, dim=1), method.chunk_size)
-        random_state(inputs.device, random_numbers)  # what the pass along the tangents dropped out is dropped out again
-        layers = _layer_by_layer(model, inputs, linked=False)
+        V = method.tangents((method.k, sum(sizes)), generator, parameters[0][1].dtype)
+        losses, slopes = _measure_forward(layered, loss, inputs, targets, V.split(sizes, dim=1), method.chunk_size)
+        # the second pass sees what the one along the tangents saw
+        random_state(inputs.device, random_numbers)
+        restore()
+        layers = _layer_by_layer(layered, inputs, linked=False)
     else:
         begins("derivatives")
-        layers = list(_layer_by_layer(model, inputs, linked=True))
+        layers = list(_layer_by_layer(layered, inputs, linked=True))
         losses, true_gradients = _reverse(loss, targets, layers)
         sizes = [gradient.shape[1] for gradient in true_gradients]
         begins("tangents")
@@ -66,7 +86,7 @@ def estimate_from_activities(
         del true_gradients
     begins("aggregation")
     coefficients = method.aggregation(V, slopes).mT / len(inputs)
-    return Estimate(losses.mean(), _local_gradients(model, layers, coefficients, V.split(sizes, dim=1)))
+    return Estimate(losses.mean(), _local_gradients(layered, layers, coefficients, V.split(sizes, dim=1)))
 
 
 def activity_dimension(model: Sequential, inputs: Tensor) -> int:
@@ -80,7 +100,7 @@ def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
     model.eval()  # which draws no random numbers and changes no statistics, if all modules heed it
     random_numbers = random_state(inputs.device)
     try:
-        with buffers_kept(model):
+        with kept_as_it_is(model):
             return [output[0].numel() for _, output in _layer_by_layer(model, inputs, linked=False)]
     finally:
         for module, training in modes:
@@ -99,8 +119,8 @@ def _layer_by_layer(model: Sequential, inputs: Tensor, *, linked: bool) -> Itera
     output = inputs
     for index, layer in enumerate(model):
         entering = output.detach().requires_grad_(linked and index > 0)
-        with torch.enable_grad():
-            output = layer(untouched(entering, layer))
+        with torch.enable_grad():  # a layer may write to what it is given
+            output = only_tensor(layer(untouched(entering, layer)), index, layer)
         yield entering, output
 
 
@@ -141,15 +161,17 @@ def _measure_forward(
     chunk_size: int | None,
 ) -> tuple[Tensor, Tensor]:
     """Measure each sample's loss `[B]` and its slopes `[k, B]` along tangents with a share `[k, n_l]` of each layer."""
+    restore = attributes_restored(model)
 
     def sample_losses(*perturbations: Tensor) -> tuple[Tensor, tuple[()]]:
+        restore()
         activity = untouched(inputs, model)
+        buffers = cloned_buffers(model)  # the statistics change in the pass that makes the local gradients
         for layer, perturbation in zip(model, perturbations, strict=True):
-            # clones: the statistics change in the pass that makes the local gradients
-            buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}
-            activity = call_with(layer, [weight.detach() for _, weight in trainable(layer)], buffers, activity)
+            weights = [weight.detach() for weight in layer.parameters() if weight.requires_grad]
+            activity = call_with(layer, weights, buffers, activity)
             activity = activity + perturbation.view(1, *activity.shape[1:])  # shared by the batch
-        return loss(activity, targets), ()
+        return each_loss(loss, activity, targets), ()
 
     zeros = tuple(torch.zeros_like(V[:1]) for V in tangents)
     losses, slopes, _ = forward(sample_losses, zeros, tuple(V.unsqueeze(1) for V in tangents), chunk_size)
@@ -160,7 +182,7 @@ def _reverse(loss: SampleLoss, targets: Tensor, layers: Sequence[tuple[Tensor, T
     """Return each sample's loss `[B]`, and for each layer the true gradients `[B, n_l]` of their sum by its outputs."""
     last = layers[-1][1].detach().requires_grad_()
     with torch.enable_grad():
-        losses = loss(last, targets)
+        losses = each_loss(loss, last, targets)
         gradients = [torch.autograd.grad(losses.sum(), last)[0]]
     for entering, output in layers[:0:-1]:
         gradients.insert(0, torch.autograd.grad(output, entering, gradients[0], retain_graph=True)[0])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from torch import Tensor
-from torch.func import functional_call
-from torch.nn import Module
 
 from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.tangents import Sampler
@@ -66,46 +63,3 @@ class PointEstimate(NamedTuple):
     values: Tensor
     gradients: Tensor
     failed: Tensor | None = None
-
-
-@contextmanager
-def buffers_kept(model: Module) -> Iterator[None]:
-    """Restore the buffers of a model at the end."""
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        yield
-    finally:
-        for buffer, value in before:
-            buffer.copy_(value)
-
-
-def untouched(inputs: Tensor, module: Module) -> Tensor:
-    """Return inputs of a module, or a copy of them if it may write to its inputs."""
-    writes = any(getattr(part, "inplace", False) for part in module.modules())
-    return inputs.clone() if writes else inputs
-
-
-def call_with(model: Module, values: Sequence[Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
-    """Call a model with other values for its trained parameters, in the order of `trainable`, and other buffers.
-
-    The dictionary of buffers then holds what the model has made of them.
-
-    Every place that holds a parameter is filled once, also in modules that are used several times and for parameters
-    that are shared by several modules; torch's own tying of names damages the former.
-    """
-    values_of = {id(parameter): value for (_, parameter), value in zip(trainable(model), values, strict=True)}
-    filled = {
-        name: values_of[id(parameter)]
-        for prefix, module in model.named_modules()
-        for name, parameter in module.named_parameters(prefix=prefix, recurse=False, remove_duplicate=False)
-        if id(parameter) in values_of
-    }
-    given = {**filled, **buffers}
-    outputs: Tensor = functional_call(model, given, (inputs,), tie_weights=False)
-    buffers.update({name: given[name] for name in buffers})  # some models replace theirs
-    return outputs
-
-
-def trainable(model: Module) -> list[tuple[str, Tensor]]:
-    """Return the parameters that are trained, with their names; tied ones once."""
-    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]

@@ -14,15 +14,18 @@ from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
+from torch._ops import OpOverload
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import Module, MultiheadAttention, RNNBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from frog_cli.gradients.aggregation import Aggregation, projection, projection_if_well_conditioned
 from frog_cli.gradients.compilation import compiled_recording
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, trainable
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss
 from frog_cli.gradients.in_place import overwriting
 from frog_cli.gradients.matrix_products import with_fast_products
+from frog_cli.gradients.modules import trainable
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.weights import backprop
 
@@ -179,6 +182,7 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
         for node in recording.graph.nodes:
             if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):  # names of the same memory
                 node.replace_all_uses_with(node.args[0])
+        _without_idle_copies(recording)
         recording.graph.eliminate_dead_code()
         overwriting(recording, examples)
         results = []
@@ -196,3 +200,13 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
             return fastest(*arguments)
 
     return replay
+
+
+def _without_idle_copies(recording: GraphModule) -> None:
+    """Drop copies of arguments, which are made for models that may write to them, if nothing is written at all."""
+    operations = [node.target for node in recording.graph.nodes if isinstance(node.target, OpOverload)]
+    if any(operation._schema.is_mutable for operation in operations):
+        return
+    for node in recording.graph.find_nodes(op="call_function", target=torch.ops.aten.clone.default):
+        if node.args[0].op == "placeholder" and not node.kwargs and not any(user.op == "output" for user in node.users):
+            node.replace_all_uses_with(node.args[0])

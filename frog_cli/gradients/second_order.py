@@ -13,19 +13,13 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from frog_cli.gradients.estimate import (
-    Estimate,
-    PointEstimate,
-    SampleLoss,
-    buffers_kept,
-    call_with,
-    trainable,
-    untouched,
-)
+from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss
 from frog_cli.gradients.jets import measure_second_order
+from frog_cli.gradients.modules import call_with, kept_as_it_is, trainable, untouched
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired, unpaired
 from frog_cli.gradients.replay import record
+from frog_cli.gradients.requirements import check_batch
 from frog_cli.gradients.searches import Search
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.gradients.weights import backprop, shaped
@@ -66,18 +60,19 @@ def search_in_weights(
     Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass. The
     measurement may be given, as a recording of it.
     """
+    check_batch(inputs)
     parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
     if method.directions == "sampled":
         begins("tangents")
         V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
     elif method.directions == "gradient":
-        # buffers have changed once when the search below has run, so not in this pass
-        with buffers_kept(model):
+        # the model has been called once when the search below has run, so not in this pass
+        with kept_as_it_is(model):
             gradients = backprop(model, loss, inputs, targets, generator).gradients
         V = torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(0)
     else:
-        V = torch.eye(sum(sizes), dtype=parameters[0].dtype, device=inputs.device)
+        V = torch.eye(sum(sizes), dtype=parameters[0].dtype, device=parameters[0].device)
 
     begins("derivatives")
     value, slopes, curvature = (measure or measure_in_weights(model, loss))(inputs, targets, V)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,20 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, call_with, trainable, untouched
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss
 from frog_cli.gradients.measurement import forward, forward_in_chunks, simulated
+from frog_cli.gradients.modules import (
+    Buffers,
+    attributes_restored,
+    call_with,
+    cloned_buffers,
+    take_over,
+    trainable,
+    untouched,
+)
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.regenerated import RegeneratedTangents
+from frog_cli.gradients.requirements import check_batch
 
 
 def estimate_from_weights(
@@ -28,6 +38,7 @@ def estimate_from_weights(
 
     Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
     """
+    check_batch(inputs)
     parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
     begins("tangents")
@@ -37,7 +48,7 @@ def estimate_from_weights(
         value, slopes, buffers = forward(
             _mean_loss(model, loss, inputs, targets), values, shaped(V, parameters), method.chunk_size
         )
-        _take_over(model, buffers)
+        take_over(model, buffers)
         slopes = slopes.unsqueeze(1)
     else:
         value, gradients, _ = backprop(model, loss, inputs, targets, generator)
@@ -60,6 +71,7 @@ def estimate_from_regenerated_weights(
     Beside the weights it holds `method.chunk_size` tangents while it measures and the step while it adds them up. Each
     tangent is drawn twice, for a projection three times. For samplers whose entries are independent of each other.
     """
+    check_batch(inputs)
     parameters = [parameter for _, parameter in trainable(model)]
     sizes = [parameter.numel() for parameter in parameters]
     V = RegeneratedTangents(method.tangents, method.k, sum(sizes), generator, parameters[0].dtype)
@@ -72,7 +84,7 @@ def estimate_from_regenerated_weights(
 
     values = tuple(parameter.detach() for parameter in parameters)
     value, slopes, buffers = forward_in_chunks(_mean_loss(model, loss, inputs, targets), values, chunks)
-    _take_over(model, buffers)
+    take_over(model, buffers)
     begins("aggregation")
     if method.aggregation in (AGGREGATIONS["sum"], AGGREGATIONS["mean"]):
         stand_in = slopes.new_empty(method.k, 0)
@@ -84,11 +96,16 @@ def estimate_from_regenerated_weights(
 
 
 def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor) -> Callable[..., Any]:
-    """Return the mean loss over a batch as a function of the parameters, with what the buffers become."""
+    """Return the mean loss over a batch as a function of the parameters, with what the buffers become.
 
-    def mean_loss(*values: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    However often it is called, the model is as it is now each time.
+    """
+    restore = attributes_restored(model)
+
+    def mean_loss(*values: Tensor) -> tuple[Tensor, Buffers]:
+        restore()
         # clones made in here belong to the differentiated function, which alone may write to them
-        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        buffers = cloned_buffers(model)
         outputs = call_with(model, values, buffers, untouched(inputs, model))
         return loss(outputs, targets).mean(), buffers
 
@@ -101,11 +118,6 @@ def shaped(V: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(v.view(-1, *parameter.shape) for v, parameter in zip(split, parameters, strict=True))
 
 
-def _take_over(model: Module, buffers: Mapping[str, Tensor]) -> None:
-    for name, buffer in model.named_buffers():
-        buffer.copy_(buffers[name])
-
-
 def weight_dimension(model: Module, inputs: Tensor) -> int:
     """Return n, the number of trained parameters; the batch does not matter."""
     del inputs
@@ -115,6 +127,7 @@ def weight_dimension(model: Module, inputs: Tensor) -> int:
 def backprop(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
     """Return the gradient itself by one reverse pass: the reference."""
     del generator
+    check_batch(inputs)
     begins("derivatives")
     with torch.enable_grad():
         value = loss(model(untouched(inputs, model)), targets).mean()

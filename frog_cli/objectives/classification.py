@@ -17,9 +17,10 @@ from torch.optim import Optimizer
 
 from frog_cli.data.dataset import ImageData, Split
 from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
-from frog_cli.gradients.estimate import SampleLoss, trainable, untouched
+from frog_cli.gradients.estimate import SampleLoss
 from frog_cli.gradients.kernels import differentiable_kernels
 from frog_cli.gradients.measurement import random_state
+from frog_cli.gradients.modules import trainable, untouched
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.replay import (
     BatchGradient,
