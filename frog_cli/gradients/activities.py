@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module, Sequential
 
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, without_autocast
 from frog_cli.gradients.measurement import forward, random_state, simulated
 from frog_cli.gradients.modules import (
     attributes_restored,
@@ -82,10 +82,12 @@ def estimate_from_activities(
         begins("tangents")
         V = method.tangents((method.k, sum(sizes)), generator, losses.dtype)
         begins("derivatives")
-        slopes = simulated(torch.cat(true_gradients, dim=1).mT, V)
+        with without_autocast(V.device):
+            slopes = simulated(torch.cat(true_gradients, dim=1).to(V.dtype).mT, V)
         del true_gradients
     begins("aggregation")
-    coefficients = method.aggregation(V, slopes).mT / len(inputs)
+    with without_autocast(V.device):
+        coefficients = method.aggregation(V, slopes.to(V.dtype)).mT / len(inputs)
     return Estimate(losses.mean(), _local_gradients(layered, layers, coefficients, V.split(sizes, dim=1)))
 
 
@@ -143,7 +145,8 @@ def _local_gradients(
         if not own:
             continue
         begins("aggregation")
-        cotangent = (coefficients @ V).view_as(output)
+        with without_autocast(V.device):
+            cotangent = (coefficients @ V).to(output.dtype).view_as(output)
         begins("local gradients")
         gradients = torch.autograd.grad(output, own, cotangent, materialize_grads=True)
         for parameter, gradient in zip(own, gradients, strict=True):

@@ -51,6 +51,8 @@ def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     That is, where a bound of the condition number of their Gram matrix, scaled to unit length, exceeds eps^(-1/3):
     below, the solution keeps two thirds of the digits. Without a branch, so that it can be recorded.
     """
+    tangents, given = at_least_single(tangents), slopes.dtype
+    slopes = at_least_single(slopes)
     gram = tangents @ tangents.mT
     length = gram.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
     gram = gram / (length * length.mT)
@@ -59,17 +61,25 @@ def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     inverse_factor = torch.linalg.solve_triangular(factor, identity, upper=False)
     bound = gram.abs().sum(-1).amax(-1) * inverse_factor.square().sum((-2, -1))
     trusted = (bound < torch.finfo(gram.dtype).eps ** (-1 / 3)) & (failed == 0)
-    return torch.where(trusted[..., None, None], torch.cholesky_solve(slopes / length, factor) / length, torch.nan)
+    solution = torch.cholesky_solve(slopes / length, factor) / length
+    return torch.where(trusted[..., None, None], solution, torch.nan).to(given)
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """Return a tensor in single precision if it has half, in which nothing can be solved."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Return the coefficients of the projection for any tangents `[k, n]` and slopes `[k, m]`."""
+    tangents, given = at_least_single(tangents), slopes.dtype
+    slopes = at_least_single(slopes)
     length = torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
     length = torch.where(length > 0, length, 1)
     U, S, _ = torch.linalg.svd(tangents / length, full_matrices=False)
     kept = S > S.amax() * max(tangents.shape) * torch.finfo(S.dtype).eps
     inverse = torch.where(kept, 1 / torch.where(kept, S, 1), 0).unsqueeze(-1)
-    return U @ (inverse * (inverse * (U.mT @ (slopes / length)))) / length
+    return (U @ (inverse * (inverse * (U.mT @ (slopes / length)))) / length).to(given)
 
 
 AGGREGATIONS: dict[str, Aggregation] = {"sum": sum_, "mean": mean, "projection": projection}

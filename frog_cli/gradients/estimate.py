@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from frog_cli.gradients.aggregation import Aggregation
@@ -63,3 +64,8 @@ class PointEstimate(NamedTuple):
     values: Tensor
     gradients: Tensor
     failed: Tensor | None = None
+
+
+def without_autocast(device: torch.device) -> torch.autocast:
+    """Return a context in which products of tangents, slopes and coefficients keep their precision."""
+    return torch.autocast(device.type, enabled=False)

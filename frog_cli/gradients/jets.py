@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from frog_cli.gradients.attention import attention_jet
@@ -298,7 +299,7 @@ def _reduce(function: Any, x: Jet, **kwargs: Any) -> Jet:
     return Jet(function(x.value, **kwargs), reduce(terms, [1], **kwargs), x.directions)
 
 
-@_rule(aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int)
+@_rule(aten.split.Tensor, aten.unsafe_split.Tensor, aten.split_with_sizes.default, aten.unbind.int)
 def _to_many(function: Any, x: Jet, *args: Any) -> list[Jet]:
     named = 0 if function is aten.unbind.int else 1
     dim = args[named] if len(args) > named else 0
@@ -374,10 +375,12 @@ def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = 
     """Apply an operation that is linear in all its arguments together; those that are no jets do not vary."""
     jets = [argument for argument in arguments if isinstance(argument, Jet)]
     count = max(len(jet.terms) for jet in jets)
-    arguments = tuple(a if isinstance(a, Tensor) else torch.tensor(a, device=jets[0].device) for a in arguments)
+    arguments = tuple(
+        a if isinstance(a, Tensor) else torch.tensor(a, dtype=jets[0].dtype, device=jets[0].device) for a in arguments
+    )
     value = function(*(_value(argument) for argument in arguments))
     terms = function(*(_padded(argument, count, value.ndim if broadcast else argument.ndim) for argument in arguments))
-    return Jet(value, _broadcast(terms, value), jets[0].directions)
+    return Jet(value, _broadcast(terms.to(value.dtype), value), jets[0].directions)
 
 
 def _add_to(result: Any, x: Tensor) -> Jet:
@@ -1001,6 +1004,17 @@ for _operation, _functional in {
     aten.mul_.Tensor: aten.mul.Tensor,
     aten.div_.Tensor: aten.div.Tensor,
     aten.relu_.default: aten.relu.default,
+    aten.sigmoid_.default: aten.sigmoid.default,
+    aten.tanh_.default: aten.tanh.default,
     aten.masked_fill_.Scalar: aten.masked_fill.Scalar,
 }.items():
     RULES[_operation] = _in_place(lambda _, *args, to=_functional, **kwargs: RULES[to](to, *args, **kwargs))
+
+
+@_rule(aten.transpose_.default)
+def _transpose_in_place(function: Any, x: Jet, *dims: int) -> Jet:
+    change = _in_place(lambda _, x, *dims: _along_dimensions(aten.transpose.int, x, *dims))
+    change(function, x, *dims)
+    with no_dispatch():  # of the jet's own shape
+        function(x, *dims)
+    return x

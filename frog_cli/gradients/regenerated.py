@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
+from frog_cli.gradients.aggregation import at_least_single
 from frog_cli.gradients.tangents import Sampler
 
 BLOCK = 2**14
@@ -46,8 +47,9 @@ class RegeneratedTangents:
         return rows
 
     def gram(self) -> Tensor:
-        """Return V V^T, `[k, k]`."""
-        return sum(columns @ columns.mT for _, columns in self._columns())  # type: ignore[return-value]
+        """Return V V^T, `[k, k]`, at least in single precision."""
+        blocks = (at_least_single(columns) for _, columns in self._columns())
+        return sum(columns @ columns.mT for columns in blocks)  # type: ignore[return-value]
 
     def combined(self, coefficients: Tensor) -> Tensor:
         """Return the combination `[n]` of the tangents with coefficients `[k]`."""

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from frog_cli.gradients.aggregation import at_least_single
+
 Search = Callable[[Tensor, Tensor], Tensor]
 """Maps slopes `[..., K]` and curvature `[..., K, K]` to coefficients `[..., K]`, NaN where there is no solution."""
 
@@ -37,6 +39,8 @@ def hyperplane_search(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> T
     Returns:
         Coefficients `[..., K]`.
     """
+    given = slopes.dtype
+    slopes, curvature = at_least_single(slopes), at_least_single(curvature)
     if absolute:
         eigenvalues, vectors = torch.linalg.eigh(curvature.nan_to_num())
         finite = curvature.isfinite().all((-2, -1))[..., None, None]
@@ -51,4 +55,4 @@ def hyperplane_search(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> T
         solution, failed = torch.linalg.solve_ex(curvature + jitter * size * identity, slopes.unsqueeze(-1))
         found = torch.where(failed[..., None] == 0, solution.squeeze(-1), torch.nan)
         coefficients = torch.where(unsolved, found, coefficients)
-    return torch.where(coefficients.isfinite().all(-1, keepdim=True), coefficients, torch.nan)
+    return torch.where(coefficients.isfinite().all(-1, keepdim=True), coefficients, torch.nan).to(given)

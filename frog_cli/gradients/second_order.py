@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss
+from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, without_autocast
 from frog_cli.gradients.jets import measure_second_order
 from frog_cli.gradients.modules import call_with, kept_as_it_is, trainable, untouched
 from frog_cli.gradients.parts import begins
@@ -77,9 +77,10 @@ def search_in_weights(
     begins("derivatives")
     value, slopes, curvature = (measure or measure_in_weights(model, loss))(inputs, targets, V)
     begins("aggregation")
-    coefficients = method.search(slopes, curvature)
-    failed = ~coefficients.isfinite().all()
-    step = torch.where(failed, 0, coefficients) @ V
+    with without_autocast(V.device):
+        coefficients = method.search(slopes, curvature).to(V.dtype)
+        failed = ~coefficients.isfinite().all()
+        step = torch.where(failed, 0, coefficients) @ V
     steps = tuple(s.view_as(p) for s, p in zip(step.split(sizes), parameters, strict=True))
     return Estimate(value, steps, failed)
 

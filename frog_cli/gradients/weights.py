@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss
+from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, without_autocast
 from frog_cli.gradients.measurement import forward, forward_in_chunks, simulated
 from frog_cli.gradients.modules import (
     Buffers,
@@ -52,9 +52,11 @@ def estimate_from_weights(
         slopes = slopes.unsqueeze(1)
     else:
         value, gradients, _ = backprop(model, loss, inputs, targets, generator)
-        slopes = simulated(torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(1), V)
+        with without_autocast(V.device):
+            slopes = simulated(torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(1), V)
     begins("aggregation")
-    step = (method.aggregation(V, slopes).mT @ V).squeeze(0)
+    with without_autocast(V.device):
+        step = (method.aggregation(V, slopes.to(V.dtype)).mT @ V).squeeze(0)
     return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
 
 
@@ -86,13 +88,19 @@ def estimate_from_regenerated_weights(
     value, slopes, buffers = forward_in_chunks(_mean_loss(model, loss, inputs, targets), values, chunks)
     take_over(model, buffers)
     begins("aggregation")
+    with without_autocast(slopes.device):
+        step = V.combined(_coefficients(method, V, slopes.to(parameters[0].dtype)))
+    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
+
+
+def _coefficients(method: ForwardGradient, V: RegeneratedTangents, slopes: Tensor) -> Tensor:
+    """Return the coefficients of tangents that are never all there, from their slopes `[k]`."""
     if method.aggregation in (AGGREGATIONS["sum"], AGGREGATIONS["mean"]):
         stand_in = slopes.new_empty(method.k, 0)
     else:  # coefficients depend on the products of tangents alone, and these have the same
         eigenvalues, vectors = torch.linalg.eigh(V.gram())
         stand_in = vectors * eigenvalues.clamp(min=0).sqrt()
-    step = V.combined(method.aggregation(stand_in, slopes.unsqueeze(1)).squeeze(1))
-    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
+    return method.aggregation(stand_in, slopes.unsqueeze(1)).squeeze(1)
 
 
 def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor) -> Callable[..., Any]:

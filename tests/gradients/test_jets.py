@@ -173,6 +173,28 @@ def in_weights(model, images, labels):
     return loss, [parameter.detach() for parameter in parameters]
 
 
+class Recurrent(nn.Module):
+    """Reads a sequence and classifies by what it knows at the end."""
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        self.cells = kind(3, 4, **options)
+        self.last = nn.Linear(8 if options.get("bidirectional") else 4, 3)
+
+    def forward(self, x):
+        states = self.cells(x)[0]
+        return self.last(states[:, -1] if self.cells.batch_first else states[-1])
+
+
+RECURRENT = {
+    "lstm": lambda: Recurrent(nn.LSTM, batch_first=True),
+    "gru": lambda: Recurrent(nn.GRU, batch_first=True),
+    "rnn": lambda: Recurrent(nn.RNN, batch_first=True),
+    "two lstms both ways": lambda: Recurrent(nn.LSTM, num_layers=2, bidirectional=True),
+    "gru without bias": lambda: Recurrent(nn.GRU, bias=False),
+}
+
+
 def networks():
     vision = torchvision()
     labels = torch.tensor([0, 1, 2, 1])
@@ -188,11 +210,12 @@ def networks():
         "cnn": (cnn, randn(4, 1, 14, 14), labels),
         "resnet18": (vision.models.resnet18(num_classes=3), randn(4, 3, 40, 40), labels),
         "vit": (vit, randn(4, 3, 8, 8), labels),
+        **{name: (make(), randn(4, 4, 3), labels) for name, make in RECURRENT.items()},
     }
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("name", [*MODELS, "cnn", "resnet18", "vit"])
+@pytest.mark.parametrize("name", [*MODELS, *RECURRENT, "cnn", "resnet18", "vit"])
 def test_network(name, training):
     torch.manual_seed(0)
     model, images, labels = case(name) if name in MODELS else networks()[name]
@@ -207,6 +230,25 @@ def test_network(name, training):
     exact = measure_second_order(loss, weights, tangents)[2]
     if name not in ("cnn", "resnet18"):  # so many ReLUs and pools that every finite step crosses a kink
         assert (exact - differences).norm() < 1e-3 * exact.norm()
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_networks_in_single_precision(name):
+    """Where torch runs a whole LSTM in one kernel that forward mode does not know."""
+    torch.manual_seed(0)
+    model, x, labels = networks()[name]
+    losses, weights = {}, {}
+    for dtype in (torch.float32, torch.float64):
+        losses[dtype], weights[dtype] = in_weights(model.to(dtype), x.to(dtype), labels)
+        weights[dtype] = tuple(weight.clone() for weight in weights[dtype])
+    tangents = tuple(randn(K, *weight.shape, seed=index) for index, weight in enumerate(weights[torch.float64]))
+    expected = by_reverse_mode(losses[torch.float64], weights[torch.float64], tangents)
+    in_single = tuple(tangent.float() for tangent in tangents)
+    model.float()
+    _, slopes, _ = forward(lambda *values: (losses[torch.float32](*values), ()), weights[torch.float32], in_single)
+    torch.testing.assert_close(slopes.double(), expected[1], rtol=1e-5, atol=1e-6)
+    _, _, curvature = measure_second_order(losses[torch.float32], weights[torch.float32], in_single)
+    torch.testing.assert_close(curvature.double(), expected[2], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["layer norm", "batch norm"])
