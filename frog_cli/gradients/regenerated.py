@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -33,8 +34,7 @@ class RegeneratedTangents:
         """
         self._sampler, self._k, self._n, self._dtype = sampler, k, n, dtype
         # the state is on the host also for a GPU's generator, so that nobody waits for the device
-        state = hashlib.blake2b(generator.get_state().numpy().tobytes(), digest_size=7)
-        self._seed = int.from_bytes(state.digest(), "big")
+        self._key = hashlib.blake2b(generator.get_state().numpy().tobytes(), digest_size=16).digest()
         torch.rand(1, generator=generator, device=generator.device)
         self._of_a_block = Generator(generator.device)
 
@@ -67,6 +67,34 @@ class RegeneratedTangents:
         return [slice(start, min(start + BLOCK, self._n)) for start in range(0, self._n, BLOCK)]
 
     def _drawn(self, row: int, block: slice) -> Tensor:
-        seed = self._seed + (row * self._n + block.start)  # no two the same
+        number = row * -(-self._n // BLOCK) + block.start // BLOCK
         shape = (1, block.stop - block.start)
-        return self._sampler(shape, self._of_a_block.manual_seed(seed), self._dtype).squeeze(0)
+        return self._sampler(shape, seeded(self._of_a_block, self._key, number), self._dtype).squeeze(0)
+
+
+def seeded(generator: Generator, key: bytes, number: int) -> Generator:
+    """Return a generator after giving it a state of its own for each key and number.
+
+    A CPU's generator keeps 32 bits of a seed, and steps have more blocks than that: all of its state is made anew. That
+    of a GPU counts what was drawn, far enough apart here that no two blocks meet.
+
+    Args:
+        generator: whose state is set.
+        key: 16 bytes, such as a step has of its own.
+        number: of a block of that step, below 2^48.
+    """
+    if generator.device.type == "cpu":
+        state = _FRESH_STATE.clone()
+        digest = hashlib.shake_128(key + number.to_bytes(8, "little")).digest(4 * _WORDS)
+        state[_WORDS_AT : _WORDS_AT + 8 * _WORDS].numpy().view(np.uint64)[:] = np.frombuffer(digest, "<u4")
+        generator.set_state(state)
+    else:
+        generator.manual_seed(int.from_bytes(key[:8], "little"))
+        generator.set_offset(_COUNTS_PER_BLOCK * number)
+    return generator
+
+
+_FRESH_STATE = Generator().manual_seed(0).get_state()
+_WORDS = 624  # of 32 bits in the state of the Mersenne twister
+_WORDS_AT = 24  # where they begin in torch's description of it, each in 8 bytes
+_COUNTS_PER_BLOCK = 64  # more than any sampler moves the counter of a GPU's generator by BLOCK entries

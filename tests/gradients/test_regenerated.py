@@ -70,6 +70,27 @@ def test_no_two_blocks_are_alike_and_all_entries_are_standard_normal():
     assert correlations.abs().max() < 5 / 2000**0.5
 
 
+def test_no_two_blocks_have_the_same_state_however_many_there_are():
+    """A CPU's generator keeps 32 bits of a seed: seeds that differ by 2^32 are one to it, states are not."""
+    assert torch.equal(torch.rand(9, generator=generator(7)), torch.rand(9, generator=generator(7 + 2**32)))
+    V = RegeneratedTangents(TANGENTS["normal"], 2048, 2**22, generator(), torch.float32)
+    rows, first = [], slice(0, regenerated.BLOCK)
+    for row in (0, 1024, 1025, 2047):  # 1024 rows of 2^22 entries are 2^32
+        rows.append(V._drawn(row, first))
+    assert all(not torch.equal(rows[i], rows[j]) for i in range(4) for j in range(i))
+
+    source, largest = torch.Generator(), 2**48 // 2**14
+    numbers = {0, 1, largest - 1, *(2**power for power in range(35)), *(2**power + 1 for power in range(35))}
+    numbers |= set(torch.randint(largest, (2000,), generator=generator(1)).tolist())
+    keys = [bytes(16), bytes(15) + b"\x01"]
+    states = {
+        regenerated.seeded(source, key, number).get_state().numpy().tobytes() for key in keys for number in numbers
+    }
+    assert len(states) == len(keys) * len(numbers)
+    first_draws = {torch.rand(2, generator=regenerated.seeded(source, keys[0], number)) for number in numbers}
+    assert len({tuple(draw.tolist()) for draw in first_draws}) == len(numbers)
+
+
 @pytest.mark.parametrize("chunk_size", [None, 1, 2, 5])
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("name", MODELS)
