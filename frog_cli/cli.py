@@ -36,8 +36,10 @@ frog VERB --help    the options of a verb, with their defaults
 frog --version      the version of frog
 
 environment:
-  FROG_DATA    folder with data sets (default: data)
-  FROG_RUNS    folder that run folders are made in (default: runs)
+  FROG_DATA     folder with data sets (default: data)
+  FROG_RUNS     folder that run folders are made in (default: runs)
+  FROG_SWEEPS   folder whose searched/ gets what searches find, for learning_rate=searched (default: sweeps)
+  FROG_RESULTS  folder of the rows, tables and pictures of frog reproduce (default: results)
 """
 
 

@@ -28,8 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     combinations = config.combinations([argument for argument in arguments if argument != "--cfg"])
     requests = [config.train_request(combination) for combination in combinations]
     if "--cfg" in arguments:
-        for request in requests:
-            print(yaml.safe_dump(request.runs[0].model_dump(), sort_keys=False), end="")
+        print(yaml.safe_dump_all([request.runs[0].model_dump() for request in requests], sort_keys=False), end="")
         return 0
     parent = runs.root()
     execution.check(requests)

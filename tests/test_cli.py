@@ -25,6 +25,8 @@ def test_help_imports_nothing_heavy():
     shown = frog("--help")
     assert shown.returncode == 0
     assert "train" in shown.stdout
+    for variable in ("FROG_DATA", "FROG_RUNS", "FROG_SWEEPS", "FROG_RESULTS"):
+        assert f"  {variable} " in shown.stdout
     modules = subprocess.run(
         [sys.executable, "-c", "import sys, frog_cli.cli; print(*sys.modules)"],
         capture_output=True,
@@ -197,6 +199,11 @@ def test_cfg_prints_and_runs_nothing(runs, capsys):
     assert settings["objective"]["name"] == "rosenbrock"
     assert settings["learning_rate"] == 0.0018423636305031
     assert not runs.exists()
+
+
+def test_cfg_of_a_sweep_prints_a_document_for_each_combination(capsys):
+    assert main(["train", "--cfg", "-m", "gradient.k=1,2"]) == 0
+    assert [settings["gradient"]["k"] for settings in yaml.safe_load_all(capsys.readouterr().out)] == [1, 2]
 
 
 @pytest.mark.parametrize("refused", ["optimizer.name=SGD,Foo", "device=cpu,cuda:7"])
