@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from frog_cli import config, learning_rates, runs, slurm
+from frog_cli import config, learning_rates, runs, slurm, srun
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.files import write_atomically
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     if not commands:
         print("nothing to submit")
         return 0
+    if settings.tasks > 1 and settings.mpi is None:
+        settings = settings.model_copy(update={"mpi": srun.mpi_type()})
     logs = runs.root().resolve() / "slurm"
     name = f"frog-{verb}"
     environment = {

@@ -186,7 +186,7 @@ def test_a_sweep_runs_as_an_array_and_is_not_repeated(slurm, runs, capsys):
 def test_a_search_runs_with_two_processes(slurm, runs, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
     search = ["search", *SWEEP[2:-1], "search.evaluations=10"]
-    assert ended(submit(capsys, "slurm.tasks=2", "slurm.mpi=pmi2", *search), 180) == ["COMPLETED"]
+    assert ended(submit(capsys, "slurm.tasks=2", *search), 180) == ["COMPLETED"]
     assert len(list((tmp_path / "sweeps" / "searched").glob("learning_rates_*.csv"))) == 1
     found = [json.loads(path.read_text())["rank"] for path in runs.glob("search-*/[0-9][0-9][0-9][0-9][0-9].json")]
     assert len(found) == 10
