@@ -8,7 +8,13 @@ from frog_cli import srun
 from frog_cli.cli import main
 from frog_cli.errors import RequestError
 
-TODAY = "MPI plugin types are...\n\tpmix\n\tnone\n\tcray_shasta\n\tpmi2\nspecific pmix plugin versions available: pmix_v4\n"
+TODAY = """MPI plugin types are...
+	pmix
+	none
+	cray_shasta
+	pmi2
+specific pmix plugin versions available: pmix_v4
+"""
 EARLIER = "srun: MPI types are...\nsrun: mpi/none\nsrun: mpi/pmi2\nsrun: mpi/pmix_v2\n"
 
 
@@ -70,7 +76,8 @@ def test_a_library_that_srun_cannot_start_is_refused(cluster):
     cluster("MPI plugin types are...\n\tnone\n\tpmi2\n", library="Open MPI")
     with pytest.raises(RequestError) as refusal:
         srun.mpi_type()
-    assert str(refusal.value) == "slurm.mpi=null: Open MPI needs pmix, which srun does not have; choose one of none, pmi2"
+    assert refusal.value.given == "slurm.mpi=null"
+    assert refusal.value.allowed == "Open MPI needs pmix, which srun does not have; choose one of none, pmi2"
 
 
 SEARCH = ["search", "objective=sphere", "objective.n=4"]
