@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from frog_cli import learning_rates, schema
 from frog_cli.errors import RequestError
@@ -33,13 +33,13 @@ from frog_cli.schema import (
     Forward,
     FunctionRun,
     Interval,
+    Preset,
     Quality,
     Regenerated,
+    RequestOptions,
     Run,
     Search,
-    Seeds,
     Slurm,
-    Switch,
 )
 
 SEVERAL = {
@@ -70,10 +70,10 @@ class Request(NamedTuple):
 def train_request(overrides: Sequence[str]) -> Request:
     """Compose and check the settings of `frog train`."""
     given, settings = compose_settings("train", overrides)
-    overwrite, fail_fast = (
-        _check(TypeAdapter(Switch), settings.pop(name), given, name) for name in ("overwrite", "fail_fast")
-    )
-    seeds = seed_list(settings.pop("seeds"), given)
+    request = {name: settings.pop(name) for name in RequestOptions.model_fields if name != "objective"}
+    request["objective"] = {name: settings["objective"].pop(name) for name in Preset.model_fields}
+    checked = _validate(RequestOptions, request, given)
+    seeds = seed_list(checked.seeds, given)
     if seeds is None:
         seeds = [settings["seed"]]
     elif "seed" in given:
@@ -83,7 +83,6 @@ def train_request(overrides: Sequence[str]) -> Request:
         settings["data"]["root"] = os.path.expanduser(str(settings["data"]["root"]))  # noqa: PTH111
     looked_up = {name: settings[name] for name in learning_rates.FOUND if settings.get(name) in SOURCES}
     settings |= dict.fromkeys(looked_up, 1)  # until the rest is known to be right
-    settings["objective"].pop("perturb")
     kind = FunctionRun if "steps" in settings else ClassificationRun
     runs = [_validate(kind, {**settings, "seed": seed}, given) for seed in seeds]
     _check_combinations(runs[0])
@@ -91,7 +90,8 @@ def train_request(overrides: Sequence[str]) -> Request:
         found = learning_rates.look_up(name, source, runs[0])
         number = float(found) if name == "learning_rate" else int(found)
         runs = [run.model_copy(update={name: number}) for run in runs]
-    return Request(runs, looked_up.get("learning_rate", str(settings["learning_rate"])), overwrite, fail_fast)
+    rate = looked_up.get("learning_rate", str(settings["learning_rate"]))
+    return Request(runs, rate, checked.overwrite, checked.fail_fast)
 
 
 class SearchRequest(NamedTuple):
@@ -107,7 +107,7 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
     own = [override.removeprefix("search.") for override in overrides if override.startswith("search.")]
     others = [override for override in overrides if not override.startswith("search.")]
     given = {override.get_key_element(): override.value() for override in _parse(others)}
-    definition = _definition(given)
+    definition = search_definition(given)
     for name, value in definition.get("options", {}).items():
         if not {name, name.removesuffix("s")} & given.keys():  # seeds stand back for seed
             others.append(f"{name}={value}")
@@ -149,7 +149,7 @@ def _search(own: Sequence[str], definition: dict[str, Any]) -> Search:
     return search
 
 
-def _definition(given: dict[str, Any]) -> dict[str, Any]:
+def search_definition(given: dict[str, Any]) -> dict[str, Any]:
     """Return what sweeps/definitions/ has for the experiment, or else the objective, that is chosen."""
     chosen = given.get("experiment") or given.get("objective")
     path = folder("sweeps") / "definitions" / f"{chosen}.yaml"
@@ -223,16 +223,15 @@ def quality_request(overrides: Sequence[str]) -> Quality:
     return quality
 
 
-def seed_list(seeds: Any, given: dict[str, str]) -> list[int] | None:
+def seed_list(seeds: list[int] | int | None, given: dict[str, str]) -> list[int] | None:
     """Return the seeds that `seeds` stands for: N means 0 to N-1; None if it is not given.
 
     Raises:
-        RequestError: if it is neither a count nor a list of different seeds.
+        RequestError: if they are not different seeds.
     """
     if seeds is None:
         return None
-    checked = _check(TypeAdapter(Seeds), seeds, given, "seeds")
-    listed = list(range(checked)) if isinstance(checked, int) else checked
+    listed = list(range(seeds)) if isinstance(seeds, int) else seeds
     if not listed or len(set(listed)) < len(listed):
         raise RequestError(f"seeds={given.get('seeds', seeds)}", "must be at least one seed, and each only once")
     return listed
@@ -294,6 +293,13 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     assert isinstance(settings, dict)
     settings.pop("experiment", None)
     return given, {str(name): value for name, value in settings.items()}
+
+
+def choices_among(words: Sequence[str]) -> list[str]:
+    """Return the choices of groups among some words, whatever else they say; of a sweep, the first ones."""
+    words = [re.sub(r"^gradient\.tangents=", "tangents=", word) for word in words]
+    several = [word for word in words if word in ("-m", "--multirun")]
+    return combinations([*several, *(word for word in words if word.partition("=")[0] in groups("train"))])[0]
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -398,14 +404,6 @@ def _validate(expected: type[Checked], settings: dict[str, Any], given: dict[str
         raise RequestError(_as_given(option, settings, given), message) from None
 
 
-def _check(adapter: TypeAdapter[Any], value: Any, given: dict[str, str], option: str) -> Any:
-    """Check a single value as `_validate` does a whole."""
-    try:
-        return adapter.validate_python(value, strict=True)
-    except ValidationError as error:
-        raise RequestError(f"{option}={given.get(option, value)}", error.errors()[0]["msg"]) from None
-
-
 def _option(settings: dict[str, Any], location: Iterable[str | int]) -> str:
     """Return the dotted name of the option at a place that also names the alternatives of a union."""
     names: list[str] = []
@@ -424,7 +422,12 @@ def _as_given(option: str, settings: dict[str, Any], given: dict[str, str]) -> s
     value: Any = settings
     for part in option.split("."):
         value = value[part]
-    return f"{option}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
+    return f"{option}={as_text(value)}"
+
+
+def as_text(value: Any) -> str:
+    """Return a value as it may be given on the command line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
 
 
 def _check_combinations(run: Run) -> None:

@@ -132,7 +132,7 @@ REFUSALS = {
     "search.evaluations=1.5": "search.evaluations=1.5: must be a whole number, at least 1",
     "search.evaluation=5": "search.evaluation=5: unknown option, did you mean evaluations?; see frog search --help",
     "search.also={batch_sice:[1,2]}": "batch_sice=1: unknown option, did you mean batch_size?; see frog train --help",
-    "search.also={batch_size:[1,0]}": "batch_size=0: must be a whole number, at least 1",
+    "search.also={batch_size:[1,0]}": "batch_size=0: must be a whole number, at least 1, published or searched",
     "search.also={batch_size:[]}": "search.also.batch_size=[]: must be a list of values, "
     "or {low: .., high: .., log: true or false}",
     "search.also={gradient.k:{low:3,high:1,log:false}}": "search.also.gradient.k.low=3: must be below its high=1",
