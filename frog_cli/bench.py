@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from frog_cli import config, runs
+from frog_cli import config, option_help, runs
 from frog_cli.csv_files import Row, as_csv
 from frog_cli.errors import RequestError
 from frog_cli.files import write_atomically
@@ -27,7 +27,7 @@ train, and -m measures every combination; the data are random numbers. Examples:
   frog bench -m model=resnet18 data=cifar10 gradient.k=1,4,16 gradient.measure=forward,simulated
   frog bench -m model=mlp model.depth=2,8,32,128 gradient=mean gradient.k=1
 
-options of bench and their defaults:
+options of bench (frog train --help has the others), their defaults, and in brackets what is allowed:
 """
 
 IMAGES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -38,8 +38,7 @@ REFERENCES = ("plain pass", "backprop", "backprop with checkpoints")
 
 def help_text() -> str:
     """Return the usage with every option of bench and its default."""
-    settings = config.compose_settings("bench", [])[1]
-    return HELP + "".join(f"  bench.{name}={'null' if value is None else value}\n" for name, value in settings.items())
+    return HELP + option_help.of_verb("bench", Bench, "bench.")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -25,6 +25,8 @@ VERBS = {
 
 MODULES = {"data": "download"}  # frog_cli.data is what a verb reads
 
+CHOOSING = ("train", "search")  # whose options depend on other words
+
 HELP = """usage: frog VERB [option=value ...]
 
 Train without backpropagation, and check what is claimed about it.
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise RequestError(verb, f"must be one of {', '.join(VERBS)}; see frog --help")
         module = import_module(f"frog_cli.{MODULES.get(verb, verb)}")
         if {"-h", "--help"} & set(words):
-            print(module.help_text(), end="")
+            print(module.help_text(words) if verb in CHOOSING else module.help_text(), end="")
             return 0
         status: int = module.main(words)
     except RequestError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from frog_cli import config, execution, learning_rates, runs
+from frog_cli import config, execution, learning_rates, option_help, runs
 from frog_cli.config import SearchRequest
 from frog_cli.csv_files import Row, as_csv, read_csv
 from frog_cli.errors import GivenUpError, InProgressError, RequestError
@@ -41,14 +41,14 @@ The best rate goes to sweeps/searched (or below FROG_SWEEPS), where learning_rat
 all evaluations and a picture. The same command goes on with a search that was stopped, with any number of processes,
 and repeats no evaluation; with more search.evaluations it goes further.
 
-options of the search, and their defaults (those of frog train: frog train --help):
+options of the search (frog train --help has the others), their defaults, and in brackets what is allowed:
 """
 
 
-def help_text() -> str:
-    """Return the usage with every option of a search and its default."""
-    settings = config.compose_settings("search", [])[1]
-    return HELP + "".join(f"  search.{name}: {value}\n" for name, value in settings.items())
+def help_text(words: Sequence[str] = ()) -> str:
+    """Return the usage with every option of a search, whose defaults an experiment may change."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    return HELP + option_help.of_verb("search", Search, "search.", config.search_definition(given).get("search"))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from frog_cli import config, execution, runs
+from frog_cli import config, execution, option_help, runs
 from frog_cli.execution import Result
 
 HELP = """usage: frog train [-m] [--cfg] [option=value ...]
@@ -17,6 +17,7 @@ Minimise something with the gradient, model and data of your choice. Examples:
   frog train gradient=backprop                      the same by backpropagation
   frog train objective=rosenbrock objective.n=64 gradient.k=16 seeds=5
   frog train -m gradient.k=4,16,64 seed=0,1         one run for each combination
+  frog train gradient=fomoh_kd tangents=cone --help  the options of these choices
 
   -m, --multirun  several values, separated by commas, mean one run each
   --cfg           print all settings that the options lead to, and stop
@@ -59,14 +60,9 @@ def _names(combinations: list[list[str]]) -> list[str]:
     return [" ".join(combination[position] for position in varying) for combination in combinations]
 
 
-def help_text() -> str:
-    """Return the usage with every group, and every option with its default."""
-    lines = [HELP, "groups, chosen as in model=mlp:"]
-    lines += [f"  {group:<12} {', '.join(names)}" for group, names in config.groups("train").items()]
-    settings = yaml.safe_dump(config.compose_settings("train", [])[1], sort_keys=False, default_flow_style=None)
-    return "\n".join(
-        [*lines, "", "options and defaults with these choices (others with other choices: --cfg):", settings]
-    )
+def help_text(words: Sequence[str] = ()) -> str:
+    """Return the usage with every choice, and every option of the choices among some words."""
+    return f"{HELP}\n{option_help.of_training(words)}"
 
 
 def _judge(name: str, result: Result) -> tuple[str, bool]:
