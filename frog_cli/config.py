@@ -114,7 +114,7 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
     try:
         search = _search(own, definition.get("search", {}))
     except RequestError as error:
-        raise RequestError(f"search.{error.given}", error.allowed) from None
+        raise _prefixed("search", "search", error) from None
     for name in ("learning_rate", *search.also):
         if name in given:
             raise RequestError(
@@ -181,7 +181,7 @@ def slurm_settings(overrides: Sequence[str]) -> Slurm:
             settings["time"] = given["time"].strip("'\"")
         return _validate(Slurm, settings, given)
     except RequestError as error:
-        raise RequestError(f"slurm.{error.given}", error.allowed.replace("frog slurm", "frog submit")) from None
+        raise _prefixed("slurm", "submit", error) from None
 
 
 class BenchRequest(NamedTuple):
@@ -199,7 +199,7 @@ def bench_request(words: Sequence[str]) -> BenchRequest:
         )
         bench = _validate(Bench, settings, given)
     except RequestError as error:
-        raise RequestError(f"bench.{error.given}", error.allowed) from None
+        raise _prefixed("bench", "bench", error) from None
     others = combinations([word for word in words if not word.startswith("bench.")])
     runs = [train_request(combination).runs[0] for combination in others]
     networks = [run for run in runs if isinstance(run, ClassificationRun)]
@@ -308,8 +308,10 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key, flags=re.ASCII):
-            raise RequestError(text, "must have the form option=value")
+        if not equals or not _is_name(key):
+            name = key.lstrip("-").replace("-", "_")
+            hint = f", without dashes: {name}={value}" if name != key and equals and _is_name(name) else ""
+            raise RequestError(text, f"must have the form option=value{hint}")
         if "${" in value:
             raise RequestError(text, "a value cannot refer to others with ${..}")
         try:
@@ -321,6 +323,11 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
             except HydraException:
                 raise RequestError(text, "cannot be read") from None
     return parsed
+
+
+def _is_name(text: str) -> bool:
+    """Return whether an option may be called so."""
+    return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text, flags=re.ASCII) is not None
 
 
 def _compose_choices(verb: str, choices: list[str]) -> DictConfig:
@@ -379,9 +386,15 @@ def _names(config: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from _names(config[key], f"{name}.")
 
 
+def _prefixed(prefix: str, verb: str, error: RequestError) -> RequestError:
+    """Return an error about an option of a verb's own, called as users call it."""
+    allowed = error.allowed.replace("did you mean ", f"did you mean {prefix}.")
+    return RequestError(f"{prefix}.{error.given}", allowed.replace(f"see frog {prefix} ", f"see frog {verb} "))
+
+
 def _nearest(name: str, candidates: Iterable[str]) -> str:
     """Return `, did you mean ..?` or nothing."""
-    candidates = list(candidates)
+    name, candidates = name.lower(), list(candidates)
     last = {candidate.rpartition(".")[2]: candidate for candidate in candidates}
     close = difflib.get_close_matches(name, candidates, n=1) or [
         last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=1)

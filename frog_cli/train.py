@@ -46,7 +46,9 @@ def main(arguments: Sequence[str]) -> int:
             line, failed = _judge(name, result)
             results.append(line)
             failures += [line] if failed else []
-            print(f"{line}\n  run      {result.folder.path}\n  picture  {result.folder.path / 'curve.png'}", flush=True)
+            picture = result.folder.path / "curve.png"  # of a run that has failed there may be none
+            drawn = f"\n  picture  {picture}" if picture.exists() else ""
+            print(f"{line}\n  run      {result.folder.path}{drawn}", flush=True)
     if len(requests) > 1:
         print("\n".join(["", "all together:", *results]))
     if failures and len(results) > 1:

@@ -102,7 +102,7 @@ def test_steps_leave_the_weights_where_they_are(runs, monkeypatch):
     [
         (["bench.rounds=0"], "bench.rounds=0: must be a whole number, at least 1"),
         (["bench.image=[3,32]"], "bench.image=[3,32]: must be [channels,height,width]"),
-        (["bench.images=3"], "bench.images=3: unknown option, did you mean image?"),
+        (["bench.images=3"], "bench.images=3: unknown option, did you mean bench.image?"),
         (["objective=rosenbrock"], "frog bench: measures networks"),
         (["data=image_folder", "data.root=/x"], "data=image_folder: needs bench.image=[channels,height,width]"),
         (["gradient.k=1,2"], "several values need -m"),

@@ -54,7 +54,8 @@ def test_version(capsys):
     [
         (
             ["trian"],
-            "frog: trian: must be one of train, search, submit, data, info, reproduce",
+            "frog: trian: must be one of train, search, submit, data, info, reproduce, table, plot, bench, quality, "
+            "did you mean train?; see frog --help",
         ),
         (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
         (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
@@ -176,7 +177,10 @@ def test_a_run_that_raises_is_recorded_and_does_not_end_the_sweep(runs, capsys, 
     failed, done = sorted(runs.glob("*"), key=lambda folder: "logistic" in folder.name)
     assert json.loads((failed / "run.json").read_text())["error"] == "ZeroDivisionError: division by zero"
     assert json.loads((done / "run.json").read_text())["status"] == "done"
-    assert "failed, ZeroDivisionError: division by zero" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "failed, ZeroDivisionError: division by zero" in out
+    assert str(done / "curve.png") in out
+    assert str(failed / "curve.png") not in out
 
 
 def test_seeds_are_runs_of_their_own_whichever_run_beside_them(runs):

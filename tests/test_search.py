@@ -130,7 +130,7 @@ REFUSALS = {
     "search.high=nan": "search.high=nan: must be a finite number, the logarithm of a rate",
     "search.evaluations=0": "search.evaluations=0: must be a whole number, at least 1",
     "search.evaluations=1.5": "search.evaluations=1.5: must be a whole number, at least 1",
-    "search.evaluation=5": "search.evaluation=5: unknown option, did you mean evaluations?; see frog search --help",
+    "search.margins=5": "search.margins=5: unknown option, did you mean search.margin?; see frog search --help",
     "search.also={batch_sice:[1,2]}": "batch_sice=1: unknown option, did you mean batch_size?; see frog train --help",
     "search.also={batch_size:[1,0]}": "batch_size=0: must be a whole number, at least 1, published or searched",
     "search.also={batch_size:[]}": "search.also.batch_size=[]: must be a list of values, "

@@ -126,7 +126,7 @@ def test_what_is_done_is_not_submitted_again(capsys):
         ("tran", "frog submit tran: needs one of the verbs train, search, reproduce"),
         ("slurm.time=abc train", "slurm.time=abc: must be a limit of Slurm: minutes, HH:MM:SS or D-HH:MM:SS"),
         ("slurm.time=1 train", "slurm.notice=120: must be shorter than slurm.time=1"),
-        ("slurm.tim=1 train", "slurm.tim=1: unknown option, did you mean time?; see frog submit --help"),
+        ("slurm.tim=1 train", "slurm.tim=1: unknown option, did you mean slurm.time?; see frog submit --help"),
         ("slurm.tasks=0 train", "slurm.tasks=0: must be a whole number, at least 1"),
         ("slurm.tasks=2 train", "slurm.tasks=2: only search runs as several processes, not train"),
         ("slurm.partition='a;b' train", "slurm.partition='a;b': must be letters, digits and . , : + - only, or null"),
