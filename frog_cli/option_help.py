@@ -1,6 +1,6 @@
 """Options as help shows them: each with its default, what it means and what is allowed.
 
-Defaults come from conf/, the rest from frog_cli.schema; what a choice of a group is says the head of its file in conf/.
+Defaults come from conf/, the rest from frog_cli.schema; the head of its file in conf/ says what a choice is.
 """
 
 from __future__ import annotations
@@ -31,10 +31,8 @@ class Option(NamedTuple):
 
     def entry(self) -> tuple[str, str]:
         """Return what help shows on the left and on the right."""
-        return (
-            f"{self.name}={self.default}",
-            f"{self.description} ({self.allowed})" if self.allowed else self.description,
-        )
+        text = f"{self.description} ({self.allowed})" if self.allowed else self.description
+        return f"  {self.name}={self.default}", text
 
 
 def options(schemas: Sequence[type[BaseModel]], settings: Mapping[str, Any], prefix: str = "") -> Iterator[Option]:
@@ -51,7 +49,7 @@ def options(schemas: Sequence[type[BaseModel]], settings: Mapping[str, Any], pre
 def of_verb(verb: str, schema: type[BaseModel], prefix: str = "", changes: Mapping[str, Any] | None = None) -> str:
     """Return the options of a verb that has a folder of its own in conf/."""
     settings = config.compose_settings(verb, [])[1] | dict(changes or {})
-    return layout((f"  {left}", right) for left, right in map(Option.entry, options([schema], settings, prefix)))
+    return layout(option.entry() for option in options([schema], settings, prefix))
 
 
 def of_training(words: Sequence[str]) -> str:
@@ -66,9 +64,9 @@ def of_training(words: Sequence[str]) -> str:
     kind = FunctionRun if "steps" in settings else ClassificationRun
     shown = [*options([kind, RequestOptions], settings)]
     parts += ["options with these choices, their defaults, and in brackets what is allowed:"]
-    parts += [layout((f"  {left}", right) for left, right in map(Option.entry, shown))]
+    parts += [layout(option.entry() for option in shown)]
     parts += ["options that other choices have; frog train model=vit --help, for example, tells of those of model=vit:"]
-    parts += [layout((f"  {left}", right) for left, right in _others({option.name for option in shown}))]
+    parts += [layout(_others({option.name for option in shown}))]
     return "\n".join(parts)
 
 
@@ -90,19 +88,20 @@ def layout(rows: Iterable[tuple[str, str]]) -> str:
 
 def _others(shown: set[str]) -> Iterator[tuple[str, str]]:
     """Yield choices that have options which are not shown, and these options."""
-    having: dict[tuple[str, str], list[str]] = {}
+    having: dict[tuple[str, str], str] = {}
     for kind in (ClassificationRun, FunctionRun):
-        own = [name for name in kind.model_fields if name not in Run.model_fields]
-        for group in (name for name in config.GROUPS if name in (own if kind is FunctionRun else kind.model_fields)):
+        common = {*Run.model_fields, *config.GROUPS}
+        own = [name for field in kind.model_fields if field not in common for name in _names(kind, field)]
+        for group in (group for group in config.GROUPS if group in kind.model_fields):
             for schema in _alternatives(kind.model_fields[group]):
                 names = [f"{group}.{name}" for name in schema.model_fields if name != "name"]
-                if group == "objective":
-                    names += [name for field in own if field not in config.GROUPS for name in _names(kind, field)]
-                hidden = [name for name in names if name not in shown]
-                if hidden:
-                    choices = get_args(schema.model_fields["name"].annotation)
-                    having.setdefault((group, ", ".join(hidden)), []).extend(choices)
-    yield from ((f"{group}={', '.join(choices)}", names) for (group, names), choices in having.items())
+                names += own if group == "objective" else []
+                for choice in get_args(schema.model_fields["name"].annotation):
+                    having[group, choice] = ", ".join(name for name in names if name not in shown)
+    choices: dict[tuple[str, str], list[str]] = {}
+    for (group, choice), hidden in having.items():
+        choices.setdefault((group, hidden), []).append(choice)
+    yield from ((f"  {group}={', '.join(alike)}", hidden) for (group, hidden), alike in choices.items() if hidden)
 
 
 def _names(schema: type[BaseModel], field: str) -> Iterator[str]:
