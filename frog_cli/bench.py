@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from frog_cli import config, runs
+from frog_cli import config, option_help, runs
 from frog_cli.csv_files import Row, as_csv
 from frog_cli.errors import RequestError
 from frog_cli.files import write_atomically
@@ -27,7 +27,7 @@ train, and -m measures every combination; the data are random numbers. Examples:
   frog bench -m model=resnet18 data=cifar10 gradient.k=1,4,16 gradient.measure=forward,simulated
   frog bench -m model=mlp model.depth=2,8,32,128 gradient=mean gradient.k=1
 
-options of bench and their defaults:
+options of bench (frog train --help has the others), their defaults, and in brackets what is allowed:
 """
 
 IMAGES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -38,8 +38,7 @@ REFERENCES = ("plain pass", "backprop", "backprop with checkpoints")
 
 def help_text() -> str:
     """Return the usage with every option of bench and its default."""
-    settings = config.compose_settings("bench", [])[1]
-    return HELP + "".join(f"  bench.{name}={'null' if value is None else value}\n" for name, value in settings.items())
+    return HELP + option_help.of_verb("bench", Bench, "bench.")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -91,20 +90,24 @@ def name_of(row: Any) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Return what a person wants to know of the rows."""
-    head = f"{'':<44} {'k':>4} {'ms':>9} {'plain passes':>20} {'backprops':>10} {'MB':>8} {'inference':>9}"
+    from matplotlib.ticker import EngFormatter
+
+    size = EngFormatter(unit="B", places=1)
+    head = f"{'':<44} {'k':>4} {'ms':>9} {'plain passes':>23} {'backprops':>10}"
+    head += f" {'peak memory':>12} {'inference':>9}" if "peak_bytes" in rows[0] else ""
     lines, network = [], ""
     for row in rows:
         options = ("width", "depth", "grouping")
-        now = f"{row['model']} " + " ".join(f"{name}={row[name]}" for name in options if row.get(name) is not None)
-        now += f", images {row['image']}, batch size {row['batch_size']}"
+        words = [row["model"], *(f"{name}={row[name]}" for name in options if row.get(name) is not None)]
+        now = f"{' '.join(words)}, images {row['image']}, batch size {row['batch_size']}"
         if now != network:
             lines += [now, head]
             network = now
         spread = f"{row['plain_passes']:.2f} ({row['plain_passes_low']:.2f} - {row['plain_passes_high']:.2f})"
-        line = f"{name_of(row):<44} {row.get('k') or '':>4} {row['milliseconds']:>9.2f} {spread:>20}"
+        line = f"{name_of(row):<44} {row.get('k') or '':>4} {row['milliseconds']:>9.2f} {spread:>23}"
         line += f" {row['backprop_steps']:>10.2f}"
         if "peak_bytes" in row:
-            line += f" {row['peak_bytes'] / 1e6:>8.1f} {row['inference_peaks']:>9.2f}"
+            line += f" {size(row['peak_bytes']):>12} {row['inference_peaks']:>9.2f}"
         lines.append(line)
     return "\n".join(lines)
 

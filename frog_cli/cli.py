@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 
@@ -25,6 +26,8 @@ VERBS = {
 
 MODULES = {"data": "download"}  # frog_cli.data is what a verb reads
 
+CHOOSING = ("train", "search")  # whose options depend on other words
+
 HELP = """usage: frog VERB [option=value ...]
 
 Train without backpropagation, and check what is claimed about it.
@@ -36,8 +39,10 @@ frog VERB --help    the options of a verb, with their defaults
 frog --version      the version of frog
 
 environment:
-  FROG_DATA    folder with data sets (default: data)
-  FROG_RUNS    folder that run folders are made in (default: runs)
+  FROG_DATA     folder with data sets (default: data)
+  FROG_RUNS     folder that run folders are made in (default: runs)
+  FROG_SWEEPS   folder whose searched/ gets what searches find, for learning_rate=searched (default: sweeps)
+  FROG_RESULTS  folder of the rows, tables and pictures of frog reproduce (default: results)
 """
 
 
@@ -45,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a frog command; exit status 0 done, 1 a run failed, 2 a wrong request, 128 + n stopped by signal n."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     verb = words.pop(0) if words else "--help"
-    if verb in ("-h", "--help"):
+    if verb in ("-h", "--help", "help"):
         print(HELP.format(verbs="\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())), end="")
         return 0
     if verb == "--version":
@@ -53,10 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         if verb not in VERBS:
-            raise RequestError(verb, f"must be one of {', '.join(VERBS)}; see frog --help")
+            close = "".join(f", did you mean {name}?" for name in get_close_matches(verb, VERBS, n=1))
+            raise RequestError(verb, f"must be one of {', '.join(VERBS)}{close}; see frog --help")
         module = import_module(f"frog_cli.{MODULES.get(verb, verb)}")
         if {"-h", "--help"} & set(words):
-            print(module.help_text(), end="")
+            print(module.help_text(words) if verb in CHOOSING else module.help_text(), end="")
             return 0
         status: int = module.main(words)
     except RequestError as error:

@@ -9,7 +9,7 @@ import difflib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from frog_cli import learning_rates, schema
 from frog_cli.errors import RequestError
@@ -33,13 +33,14 @@ from frog_cli.schema import (
     Forward,
     FunctionRun,
     Interval,
+    Preset,
     Quality,
     Regenerated,
+    RequestOptions,
     Run,
     Search,
-    Seeds,
+    Searched,
     Slurm,
-    Switch,
 )
 
 SEVERAL = {
@@ -62,18 +63,19 @@ class Request(NamedTuple):
     """Runs that differ in their seed alone, so that they may be computed side by side."""
 
     runs: list[Run]
-    learning_rate: str  # a number, or where it was looked up
+    learning_rate: str  # a number, or where it was looked up: published or searched, and the table
     overwrite: bool
     fail_fast: bool
+    notes: Sequence[str] = ()  # what was looked up, and where
 
 
 def train_request(overrides: Sequence[str]) -> Request:
     """Compose and check the settings of `frog train`."""
     given, settings = compose_settings("train", overrides)
-    overwrite, fail_fast = (
-        _check(TypeAdapter(Switch), settings.pop(name), given, name) for name in ("overwrite", "fail_fast")
-    )
-    seeds = seed_list(settings.pop("seeds"), given)
+    request = {name: settings.pop(name) for name in RequestOptions.model_fields if name != "objective"}
+    request["objective"] = {name: settings["objective"].pop(name) for name in Preset.model_fields}
+    checked = _validate(RequestOptions, request, given)
+    seeds = seed_list(checked.seeds, given)
     if seeds is None:
         seeds = [settings["seed"]]
     elif "seed" in given:
@@ -83,15 +85,27 @@ def train_request(overrides: Sequence[str]) -> Request:
         settings["data"]["root"] = os.path.expanduser(str(settings["data"]["root"]))  # noqa: PTH111
     looked_up = {name: settings[name] for name in learning_rates.FOUND if settings.get(name) in SOURCES}
     settings |= dict.fromkeys(looked_up, 1)  # until the rest is known to be right
-    settings["objective"].pop("perturb")
     kind = FunctionRun if "steps" in settings else ClassificationRun
     runs = [_validate(kind, {**settings, "seed": seed}, given) for seed in seeds]
     _check_combinations(runs[0])
-    for name, source in looked_up.items():
-        found = learning_rates.look_up(name, source, runs[0])
-        number = float(found) if name == "learning_rate" else int(found)
+    found = {name: _look_up(name, source, runs[0], looked_up, checked.searched) for name, source in looked_up.items()}
+    for name, one in found.items():
+        number = float(one.value) if name == "learning_rate" else int(one.value)
         runs = [run.model_copy(update={name: number}) for run in runs]
-    return Request(runs, looked_up.get("learning_rate", str(settings["learning_rate"])), overwrite, fail_fast)
+    notes = [f"{name}={looked_up[name]}: {one}" for name, one in found.items()]
+    rate = str(settings["learning_rate"])
+    if "learning_rate" in found:
+        rate = f"{looked_up['learning_rate']}, {found['learning_rate'].table}"
+    return Request(runs, rate, checked.overwrite, checked.fail_fast, notes)
+
+
+def _look_up(name: str, source: str, run: Run, looked_up: Mapping[str, str], asked: Searched) -> learning_rates.Found:
+    """Return a learning rate or a batch size from a search that was like the run, or as is asked for."""
+    cost = {"evaluations": f"{compose_settings('search', [])[1]['evaluations']}+"}
+    cost |= {name: value for name, value in learning_rates.cost_of(run).items() if name not in looked_up}
+    cost |= {name: str(value) for name, value in asked if value is not None and (name in cost or name in looked_up)}
+    cost = {name: "" if value == "none" else value for name, value in cost.items()}
+    return learning_rates.look_up(name, source, run, cost)
 
 
 class SearchRequest(NamedTuple):
@@ -107,14 +121,14 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
     own = [override.removeprefix("search.") for override in overrides if override.startswith("search.")]
     others = [override for override in overrides if not override.startswith("search.")]
     given = {override.get_key_element(): override.value() for override in _parse(others)}
-    definition = _definition(given)
+    definition = search_definition(given)
     for name, value in definition.get("options", {}).items():
         if not {name, name.removesuffix("s")} & given.keys():  # seeds stand back for seed
             others.append(f"{name}={value}")
     try:
         search = _search(own, definition.get("search", {}))
     except RequestError as error:
-        raise RequestError(f"search.{error.given}", error.allowed) from None
+        raise _prefixed("search", "search", error) from None
     for name in ("learning_rate", *search.also):
         if name in given:
             raise RequestError(
@@ -149,7 +163,7 @@ def _search(own: Sequence[str], definition: dict[str, Any]) -> Search:
     return search
 
 
-def _definition(given: dict[str, Any]) -> dict[str, Any]:
+def search_definition(given: dict[str, Any]) -> dict[str, Any]:
     """Return what sweeps/definitions/ has for the experiment, or else the objective, that is chosen."""
     chosen = given.get("experiment") or given.get("objective")
     path = folder("sweeps") / "definitions" / f"{chosen}.yaml"
@@ -181,7 +195,7 @@ def slurm_settings(overrides: Sequence[str]) -> Slurm:
             settings["time"] = given["time"].strip("'\"")
         return _validate(Slurm, settings, given)
     except RequestError as error:
-        raise RequestError(f"slurm.{error.given}", error.allowed.replace("frog slurm", "frog submit")) from None
+        raise _prefixed("slurm", "submit", error) from None
 
 
 class BenchRequest(NamedTuple):
@@ -199,7 +213,7 @@ def bench_request(words: Sequence[str]) -> BenchRequest:
         )
         bench = _validate(Bench, settings, given)
     except RequestError as error:
-        raise RequestError(f"bench.{error.given}", error.allowed) from None
+        raise _prefixed("bench", "bench", error) from None
     others = combinations([word for word in words if not word.startswith("bench.")])
     runs = [train_request(combination).runs[0] for combination in others]
     networks = [run for run in runs if isinstance(run, ClassificationRun)]
@@ -223,16 +237,15 @@ def quality_request(overrides: Sequence[str]) -> Quality:
     return quality
 
 
-def seed_list(seeds: Any, given: dict[str, str]) -> list[int] | None:
+def seed_list(seeds: list[int] | int | None, given: dict[str, str]) -> list[int] | None:
     """Return the seeds that `seeds` stands for: N means 0 to N-1; None if it is not given.
 
     Raises:
-        RequestError: if it is neither a count nor a list of different seeds.
+        RequestError: if they are not different seeds.
     """
     if seeds is None:
         return None
-    checked = _check(TypeAdapter(Seeds), seeds, given, "seeds")
-    listed = list(range(checked)) if isinstance(checked, int) else checked
+    listed = list(range(seeds)) if isinstance(seeds, int) else seeds
     if not listed or len(set(listed)) < len(listed):
         raise RequestError(f"seeds={given.get('seeds', seeds)}", "must be at least one seed, and each only once")
     return listed
@@ -296,14 +309,23 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     return given, {str(name): value for name, value in settings.items()}
 
 
+def choices_among(words: Sequence[str]) -> list[str]:
+    """Return the choices of groups among some words, whatever else they say; of a sweep, the first ones."""
+    words = [re.sub(r"^gradient\.tangents=", "tangents=", word) for word in words]
+    several = [word for word in words if word in ("-m", "--multirun")]
+    return combinations([*several, *(word for word in words if word.partition("=")[0] in groups("train"))])[0]
+
+
 def _parse(overrides: Sequence[str]) -> list[Override]:
     """Parse overrides, of which only the form option=value is accepted."""
     parser = OverridesParser.create()
     parsed = []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key, flags=re.ASCII):
-            raise RequestError(text, "must have the form option=value")
+        if not equals or not _is_name(key):
+            name = key.lstrip("-").replace("-", "_")
+            hint = f", without dashes: {name}={value}" if name != key and equals and _is_name(name) else ""
+            raise RequestError(text, f"must have the form option=value{hint}")
         if "${" in value:
             raise RequestError(text, "a value cannot refer to others with ${..}")
         try:
@@ -315,6 +337,11 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
             except HydraException:
                 raise RequestError(text, "cannot be read") from None
     return parsed
+
+
+def _is_name(text: str) -> bool:
+    """Return whether an option may be called so."""
+    return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text, flags=re.ASCII) is not None
 
 
 def _compose_choices(verb: str, choices: list[str]) -> DictConfig:
@@ -373,9 +400,15 @@ def _names(config: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from _names(config[key], f"{name}.")
 
 
+def _prefixed(prefix: str, verb: str, error: RequestError) -> RequestError:
+    """Return an error about an option of a verb's own, called as users call it."""
+    allowed = error.allowed.replace("did you mean ", f"did you mean {prefix}.")
+    return RequestError(f"{prefix}.{error.given}", allowed.replace(f"see frog {prefix} ", f"see frog {verb} "))
+
+
 def _nearest(name: str, candidates: Iterable[str]) -> str:
     """Return `, did you mean ..?` or nothing."""
-    candidates = list(candidates)
+    name, candidates = name.lower(), list(candidates)
     last = {candidate.rpartition(".")[2]: candidate for candidate in candidates}
     close = difflib.get_close_matches(name, candidates, n=1) or [
         last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=1)
@@ -398,14 +431,6 @@ def _validate(expected: type[Checked], settings: dict[str, Any], given: dict[str
         raise RequestError(_as_given(option, settings, given), message) from None
 
 
-def _check(adapter: TypeAdapter[Any], value: Any, given: dict[str, str], option: str) -> Any:
-    """Check a single value as `_validate` does a whole."""
-    try:
-        return adapter.validate_python(value, strict=True)
-    except ValidationError as error:
-        raise RequestError(f"{option}={given.get(option, value)}", error.errors()[0]["msg"]) from None
-
-
 def _option(settings: dict[str, Any], location: Iterable[str | int]) -> str:
     """Return the dotted name of the option at a place that also names the alternatives of a union."""
     names: list[str] = []
@@ -424,7 +449,12 @@ def _as_given(option: str, settings: dict[str, Any], given: dict[str, str]) -> s
     value: Any = settings
     for part in option.split("."):
         value = value[part]
-    return f"{option}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
+    return f"{option}={as_text(value)}"
+
+
+def as_text(value: Any) -> str:
+    """Return a value as it may be given on the command line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
 
 
 def _check_combinations(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from frog_cli.csv_files import read_csv
 from frog_cli.errors import RequestError
@@ -71,26 +72,98 @@ def factors(run: Run) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()}
 
 
-def look_up(name: str, source: str, run: Run) -> str:
-    """Return the learning rate or the batch size of a run from sweeps/`source`, as it is written there.
+class Found(NamedTuple):
+    """A learning rate or a batch size that was found before, as it is written in a table."""
+
+    value: str
+    table: Path
+    search: dict[str, str]  # what runs it was searched for with, nothing if it is published
+
+    def __str__(self) -> str:
+        how = ", ".join(f"{name} {value}" for name, value in self.search.items() if value)
+        return f"{self.value}, from {self.table}" + (f", a search with {how}" if how else "")
+
+
+def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = None) -> Found:
+    """Return the learning rate or the batch size of a run from sweeps/`source`.
+
+    Args:
+        name: one of `FOUND`.
+        source: `published` or `searched`.
+        run: whose settings a row must have.
+        cost: of searched rates, what the runs of the search must have cost, as `cost_of` has it, and under
+            `evaluations` how many runs; at least so many if that ends in `+`. Of several, the longest search counts.
 
     Raises:
         RequestError: if there is none, or more than one.
     """
     wanted = factors(run)
-    having = [row for row in rows(source) if name in row]
-    matches = [row for row in having if not _difference(row, wanted)]
-    if len(matches) == 1:
-        return matches[0][name]
+    having = [(row, table) for row, table in _tables(source) if name in row]
+    similar = [(row, table) for row, table in having if not _difference(row, wanted)]
+    matches = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
     setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
     if matches:
-        raise RequestError(f"{name}={source}", f"{len(matches)} are known for {setting}; give a number")
-    differences = [_difference(row, wanted) for row in having]
+        most = max(_evaluations(row) for row, _ in matches)
+        longest = [(row, table) for row, table in matches if _evaluations(row) == most]
+        if len(longest) > 1:
+            raise RequestError(f"{name}={source}", f"{len(longest)} are known for {setting}; give a number")
+        row, table = longest[0]
+        return Found(row[name], table, _cost(row) if source == "searched" else {})
+    if similar:
+        ways = " or ".join(sorted({_asking(_cost(row), cost or {}) for row, _ in similar}))
+        raise RequestError(
+            f"{name}={source}", f"none was searched with runs that cost as much as this one for {setting}; take {ways}"
+        )
+    differences = [_difference(row, wanted) for row, _ in having]
     nearest = min(differences, key=len, default=[])
     near = sorted({one for difference in differences if len(difference) == len(nearest) for one in difference})
     near = [one for one in near if not one.endswith("=")]
     hint = f"; there is one for {' or '.join(near)}" if 1 <= len(near) <= 8 else ""
     raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
+
+
+COST = ("evaluations", "epochs", "steps", "batch_size", "limit")
+"""What tells a short search from a long one, in the order of the options `searched.*`."""
+
+
+def cost_of(run: Run) -> dict[str, str]:
+    """Return what one run costs, as columns of a table: its epochs, batch size and limit, or its steps."""
+    if isinstance(run, FunctionRun):
+        return {"steps": str(run.steps)}
+    assert isinstance(run, ClassificationRun)
+    found = {"epochs": run.epochs, "batch_size": run.batch_size, "limit": run.data.limit or ""}
+    return {name: str(value) for name, value in found.items()}
+
+
+def _cost(row: Mapping[str, str]) -> dict[str, str]:
+    """Return what each run of the search behind a row cost, and how many there were."""
+    columns = {name: name if name == "batch_size" else f"{OF_THE_SEARCH}{name}" for name in COST}
+    return {name: row[column] for name, column in columns.items() if column in row}
+
+
+def _costs(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Return whether the search behind a row cost what is wanted."""
+    found = _cost(row)
+    least = wanted.get("evaluations", "")
+    enough = found["evaluations"] == least or (least.endswith("+") and _evaluations(row) >= int(least[:-1]))
+    return enough and all(found.get(name, "") == value for name, value in wanted.items() if name != "evaluations")
+
+
+def _evaluations(row: Mapping[str, str]) -> int:
+    return int(row.get(f"{OF_THE_SEARCH}evaluations") or 0)
+
+
+def _asking(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """Return the options that ask for a search which is not the default one."""
+    least = wanted.get("evaluations", "")
+    options = [
+        f"searched.{name}={found.get(name) or 'none'}"
+        for name, value in wanted.items()
+        if name != "evaluations" and found.get(name, "") != value
+    ]
+    if not (least.endswith("+") and int(found["evaluations"]) >= int(least[:-1])):
+        options.insert(0, f"searched.evaluations={found['evaluations']}")
+    return " ".join(options)
 
 
 def find(source: str, wanted: Mapping[str, str]) -> list[dict[str, str]]:
@@ -104,10 +177,15 @@ def settings(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def rows(source: str) -> list[dict[str, str]]:
-    """Return all rows of a source; of searched rates, the user's own files stand for frog's of the same names."""
+    """Return all rows of a source."""
+    return [row for row, _ in _tables(source)]
+
+
+def _tables(source: str) -> list[tuple[dict[str, str], Path]]:
+    """Return all rows, with their tables; of searched rates, the user's own stand for frog's of the same names."""
     places = [folder("sweeps") / source, *([searched()] if source == "searched" else [])]
     files = {path.name: path for place in places for path in sorted(place.glob("learning_rates_*.csv"))}
-    return [row for path in files.values() for row in read_csv(path)]
+    return [(row, path) for path in files.values() for row in read_csv(path)]
 
 
 def _difference(row: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:

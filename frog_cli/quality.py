@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from frog_cli import config, runs
+from frog_cli import config, option_help, runs
 from frog_cli.csv_files import Row, as_csv
 from frog_cli.files import write_atomically
 from frog_cli.schema import CONES, Quality
@@ -34,7 +34,7 @@ same length). Examples:
   frog quality                                                     Fig. 3 of the first paper
   frog quality 'k=[16,64]' 'gradients=[mean,projection]' 'tangents=[cone]' 'angles=[15,30,45,60,75,90]'
 
-options and defaults:
+options, their defaults, and in brackets what is allowed:
 """
 
 ELEMENTS_AT_ONCE = 2**23  # tangents of so many numbers are held in memory together
@@ -89,8 +89,7 @@ def study(settings: Quality, progress: Progress) -> list[Row]:
 
 def help_text() -> str:
     """Return the usage with every option and its default."""
-    settings = config.compose_settings("quality", [])[1]
-    return HELP + "".join(f"  {name}: {json.dumps(value)}\n" for name, value in settings.items())
+    return HELP + option_help.of_verb("quality", Quality)
 
 
 def estimators(settings: Quality) -> Iterator[Estimator]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from frog_cli import config, execution, learning_rates, runs
+from frog_cli import config, execution, learning_rates, option_help, runs
 from frog_cli.config import SearchRequest
 from frog_cli.csv_files import Row, as_csv, read_csv
 from frog_cli.errors import GivenUpError, InProgressError, RequestError
@@ -41,14 +41,14 @@ The best rate goes to sweeps/searched (or below FROG_SWEEPS), where learning_rat
 all evaluations and a picture. The same command goes on with a search that was stopped, with any number of processes,
 and repeats no evaluation; with more search.evaluations it goes further.
 
-options of the search, and their defaults (those of frog train: frog train --help):
+options of the search (frog train --help has the others), their defaults, and in brackets what is allowed:
 """
 
 
-def help_text() -> str:
-    """Return the usage with every option of a search and its default."""
-    settings = config.compose_settings("search", [])[1]
-    return HELP + "".join(f"  search.{name}: {value}\n" for name, value in settings.items())
+def help_text(words: Sequence[str] = ()) -> str:
+    """Return the usage with every option of a search, whose defaults an experiment may change."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    return HELP + option_help.of_verb("search", Search, "search.", config.search_definition(given).get("search"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -231,7 +231,7 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     run = config.with_values(plan.request, best.values).runs[0]
     place = learning_rates.searched()
     place.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(learning_rates.factors(run).values()))
+    name = _name(run, len(evaluations))
     table, picture = place / f"evaluations_{name}.csv", place / f"{name}.png"
     rows = [
         {
@@ -253,6 +253,16 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     print(f" ({lost[0]} diverged, {lost[1]} given up)")
     print(f"  published      {'none' if published is None else format(published, '.4g')}")
     print(f"  evaluations    {table}\n  picture        {picture}")
+    usual = config.compose_settings("search", [])[1]["evaluations"]
+    asked = f" searched.evaluations={len(evaluations)}" if len(evaluations) < usual else ""
+    print(f"  take it with   learning_rate=searched{asked}")
+
+
+def _name(run: Run, evaluations: int) -> str:
+    """Return the name of a search's files: what was searched, and at what cost, so that none hides another."""
+    cost = [f"{value}{name}" for name, value in learning_rates.cost_of(run).items() if value]
+    words = [*learning_rates.factors(run).values(), *cost, f"{evaluations}evaluations"]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(words))
 
 
 def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -270,10 +280,12 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: Sequenc
         "torch": runs.environment()["versions"]["torch"],
         "commit": runs.environment()["commit"],
     }
+    cost = learning_rates.cost_of(run)
     if isinstance(run, ClassificationRun):
-        row["batch_size"] = run.batch_size
-        of_the_search |= {"epochs": run.epochs, "validation": run.data.validation, "limit": run.data.limit}
+        row["batch_size"] = cost.pop("batch_size")
+        of_the_search["validation"] = run.data.validation
         of_the_search["data"] = getattr(run.data, "variant", run.data.name)
+    of_the_search |= cost
     also = {name: value for name, value in best.values.items() if name not in learning_rates.FOUND}
     of_the_search |= {f"also_{name}": value for name, value in also.items()}
     row["learning_rate"] = run.learning_rate
@@ -283,7 +295,7 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: Sequenc
 def _published(run: Run) -> float | None:
     """Return the rate that a paper gives for the same setting, None if it gives none."""
     try:
-        return float(learning_rates.look_up("learning_rate", "published", run))
+        return float(learning_rates.look_up("learning_rate", "published", run).value)
     except RequestError:
         return None
 

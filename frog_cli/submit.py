@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from frog_cli import config, learning_rates, runs, slurm
+from frog_cli import config, learning_rates, option_help, runs, slurm, srun
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.files import write_atomically
-from frog_cli.schema import ClassificationRun
+from frog_cli.schema import ClassificationRun, Slurm
 
 HELP = """usage: frog submit [--dry-run] [slurm.option=value ...] VERB [words of the verb ...]
 
@@ -25,7 +25,7 @@ reaches its time limit saves its state, goes back into the queue and goes on whe
 
   --dry-run    print the script, submit nothing
 
-options and their defaults:
+options, their defaults, and in brackets what is allowed:
 """
 
 VERBS = ("train", "search", "reproduce")  # which save their state on a signal
@@ -33,8 +33,7 @@ VERBS = ("train", "search", "reproduce")  # which save their state on a signal
 
 def help_text() -> str:
     """Return the usage with every option and its default."""
-    settings = config.compose_settings("slurm", [])[1]
-    return HELP + "".join(f"  slurm.{name}: {value}\n" for name, value in settings.items())
+    return HELP + option_help.of_verb("slurm", Slurm, "slurm.")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     if not commands:
         print("nothing to submit")
         return 0
+    if settings.tasks > 1 and settings.mpi is None:
+        settings = settings.model_copy(update={"mpi": srun.mpi_type()})
     logs = runs.root().resolve() / "slurm"
     name = f"frog-{verb}"
     environment = {

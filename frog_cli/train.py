@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from frog_cli import config, execution, runs
+from frog_cli import config, execution, option_help, runs
 from frog_cli.execution import Result
 
 HELP = """usage: frog train [-m] [--cfg] [option=value ...]
@@ -17,6 +17,7 @@ Minimise something with the gradient, model and data of your choice. Examples:
   frog train gradient=backprop                      the same by backpropagation
   frog train objective=rosenbrock objective.n=64 gradient.k=16 seeds=5
   frog train -m gradient.k=4,16,64 seed=0,1         one run for each combination
+  frog train gradient=fomoh_kd tangents=cone --help  the options of these choices
 
   -m, --multirun  several values, separated by commas, mean one run each
   --cfg           print all settings that the options lead to, and stop
@@ -28,8 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     combinations = config.combinations([argument for argument in arguments if argument != "--cfg"])
     requests = [config.train_request(combination) for combination in combinations]
     if "--cfg" in arguments:
-        for request in requests:
-            print(yaml.safe_dump(request.runs[0].model_dump(), sort_keys=False), end="")
+        print(yaml.safe_dump_all([request.runs[0].model_dump() for request in requests], sort_keys=False), end="")
         return 0
     parent = runs.root()
     execution.check(requests)
@@ -42,11 +42,15 @@ def main(arguments: Sequence[str]) -> int:
             break
         if name:
             print(f"frog train {name}", file=sys.stderr)
+        for note in request.notes:
+            print(f"frog: {note}", file=sys.stderr)
         for result in execution.carry_out(request, parent):
             line, failed = _judge(name, result)
             results.append(line)
             failures += [line] if failed else []
-            print(f"{line}\n  run      {result.folder.path}\n  picture  {result.folder.path / 'curve.png'}", flush=True)
+            picture = result.folder.path / "curve.png"  # of a run that has failed there may be none
+            drawn = f"\n  picture  {picture}" if picture.exists() else ""
+            print(f"{line}\n  run      {result.folder.path}{drawn}", flush=True)
     if len(requests) > 1:
         print("\n".join(["", "all together:", *results]))
     if failures and len(results) > 1:
@@ -60,14 +64,9 @@ def _names(combinations: list[list[str]]) -> list[str]:
     return [" ".join(combination[position] for position in varying) for combination in combinations]
 
 
-def help_text() -> str:
-    """Return the usage with every group, and every option with its default."""
-    lines = [HELP, "groups, chosen as in model=mlp:"]
-    lines += [f"  {group:<12} {', '.join(names)}" for group, names in config.groups("train").items()]
-    settings = yaml.safe_dump(config.compose_settings("train", [])[1], sort_keys=False, default_flow_style=None)
-    return "\n".join(
-        [*lines, "", "options and defaults with these choices (others with other choices: --cfg):", settings]
-    )
+def help_text(words: Sequence[str] = ()) -> str:
+    """Return the usage with every choice, and every option of the choices among some words."""
+    return f"{HELP}\n{option_help.of_training(words)}"
 
 
 def _judge(name: str, result: Result) -> tuple[str, bool]:

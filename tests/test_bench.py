@@ -7,7 +7,7 @@ import csv
 import pytest
 import torch
 
-from frog_cli.bench import REFERENCES
+from frog_cli.bench import REFERENCES, table
 from frog_cli.cli import main
 from frog_cli.objectives import classification
 
@@ -53,6 +53,20 @@ def test_steps_are_measured_beside_the_references(runs, capsys):
     assert not (folder / "memory.png").exists()
 
 
+def test_the_table_shows_small_memories_and_names_networks_without_options():
+    row = {"model": "logistic_regression", "image": "1x8x8", "batch_size": 32, "gradient": "backprop"}
+    row |= {"milliseconds": 0.7, "backprop_steps": 1.0, "inference_peaks": 1.1, "peak_bytes": 13_640}
+    row |= {"plain_passes": 1.44, "plain_passes_low": 1.24, "plain_passes_high": 1.99}
+    title, head, line = table([row]).splitlines()
+    assert title == "logistic_regression, images 1x8x8, batch size 32"
+    assert line.endswith("13.6 kB      1.10")
+    assert len(head) == len(line)
+    del row["peak_bytes"], row["inference_peaks"]
+    title, head, line = table([row]).splitlines()
+    assert "memory" not in head
+    assert len(head) == len(line)
+
+
 def test_networks_of_several_depths_are_drawn_against_their_depth(runs):
     words = ["model.depth=1,3", "gradient=mean", "gradient.k=2", "gradient.perturb=weights"]
     assert main(["bench", "-m", *TINY, *words, "tangents=normal,regenerated"]) == 0
@@ -88,7 +102,7 @@ def test_steps_leave_the_weights_where_they_are(runs, monkeypatch):
     [
         (["bench.rounds=0"], "bench.rounds=0: must be a whole number, at least 1"),
         (["bench.image=[3,32]"], "bench.image=[3,32]: must be [channels,height,width]"),
-        (["bench.images=3"], "bench.images=3: unknown option, did you mean image?"),
+        (["bench.images=3"], "bench.images=3: unknown option, did you mean bench.image?"),
         (["objective=rosenbrock"], "frog bench: measures networks"),
         (["data=image_folder", "data.root=/x"], "data=image_folder: needs bench.image=[channels,height,width]"),
         (["gradient.k=1,2"], "several values need -m"),

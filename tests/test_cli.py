@@ -25,6 +25,8 @@ def test_help_imports_nothing_heavy():
     shown = frog("--help")
     assert shown.returncode == 0
     assert "train" in shown.stdout
+    for variable in ("FROG_DATA", "FROG_RUNS", "FROG_SWEEPS", "FROG_RESULTS"):
+        assert f"  {variable} " in shown.stdout
     modules = subprocess.run(
         [sys.executable, "-c", "import sys, frog_cli.cli; print(*sys.modules)"],
         capture_output=True,
@@ -52,7 +54,8 @@ def test_version(capsys):
     [
         (
             ["trian"],
-            "frog: trian: must be one of train, search, submit, data, info, reproduce",
+            "frog: trian: must be one of train, search, submit, data, info, reproduce, table, plot, bench, quality, "
+            "did you mean train?; see frog --help",
         ),
         (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
         (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
@@ -174,7 +177,10 @@ def test_a_run_that_raises_is_recorded_and_does_not_end_the_sweep(runs, capsys, 
     failed, done = sorted(runs.glob("*"), key=lambda folder: "logistic" in folder.name)
     assert json.loads((failed / "run.json").read_text())["error"] == "ZeroDivisionError: division by zero"
     assert json.loads((done / "run.json").read_text())["status"] == "done"
-    assert "failed, ZeroDivisionError: division by zero" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "failed, ZeroDivisionError: division by zero" in out
+    assert str(done / "curve.png") in out
+    assert str(failed / "curve.png") not in out
 
 
 def test_seeds_are_runs_of_their_own_whichever_run_beside_them(runs):
@@ -197,6 +203,11 @@ def test_cfg_prints_and_runs_nothing(runs, capsys):
     assert settings["objective"]["name"] == "rosenbrock"
     assert settings["learning_rate"] == 0.0018423636305031
     assert not runs.exists()
+
+
+def test_cfg_of_a_sweep_prints_a_document_for_each_combination(capsys):
+    assert main(["train", "--cfg", "-m", "gradient.k=1,2"]) == 0
+    assert [settings["gradient"]["k"] for settings in yaml.safe_load_all(capsys.readouterr().out)] == [1, 2]
 
 
 @pytest.mark.parametrize("refused", ["optimizer.name=SGD,Foo", "device=cpu,cuda:7"])

@@ -83,3 +83,73 @@ def test_two_rows_for_one_setting_are_refused(tmp_path, monkeypatch):
 def test_all_factors_have_a_place_among_the_columns(overrides):
     found = learning_rates.factors(train_request(overrides).runs[0])
     assert set(found) <= set(learning_rates.FACTORS)
+
+
+LONG = ["experiment=mlp_mnist", "model.width=256", "gradient=mean", "gradient.k=4", "learning_rate=searched"]
+"""Runs for which frog comes with a rate that 100 runs of 3 epochs were searched with."""
+
+
+@pytest.fixture
+def short_search(tmp_path, monkeypatch):
+    """Let somebody's short search of the same runs stand beside the one that frog comes with; return its table."""
+    (shipped,) = (folder("sweeps") / "searched").glob("learning_rates_mlp-mnist-256-2-mean-4-*.csv")
+    with shipped.open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    row |= {"learning_rate": "0.5", "search_epochs": "1", "search_limit": "200", "search_evaluations": "4"}
+    table = tmp_path / "searched" / "learning_rates_short.csv"
+    table.parent.mkdir()
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        writer.writeheader()
+        writer.writerow(row)
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path))
+    return table
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (["searched.epochs=3"], 0.002554321870680994),
+        (["epochs=3"], 0.002554321870680994),
+        (["epochs=3", "data.limit=200", "searched.limit=none"], 0.002554321870680994),
+        (["batch_size=8", "searched.batch_size=64", "searched.epochs=3"], 0.002554321870680994),
+        (["searched.epochs=1", "searched.limit=200", "searched.evaluations=4"], 0.5),
+        (["epochs=1", "data.limit=200", "searched.evaluations=4"], 0.5),
+    ],
+)
+def test_a_searched_rate_is_that_of_runs_that_cost_as_much_or_as_is_asked_for(asked, expected, short_search):
+    request = train_request([*LONG, *asked])
+    assert request.runs[0].learning_rate == expected
+    (note,) = request.notes
+    assert note.startswith(f"learning_rate=searched: {expected}, from ")
+    assert (str(short_search) in note) == (expected == 0.5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ways"),
+    [
+        ([], "take searched.epochs=3 or searched.evaluations=4 searched.epochs=1 searched.limit=200"),
+        (["epochs=1", "data.limit=200"], "take searched.epochs=3 searched.limit=none or searched.evaluations=4"),
+        (["batch_size=8", "epochs=3"], "take searched.batch_size=64 or "),
+    ],
+)
+def test_a_search_at_less_cost_must_be_asked_for(asked, ways, short_search):
+    with pytest.raises(RequestError) as refusal:
+        train_request([*LONG, *asked])
+    assert "none was searched with runs that cost as much as this one for model=mlp, data=mnist" in str(refusal.value)
+    assert ways in str(refusal.value)
+
+
+def test_the_longest_search_counts(short_search):
+    text = short_search.read_text().replace(",4,-6.0,", ",200,-6.0,").replace(",1,10000,200,", ",3,10000,,")
+    short_search.write_text(text)
+    assert train_request([*LONG, "epochs=3"]).runs[0].learning_rate == 0.5
+    assert train_request([*LONG, "epochs=3", "searched.evaluations=100"]).runs[0].learning_rate == 0.002554321870680994
+
+
+def test_every_rate_that_frog_comes_with_is_found_by_the_words_of_its_search():
+    for row in learning_rates.rows("searched"):
+        words = [word for word in row["search_request"].split() if not word.startswith("search.")]
+        looked_up = {name: row[name] for name in learning_rates.FOUND if row.get(name)}
+        (run, *_) = train_request([*words, "learning_rate=searched"]).runs
+        assert run.learning_rate == float(looked_up["learning_rate"]), row

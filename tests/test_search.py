@@ -58,9 +58,13 @@ def test_a_search_writes_what_learning_rate_searched_finds(runs, sweeps, capsys)
     assert float(found["search_loss"]) == best
     assert "the best of 12 evaluations" in told
 
-    (run,) = train_request([*SPHERE, "learning_rate=searched"]).runs
+    assert "take it with   learning_rate=searched searched.evaluations=12\n" in told
+
+    asked = [*SPHERE, "learning_rate=searched", "searched.evaluations=12"]
+    (run,) = train_request(asked).runs
     assert run.learning_rate == float(found["learning_rate"])
-    assert main(["train", *SPHERE, "learning_rate=searched", "seeds=5"]) == 0
+    assert main(["train", *asked, "seeds=5"]) == 0
+    assert f"frog: learning_rate=searched: {found['learning_rate']}, from {sweeps}" in capsys.readouterr().err
     values = [json.loads(path.read_text())["best_value"] for path in runs.glob("sphere-*/summary.json")]
     assert sum(values) / len(values) == pytest.approx(best, rel=1e-14)  # a trial is exactly what frog train runs
 
@@ -96,7 +100,8 @@ def test_further_hyperparameters_join(runs, sweeps):
     (found,) = table(next(sweeps.glob("learning_rates_*.csv")))
     assert found["batch_size"] in ("16", "32")
     assert 0.2 <= float(found["search_also_schedule.factor"]) <= 0.8
-    (run,) = train_request([*DIGITS, "schedule.name=every", "learning_rate=searched", "batch_size=searched"]).runs
+    searched = ["learning_rate=searched", "batch_size=searched", "searched.evaluations=4"]
+    (run,) = train_request([*DIGITS, "schedule.name=every", *searched]).runs
     assert run.batch_size == int(found["batch_size"])
 
 
@@ -130,9 +135,9 @@ REFUSALS = {
     "search.high=nan": "search.high=nan: must be a finite number, the logarithm of a rate",
     "search.evaluations=0": "search.evaluations=0: must be a whole number, at least 1",
     "search.evaluations=1.5": "search.evaluations=1.5: must be a whole number, at least 1",
-    "search.evaluation=5": "search.evaluation=5: unknown option, did you mean evaluations?; see frog search --help",
+    "search.margins=5": "search.margins=5: unknown option, did you mean search.margin?; see frog search --help",
     "search.also={batch_sice:[1,2]}": "batch_sice=1: unknown option, did you mean batch_size?; see frog train --help",
-    "search.also={batch_size:[1,0]}": "batch_size=0: must be a whole number, at least 1",
+    "search.also={batch_size:[1,0]}": "batch_size=0: must be a whole number, at least 1, published or searched",
     "search.also={batch_size:[]}": "search.also.batch_size=[]: must be a list of values, "
     "or {low: .., high: .., log: true or false}",
     "search.also={gradient.k:{low:3,high:1,log:false}}": "search.also.gradient.k.low=3: must be below its high=1",

@@ -126,7 +126,7 @@ def test_what_is_done_is_not_submitted_again(capsys):
         ("tran", "frog submit tran: needs one of the verbs train, search, reproduce"),
         ("slurm.time=abc train", "slurm.time=abc: must be a limit of Slurm: minutes, HH:MM:SS or D-HH:MM:SS"),
         ("slurm.time=1 train", "slurm.notice=120: must be shorter than slurm.time=1"),
-        ("slurm.tim=1 train", "slurm.tim=1: unknown option, did you mean time?; see frog submit --help"),
+        ("slurm.tim=1 train", "slurm.tim=1: unknown option, did you mean slurm.time?; see frog submit --help"),
         ("slurm.tasks=0 train", "slurm.tasks=0: must be a whole number, at least 1"),
         ("slurm.tasks=2 train", "slurm.tasks=2: only search runs as several processes, not train"),
         ("slurm.partition='a;b' train", "slurm.partition='a;b': must be letters, digits and . , : + - only, or null"),
@@ -186,7 +186,7 @@ def test_a_sweep_runs_as_an_array_and_is_not_repeated(slurm, runs, capsys):
 def test_a_search_runs_with_two_processes(slurm, runs, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
     search = ["search", *SWEEP[2:-1], "search.evaluations=10"]
-    assert ended(submit(capsys, "slurm.tasks=2", "slurm.mpi=pmi2", *search), 180) == ["COMPLETED"]
+    assert ended(submit(capsys, "slurm.tasks=2", *search), 180) == ["COMPLETED"]
     assert len(list((tmp_path / "sweeps" / "searched").glob("learning_rates_*.csv"))) == 1
     found = [json.loads(path.read_text())["rank"] for path in runs.glob("search-*/[0-9][0-9][0-9][0-9][0-9].json")]
     assert len(found) == 10
