@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from frog_cli import quality, results
-from frog_cli.targets import Target
+from frog_cli.targets import Scale, Target
 
 Rows = dict[str, DataFrame]
 """The rows of a target: `runs`, `quality`, `curves` and `searched`, any of them may be empty."""
@@ -33,9 +33,9 @@ _LOOKS = {
 _SHADES = {"mean": ("Oranges", "s", "--"), "projection": ("Blues", "o", "-"), "fomoh_kd": ("viridis", "D", "-")}
 
 
-def rows_of(target: Target, place: Path) -> Rows:
+def rows_of(target: Target, place: Path, scale: Scale = "paper") -> Rows:
     """Return all rows that a target has; a learning rate for each search, if it is made of searches."""
-    found = {kind: DataFrame(results.read(target, place, kind)).apply(_numbers) for kind in results.KINDS}
+    found = {kind: DataFrame(results.of_grid(target, place, kind, scale)).apply(_numbers) for kind in results.KINDS}
     of_searches = results.compared([]) if target.name == "learning_rates" else []
     found["searched"] = DataFrame(of_searches).apply(_numbers)
     return found
@@ -236,8 +236,7 @@ def descents(rows: Rows, each: bool) -> Figure:
     figure = Figure(figsize=(8.5, 4.8), layout="constrained")
     axes = figure.subplots()
     for name, look, group in _methods(runs):
-        of_method = curves[curves["request"].isin(group["request"].unique())]
-        table = of_method.pivot_table(index="step", columns="seed", values="best_value").ffill().clip(lower=_SMALLEST)
+        table = by_run(curves, group).clip(lower=_SMALLEST)
         steps = table.index.to_numpy() + 1  # so that the start has a place on a logarithmic axis
         if each:
             axes.plot(steps, table, color=look["color"], linewidth=0.5, alpha=0.35)
@@ -246,11 +245,24 @@ def descents(rows: Rows, each: bool) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="step + 1", ylabel="lowest value so far $f(x)$")
     axes.grid(alpha=0.3)
     _legend(figure, axes)
-    seeds = runs["seed"].nunique()
-    figure.suptitle(
-        f"Median of {seeds} starts" + (", thin: each of them" if each else "") + f"; below {_SMALLEST:g} drawn there"
-    )
+    thin = ", thin: each run" if each else ""
+    figure.suptitle(f"Median of {starts(runs)}{thin}; below {_SMALLEST:g} drawn there")
     return figure
+
+
+def by_run(curves: DataFrame, runs: DataFrame) -> DataFrame:
+    """Return the lowest values so far, a row for each step and a column for each run; one that has ended stays."""
+    of_method = curves[curves["request"].isin(runs["request"].unique())]
+    return of_method.pivot_table(index="step", columns=["request", "seed"], values="best_value").ffill()
+
+
+def starts(runs: DataFrame) -> str:
+    """Return from how many starts there are runs, and with how many seeds of tangents from each."""
+    if "start_seed" not in runs or runs["start_seed"].isna().all():
+        return f"{runs['seed'].nunique()} starts"
+    seeds = runs.groupby("start_seed")["seed"].nunique()
+    each = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    return f"{len(seeds)} starts" + (f" with {each} seeds of tangents each" if seeds.max() > 1 else "")
 
 
 def learning_curves(rows: Rows) -> Figure:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from frog_cli import results, targets
+from frog_cli import report, results, targets
 from frog_cli.errors import RequestError
-from frog_cli.targets import Target
+from frog_cli.targets import Scale, Target
 
 HELP = """usage: frog plot TARGET ...
 
-Draw results/TARGET.png and .pdf anew from the rows in results/TARGET/. Targets: {targets}, or all.
+Draw results/TARGET.png and .pdf anew from the rows in results/TARGET/, and write results/README.md.
+Targets: {targets}, or all.
 """
 
 
@@ -30,14 +31,15 @@ def main(arguments: Sequence[str]) -> int:
         if not paths and len(chosen) == 1:
             raise RequestError(target.name, f"has no rows yet; frog reproduce {target.name} makes them")
         print(*paths, sep="\n")
+    print(report.write(results.root()))
     return 0
 
 
-def draw(target: Target, place: Path) -> list[Path]:
+def draw(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
     """Draw the picture of a target as PNG and PDF and return the paths; nothing if it has no rows."""
     from frog_cli.figures import FIGURES, rows_of
 
-    found = rows_of(target, place)
+    found = rows_of(target, place, scale)
     if all(table.empty for table in found.values()):
         return []
     figure = FIGURES[target.name](found)
