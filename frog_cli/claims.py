@@ -243,7 +243,7 @@ _METHODS = {"FGD": ("mean", 1), "FoMoH": ("fomoh", None), "FoMoH-2D": ("fomoh_kd
 
 
 def _named_methods(runs: DataFrame) -> DataFrame:
-    """Return the runs of forward-mode methods of the second paper, with their names and whether they have a schedule."""
+    """Return the runs of the second paper's forward-mode methods, with their names and whether they have a schedule."""
     columns = ("gradient", "k", "schedule", "seed", "best_validation_loss", "last_validation_loss")
     runs = runs.reindex(columns=[*columns])
     names = {(gradient, -1 if k is None else k): name for name, (gradient, k) in _METHODS.items()}

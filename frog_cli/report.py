@@ -16,8 +16,9 @@ _OF_A_STUDY = ("gradient", "tangents", "angle", "k", "seeds")  # what tells a ro
 
 _BEGIN = """# Results
 
-Written by `frog reproduce`, `frog table` and `frog plot`; every number and picture here is made from the rows in the folders beside this file, each
-of which says on what it was computed. `frog reproduce --list` shows what is missing, `frog reproduce TARGET` makes it.
+Written by `frog reproduce`, `frog table` and `frog plot`; every number and picture here is made from the rows in the
+folders beside this file, each of which says on what it was computed. `frog reproduce --list` shows what is missing,
+`frog reproduce TARGET` makes it.
 
 Of published numbers, those within our spread lie between the lowest and the highest of our seeds.
 
@@ -75,7 +76,7 @@ def _section(target: Target, place: Path, tables: Sequence[Path]) -> str:
         lines += ["", f"Table: [{path.name}]({path.name}), {len(rows)} rows."]
         if len(rows) > _ROWS_SHOWN:
             total, rows = len(rows), [row for row in rows if any(row.get(name) for name in target.shown)]
-            lines[-1] += f" Those that are not empty:" if 0 < len(rows) < total else ""
+            lines[-1] += " Those that are not empty:" if 0 < len(rows) < total else ""
         if len(rows) <= _ROWS_SHOWN:
             lines += ["", *_markdown(rows, target)]
     return "\n".join(lines) + "\n"

@@ -25,7 +25,8 @@ def test_pictures_and_tables_are_made_anew_from_rows_alone(tmp_path, monkeypatch
     assert main(["table", "fig5"]) == 0
     assert main(["plot", "fig5"]) == 0
     told = capsys.readouterr().out
-    assert str(tmp_path / "fig5.png") in told and str(tmp_path / "README.md") in told
+    assert str(tmp_path / "fig5.png") in told
+    assert str(tmp_path / "README.md") in told
     assert {name: (tmp_path / name).read_bytes() for name in names} == before
 
 
@@ -54,7 +55,8 @@ def test_runs_with_and_without_a_schedule_are_told_apart(tmp_path, monkeypatch):
         loss = methods.get((gradient, k), 1.0)
         rows.append(
             {"request": job.words, "run": "r", "outcome": "completed", "gradient": gradient, "k": k,
-             "schedule": schedule, "seed": 0, "best_validation_loss": loss, "last_validation_loss": loss - bool(schedule)}
+             "schedule": schedule, "seed": 0, "best_validation_loss": loss,
+             "last_validation_loss": loss - bool(schedule)}
         )  # fmt: skip
     results.add(target, "paper", "runs", rows)
     read = {name: rows_of(targets.load(name), tmp_path) for name in targets.names()}
