@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from pandas import DataFrame, Series
@@ -117,7 +117,7 @@ def _network(run: Series) -> str:
     return f"{run['model']}, {run['data_variant']}"
 
 
-def _pairs(runs: DataFrame) -> list[tuple[tuple[str, float], DataFrame]]:
+def _pairs(runs: DataFrame) -> list[tuple[Any, DataFrame]]:
     """Return the runs of projection and of the mean with the same k and seeds, by network and k."""
     found = [(key, _of_shared_seeds(group, "gradient")) for key, group in runs.groupby(["network", "k"], sort=False)]
     return [(key, group) for key, group in found if {*group["gradient"]} == {"mean", "projection"}]
@@ -188,7 +188,7 @@ def methods_order_by_k(rows: dict[str, Rows]) -> Verdict:
     """Compare the lowest validation losses of the methods without schedule, over the seeds that all of them have."""
     runs = _named_methods(rows["fomoh_logistic_regression"]["runs"])
     runs = _of_shared_seeds(runs[~runs["scheduled"]], "method")
-    losses = runs.groupby("method")["best_validation_loss"].mean().reindex(_METHODS).dropna()
+    losses = runs.groupby("method")["best_validation_loss"].mean().reindex([*_METHODS]).dropna()
     if len(losses) < len(_METHODS):
         return _UNKNOWN
     text = f"lowest validation loss, {_series(losses, '{} {:.4f}')} ({_seeds(runs)})"
@@ -247,9 +247,9 @@ def _named_methods(runs: DataFrame) -> DataFrame:
     columns = ("gradient", "k", "schedule", "seed", "best_validation_loss", "last_validation_loss")
     runs = runs.reindex(columns=[*columns])
     names = {(gradient, -1 if k is None else k): name for name, (gradient, k) in _METHODS.items()}
-    found = [names.get(key) for key in zip(runs["gradient"], runs["k"].fillna(-1), strict=True)]
+    found = [names.get(key, "") for key in zip(runs["gradient"], runs["k"].fillna(-1), strict=True)]
     runs = runs.assign(method=found, scheduled=runs["schedule"].notna())
-    return runs[runs["method"].notna()]
+    return runs[runs["method"] != ""]
 
 
 def _of_shared_seeds(runs: DataFrame, by: str) -> DataFrame:
