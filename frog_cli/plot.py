@@ -12,6 +12,7 @@ from frog_cli.targets import Scale, Target
 HELP = """usage: frog plot TARGET ...
 
 Draw results/TARGET.png and .pdf anew from the rows in results/TARGET/, and write results/README.md.
+learning_rates also draws the pictures of all searches anew, from the tables in sweeps/searched (or below FROG_SWEEPS).
 Targets: {targets}, or all.
 """
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def draw(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
     """Draw the picture of a target as PNG and PDF and return the paths; nothing if it has no rows."""
+    from frog_cli import search_pictures
     from frog_cli.figures import FIGURES, rows_of
 
     found = rows_of(target, place, scale)
@@ -46,4 +48,4 @@ def draw(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
     paths = [place / f"{target.name}.png", place / f"{target.name}.pdf"]
     figure.savefig(paths[0], dpi=150)
     figure.savefig(paths[1], metadata={"CreationDate": None})
-    return paths
+    return paths + (search_pictures.draw_all() if target.name == "learning_rates" else [])

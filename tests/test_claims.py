@@ -142,12 +142,16 @@ def descents(values: dict[int, float], newton: float) -> dict[str, DataFrame]:
     return {"runs": runs, "curves": curves}
 
 
-@pytest.mark.parametrize(("values", "holds"), [({2: 3.0, 5: 2.0, 10: 0.1}, True), ({2: 2.0, 5: 3.0, 10: 0.1}, False)])
+@pytest.mark.parametrize(
+    ("values", "holds"),
+    [({2: 3.0, 5: 2.0, 10: 0.1}, True), ({2: 2.0, 5: 3.0, 10: 0.1}, False), ({2: 3.0, 5: 0.0, 10: 0.0}, True)],
+)
 def test_dimensions_order_the_search(values, holds):
     tables = targets(fomoh_rosenbrock_10d=descents(values, 0.1))
     verdict = claims.dimension_orders_the_search(tables)
     assert verdict.holds is holds
     assert f"K = 5: {values[5]:g}" in verdict.numbers
+    assert ("higher than with one less: K = 5" in verdict.numbers) is not holds
     assert verdict.numbers.endswith("(3 starts with 2 seeds of tangents each)")
 
 
