@@ -61,6 +61,8 @@ def _reproduced(target: Target, tables: Sequence[Path]) -> str:
     judged = [value for row in found for name, value in row.items() if name.endswith("_published_within_spread")]
     if not published:
         return target.published
+    if not judged:
+        return f"{published} are published, none of them is run"
     return f"{judged.count('yes')} of {len(judged)} that are run; {published} are published"
 
 

@@ -151,7 +151,7 @@ def test_dimensions_order_the_search(values, holds):
     verdict = claims.dimension_orders_the_search(tables)
     assert verdict.holds is holds
     assert f"K = 5: {values[5]:g}" in verdict.numbers
-    assert ("higher than with one less: K = 5" in verdict.numbers) is not holds
+    assert ("last out of order after 2 steps: K = 5 (3) above the one before (2)" in verdict.numbers) is not holds
     assert verdict.numbers.endswith("(3 starts with 2 seeds of tangents each)")
 
 

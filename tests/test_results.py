@@ -143,7 +143,7 @@ def test_the_report_shows_published_values_of_runs_that_are_missing_and_the_valu
          "seeds": 1000, "cosine_mean": 0.1234, "norm_ratio_mean": 0.4321}
     ])  # fmt: skip
     report = write(place).read_text()
-    assert "| 0 of 0 that are run; 32 are published |" in report
+    assert "| 32 are published, none of them is run |" in report
     assert "gradient=backprop | 0 | 3 | 0 | missing | missing | missing | 0.48 |" in report
     assert "| mean | normalised_cone | 15 | 16 | 1000 | 0.1234 | 0.4321 |" in report
     assert "Table 2, Fig. 4 and 7 | 0 | 27 | numbers that are not available to us |" in report
