@@ -178,7 +178,9 @@ def draw(rows: DataFrame) -> Figure:
     cosine.legend(loc="lower right", fontsize="x-small", labelspacing=0.8)
     ratio.legend(loc="lower left", bbox_to_anchor=(1, 0), frameon=False, fontsize="x-small", labelspacing=0.8)
     seeds = rows["seeds"].iloc[0]
-    figure.suptitle(f"Estimates of a gradient of n = {n} dimensions, mean of {seeds} seeds; equal curves are drawn once")
+    figure.suptitle(
+        f"Estimates of a gradient of n = {n} dimensions, mean of {seeds} seeds; equal curves are drawn once"
+    )
     return figure
 
 
