@@ -10,6 +10,7 @@ from frog_cli.csv_files import read_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 _LOOKS = {"ran to its end": ("o", "C0"), "given up": ("v", "0.6"), "diverged": ("x", "C3")}
@@ -26,15 +27,22 @@ def draw_all() -> list[Path]:
 
 
 def draw(place: Path, name: str) -> Path:
-    """Draw loss against learning rate; diverged runs, which have no loss, stand below the upper edge."""
+    """Draw one search anew and return the path of its picture."""
+    picture = place / f"{name}.png"
+    figure(place, name).savefig(picture, dpi=120)
+    return picture
+
+
+def figure(place: Path, name: str) -> Figure:
+    """Return loss against learning rate; diverged runs, which have no loss, stand below the upper edge."""
     import pandas
     from matplotlib.figure import Figure
 
     evaluations = pandas.read_csv(place / f"{_TABLE}{name}.csv")
     endings = evaluations["outcome"].where(evaluations["outcome"].isin(_LOOKS), "ran to its end")
     (found,) = read_csv(place / f"learning_rates_{name}.csv")
-    figure = Figure(figsize=(7, 4.4), layout="constrained")
-    axes = figure.subplots()
+    drawn = Figure(figsize=(7, 4.4), layout="constrained")
+    axes = drawn.subplots()
     for label, (marker, colour) in _LOOKS.items():
         of_this = evaluations[endings == label]
         if of_this.empty:
@@ -62,9 +70,7 @@ def draw(place: Path, name: str) -> Path:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
     axes.set_title(f"{name}\nfrog search {found['search_request']}", fontsize="x-small", wrap=True)
-    picture = place / f"{name}.png"
-    figure.savefig(picture, dpi=120)
-    return picture
+    return drawn
 
 
 def _set_heights(axes: Axes, evaluations: DataFrame) -> None:
