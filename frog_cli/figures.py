@@ -299,8 +299,9 @@ def learning_curves(rows: Rows) -> Figure:
     runs, curves = rows["runs"], rows["curves"]
     if "schedule" not in runs:
         runs = runs.assign(schedule=np.nan)
-    accuracies = [name for name in curves if name.endswith("_accuracy_percent")]
-    errors = {name.replace("accuracy", "error"): 100 - curves[name] for name in accuracies}
+    errors = {
+        f"{split}_error_percent": 100 - curves[f"{split}_accuracy_percent"] for split in ("training", "validation")
+    }
     curves = curves.assign(**errors, moment=curves["epoch"] + 1)  # so that the start has a place on a logarithmic axis
     figure = Figure(figsize=(13, 9), layout="constrained")
     panels = figure.subplots(2, 2)

@@ -67,7 +67,7 @@ def test_runs_that_start_from_their_own_seeds_are_starts():
 def test_errors_are_drawn_so_that_small_differences_show():
     runs = DataFrame([{"request": "a", "gradient": "backprop", "k": np.nan, "seed": 0}])
     curves = DataFrame(
-        {"request": "a", "seed": 0, "epoch": epoch, "training_loss": 1 / (1 + epoch), "validation_loss": 1 / (1 + epoch),
+        {"request": "a", "seed": 0, "epoch": epoch, "training_loss": 1.0, "validation_loss": 2.0,
          **dict.fromkeys(("training_accuracy_percent", "validation_accuracy_percent"), 99.0 - 80 / (1 + epoch))}
         for epoch in range(5)
     )  # fmt: skip
