@@ -20,9 +20,9 @@ Written by `frog reproduce`, `frog table` and `frog plot`; every number and pict
 folders beside this file, each of which says on what it was computed. `frog reproduce --list` shows what is missing,
 `frog reproduce TARGET` makes it.
 
-Of published numbers, those within our spread lie between the lowest and the highest of our seeds.
+A published number is within our spread if it lies between the lowest and the highest of our seeds.
 
-| target | source | runs done | missing | published numbers within our spread |
+| target | source | runs done | missing | published numbers |
 |---|---|---|---|---|
 """
 
@@ -55,15 +55,16 @@ def _reproduced(target: Target, tables: Sequence[Path]) -> str:
     rows = [row for path in tables for row in read_csv(path)]
     if target.name == "learning_rates":
         ratios = [float(row["ratio"]) for row in rows if row.get("ratio")]
-        return f"{sum(1 / 3 <= ratio <= 3 for ratio in ratios)} of {len(ratios)} searched (factor of 3)"
+        near = sum(1 / 3 <= ratio <= 3 for ratio in ratios)
+        return f"{near} of {len(ratios)} that are searched are within a factor of 3"
     found = [{name: value for name, value in row.items() if "_published" in name and value} for row in rows]
     published = sum(name.endswith("_published") for row in found for name in row)
     judged = [value for row in found for name, value in row.items() if name.endswith("_published_within_spread")]
     if not published:
         return target.published
     if not judged:
-        return f"{published} are published, none of them is run"
-    return f"{judged.count('yes')} of {len(judged)} that are run; {published} are published"
+        return f"{published}, none of them is run"
+    return f"{published}; {judged.count('yes')} of {len(judged)} that are run are within our spread"
 
 
 def _section(target: Target, place: Path, tables: Sequence[Path]) -> str:
@@ -91,12 +92,17 @@ def _markdown(rows: Sequence[dict[str, str]], target: Target) -> list[str]:
     published = [name for name in names if name.endswith("_published")]
     shown = [name for name in [*of_row, *target.shown, *published] if name in names]
     head = [f"| {' | '.join(name.replace('_', ' ') for name in shown)} |", "|" + "---|" * len(shown)]
-    return head + [f"| {' | '.join(_short(row[name], name in target.shown) for name in shown)} |" for row in rows]
+    lines = []
+    for row in rows:
+        nothing_run = row.get("runs") == "0"
+        cells = [_short(row[name], missing=nothing_run and name in target.shown) for name in shown]
+        lines.append(f"| {' | '.join(cells)} |")
+    return head + lines
 
 
-def _short(cell: str, measured: bool) -> str:
-    """Return a number with four digits; a measured one that is not there is missing, other cells may be empty."""
+def _short(cell: str, missing: bool) -> str:
+    """Return a number with four digits; an empty cell says so if it waits for a run."""
     try:
         return cell if cell.isdecimal() else f"{float(cell):.4g}"
     except ValueError:
-        return cell or ("missing" if measured else "")
+        return cell or ("missing" if missing else "")
