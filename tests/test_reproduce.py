@@ -36,7 +36,11 @@ def test_a_target_is_made_once_with_its_table_and_picture(runs, capsys):
     told = capsys.readouterr().out
     assert "fomoh_rosenbrock_10d: done" in told
     place = runs / "smoke"
-    assert len(rows(place / "fomoh_rosenbrock_10d" / "runs.csv")) == 10
+    found = rows(place / "fomoh_rosenbrock_10d" / "runs.csv")
+    assert len(found) == 10
+    assert {(row["start_seed"], row["seed"]) for row in found if row["gradient"] == "fomoh_kd"} == {
+        (start, seed) for start in "01" for seed in "01"
+    }
     assert (place / "fomoh_rosenbrock_10d.png").stat().st_size > 5000
     assert (place / "fomoh_rosenbrock_10d.pdf").read_bytes().startswith(b"%PDF")
     before = summaries(runs)
