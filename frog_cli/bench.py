@@ -165,7 +165,11 @@ def draw_cost(rows: DataFrame) -> Figure:
 
 
 def draw_parts(rows: DataFrame) -> Figure:
-    """Draw where the time of the steps with the most tangents of each network goes, in its plain forward passes."""
+    """Draw where the time of the steps with the most tangents of each network goes, in its plain forward passes.
+
+    Parts are measured in a pass of their own, at another moment than the steps as a whole, so only their shares are
+    taken from it: a bar is as long as the step takes in the picture of the cost.
+    """
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -180,8 +184,11 @@ def draw_parts(rows: DataFrame) -> Figure:
     figure = Figure(figsize=(10, 1.5 + 0.5 * len(bars)), layout="constrained")
     axes = figure.subplots()
     start = np.zeros(len(bars))
+    measured = np.array([[row[name] for name in names] for _, row in bars], dtype=float).reshape(len(bars), len(names))
+    shares = np.nan_to_num(measured) / np.nansum(measured, axis=1, keepdims=True)
+    totals = np.array([row["plain_passes"] for _, row in bars], dtype=float)
     for index, name in enumerate(names):
-        lengths = np.nan_to_num([float(row[name]) for _, row in bars])
+        lengths = shares[:, index] * totals
         part = name.removesuffix("_plain_passes").replace("_", " ")
         look: dict[str, Any] = {
             "color": f"C{index}",
@@ -192,7 +199,7 @@ def draw_parts(rows: DataFrame) -> Figure:
         start = start + lengths
     axes.set_yticks(range(len(bars)), [label for label, _ in bars], fontsize="small")
     axes.invert_yaxis()
-    axes.set_xlabel("time of the part / time of a plain forward pass")
+    axes.set_xlabel("time of a step, in the shares of its parts / time of a plain forward pass")
     axes.legend(fontsize="small", frameon=False)
     return figure
 

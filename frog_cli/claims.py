@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
+import pandas as pd
 from pandas import DataFrame, Series
 
-from frog_cli.figures import Rows
+from frog_cli.figures import Rows, by_run, starts
 
-_STEPS = 100  # after which searches of different dimensions are compared
 _EQUAL = 1e-6  # relative difference up to which values count as equal
 
 
@@ -54,21 +53,73 @@ def more_tangents_help_functions(rows: dict[str, Rows]) -> Verdict:
         texts.append(f"{family}, k = 16, is at least as low as k = 1 in {counts[-1][0]} of {counts[-1][1]} cases")
     if not all(cases for _, cases in counts):
         return _UNKNOWN
-    return Verdict(all(better == cases for better, cases in counts), "; ".join(texts) + " (function and n above 16)")
+    above = runs[runs["n"] > 16]
+    basis = f"{', '.join(above['function'].unique())}; {_range(above, 'n')}; {_seeds(above)}"
+    return Verdict(all(better == cases for better, cases in counts), f"{'; '.join(texts)} ({basis})")
 
 
 def more_tangents_help_networks(rows: dict[str, Rows]) -> Verdict:
-    """Ask whether the lowest test error falls from each k to the next, for each width and family."""
-    runs = rows["fig6"]["runs"]
-    if runs.empty:
-        return _UNKNOWN
-    found, texts = True, []
-    for (width, family), group in runs[runs["gradient"] != "backprop"].groupby(["width", "gradient"]):
+    """Ask whether the lowest test error falls from each k to the next, for each network and family."""
+    found, texts = [], []
+    for (network, family), group in _networks(rows).groupby(["network", "gradient"], sort=False):
+        group = _of_shared_seeds(group, "k")
         means = group.groupby("k")["best_test_error_percent"].mean().sort_index()
         if len(means) > 1:
-            found = found and bool((means.diff().dropna() < 0).all())
-            texts.append(f"w = {width:g}, {family}: " + _series(means, "k = {:g}: {:.2f} %"))
-    return Verdict(found, "; ".join(texts)) if texts else _UNKNOWN
+            found.append(bool((means.diff().dropna() < 0).all()))
+            texts.append(f"{network}, {family}: {_series(means, 'k = {:g}: {:.2f} %')} ({_seeds(group)})")
+    return Verdict(all(found), "; ".join(texts)) if texts else _UNKNOWN
+
+
+def projection_is_like_mean_on_networks(rows: dict[str, Rows]) -> Verdict:
+    """Ask whether the lowest test errors of projection and mean overlap from seed to seed, for each network and k."""
+    found, texts = [], []
+    for (network, k), group in _pairs(_networks(rows)):
+        errors = group.groupby("gradient")["best_test_error_percent"].agg(["mean", "min", "max"])
+        if group["seed"].nunique() > 1:  # one seed has no spread
+            found.append(bool(errors["min"].max() <= errors["max"].min()))
+            pair = f"{errors['mean']['projection']:.2f} % and {errors['mean']['mean']:.2f} %"
+            texts.append(f"{network}, k = {k:g}: {pair}, {'within' if found[-1] else 'beyond'} the spread")
+            texts[-1] += f" ({_seeds(group)})"
+    return Verdict(all(found), "projection and mean: " + "; ".join(texts)) if found else _UNKNOWN
+
+
+def projection_trains_more_smoothly(rows: dict[str, Rows]) -> Verdict:
+    """Compare in how many epochs the test loss rises, with projection and with the mean of as many tangents."""
+    curves = rows["fig6"]["curves"]
+    better, texts = [], []
+    for (network, k), group in _pairs(_networks({"fig6": rows["fig6"]})):
+        runs = group[["request", "seed", "gradient"]].merge(curves, on=["request", "seed"])
+        rises = runs.sort_values("epoch").groupby(["gradient", "seed"])["test_loss"].apply(_share_of_rises)
+        shares = rises.groupby("gradient").mean()
+        better.append(bool(shares["projection"] < shares["mean"]))
+        pair = f"{shares['projection']:.1%} and {shares['mean']:.1%} of the epochs"
+        texts.append(f"{network}, k = {k:g}: {pair} ({_seeds(group)})")
+    text = "the test loss rises, with projection and with the mean, in: " + "; ".join(texts)
+    return Verdict(all(better), text) if better else _UNKNOWN
+
+
+def _share_of_rises(losses: Series) -> float:
+    return float((losses.diff().dropna() > 0).mean())
+
+
+def _networks(rows: dict[str, Rows]) -> DataFrame:
+    """Return the runs of forward gradients on networks, with the name of each network."""
+    found = [table["runs"] for table in (rows.get("fig6"), rows.get("table1")) if table and not table["runs"].empty]
+    runs = pd.concat([DataFrame(columns=["gradient", "network", "k", "seed"]), *found], ignore_index=True)
+    runs = runs[runs["gradient"] != "backprop"]
+    return runs.assign(network=runs.apply(_network, axis=1)) if len(runs) else runs
+
+
+def _network(run: Series) -> str:
+    if run["model"] == "mlp":
+        return f"MLP, w = {run['width']:g}"
+    return f"{run['model']}, {run['data_variant']}"
+
+
+def _pairs(runs: DataFrame) -> list[tuple[Any, DataFrame]]:
+    """Return the runs of projection and of the mean with the same k and seeds, by network and k."""
+    found = [(key, _of_shared_seeds(group, "gradient")) for key, group in runs.groupby(["network", "k"], sort=False)]
+    return [(key, group) for key, group in found if {*group["gradient"]} == {"mean", "projection"}]
 
 
 def projection_is_best_near_n(rows: dict[str, Rows]) -> Verdict:
@@ -83,7 +134,7 @@ def projection_is_best_near_n(rows: dict[str, Rows]) -> Verdict:
     widest = gap.idxmax()
     at_n = cosine.loc[n]
     text = f"largest difference {gap.max():.3f} at k = {widest:g}; "
-    text += f"at k = n = {n:g}: {at_n['projection']:.3f} and {at_n['mean']:.3f}"
+    text += f"at k = n = {n:g}: {at_n['projection']:.3f} and {at_n['mean']:.3f} (normal tangents, {_seeds(table)})"
     never_worse = bool((gap >= -3 * table["cosine_standard_error"].max()).all())
     return Verdict(never_worse and bool(0.8 * n <= widest <= 1.2 * n), text)
 
@@ -99,7 +150,8 @@ def projection_beats_mean_in_descent(rows: dict[str, Rows]) -> Verdict:
         return _UNKNOWN
     means = means[["mean", "projection"]].dropna()
     better = int((means["projection"] < means["mean"]).sum())
-    return Verdict(better > len(means) / 2, f"lower on Rosenbrock in {better} of {len(means)} dimensions and k")
+    basis = f"{_range(runs, 'n')}; k = {', '.join(f'{k:g}' for k in sorted(means.index.unique('k')))}; {_seeds(runs)}"
+    return Verdict(better > len(means) / 2, f"lower in {better} of {len(means)} pairs ({basis})")
 
 
 def the_cone_hurts_mean(rows: dict[str, Rows]) -> Verdict:
@@ -127,46 +179,52 @@ def the_cone_hurts_mean(rows: dict[str, Rows]) -> Verdict:
         texts.append(f"{name}: cosine {ends[0]:.3f} to {ends[1]:.3f}, lowest value / n {ends[2]:.2f} to {ends[3]:.2f}")
     hurt = bool((change["mean"] < -5 * error).all() and (loss["mean"] > 0).all())
     unhurt = bool((change["projection"].abs() < 5 * error).all() and (loss["projection"] < max(spread, 0.05)).all())
-    return Verdict(hurt and unhurt, f"from {wide:g} to {narrow:g} degrees: " + "; ".join(texts))
+    basis = f"cosine: {_seeds(table)}; Styblinski-Tang, n = {runs['n'].iloc[0]:g}: {_seeds(runs)}"
+    return Verdict(hurt and unhurt, f"from {wide:g} to {narrow:g} degrees: {'; '.join(texts)} ({basis})")
 
 
 def methods_order_by_k(rows: dict[str, Rows]) -> Verdict:
-    """Compare the lowest validation losses of the methods without schedule."""
-    runs = rows["fomoh_logistic_regression"]["runs"]
-    if runs.empty:
+    """Compare the lowest validation losses of the methods without schedule, over the seeds that all of them have."""
+    runs = _named_methods(rows["fomoh_logistic_regression"]["runs"])
+    runs = _of_shared_seeds(runs[~runs["scheduled"]], "method")
+    losses = runs.groupby("method")["best_validation_loss"].mean().reindex([*_METHODS]).dropna()
+    if len(losses) < len(_METHODS):
         return _UNKNOWN
-    losses = {name: _loss(runs, name, scheduled=False) for name in _METHODS}
-    known = {name: loss for name, loss in losses.items() if np.isfinite(loss)}
-    ordered = len(known) == 4 and list(known.values()) == sorted(known.values(), reverse=True)
-    return Verdict(ordered, _named(known)) if len(known) == 4 else _UNKNOWN
+    text = f"lowest validation loss, {_series(losses, '{} {:.4f}')} ({_seeds(runs)})"
+    return Verdict(bool((losses.diff().dropna() < 0).all()), text)
 
 
 def dimension_orders_the_search(rows: dict[str, Rows]) -> Verdict:
-    """Compare the medians over the starts of the lowest value after so many steps, from K to K."""
-    curves = rows["fomoh_rosenbrock_10d"]["curves"]
-    runs = rows["fomoh_rosenbrock_10d"]["runs"]
+    """Ask whether the medians over all runs of the lowest value end in the order of K, and since which step they do.
+
+    Equal medians are in order: those that have reached the minimum get no lower.
+    """
+    runs, curves = (rows["fomoh_rosenbrock_10d"][kind] for kind in ("runs", "curves"))
     if runs.empty:
         return _UNKNOWN
-    found = {}
-    for k, group in runs[runs["gradient"] == "fomoh_kd"].groupby("k"):
-        medians = _medians(curves, group)
-        found[k] = medians[medians.index <= _STEPS].iloc[-1]
-    lowest = Series(found).sort_index()
-    text = f"median lowest value after {_STEPS} steps: " + _series(lowest, "K = {:g}: {:.3g}")
-    return Verdict(bool((lowest.diff().iloc[1:] < 0).all()), text)
+    searches = runs[runs["gradient"] == "fomoh_kd"]
+    medians = DataFrame({k: _medians(curves, group) for k, group in searches.groupby("k")}).sort_index(axis=1)
+    higher = medians.diff(axis=1) > 0
+    disordered = medians.index[higher.any(axis=1)]
+    last = medians.index[-1]
+    texts = [f"median lowest value after {last:g} steps: {_series(medians.loc[last], 'K = {:g}: {:.3g}')}"]
+    if len(disordered):
+        step, before = medians.loc[disordered[-1]], medians.shift(axis=1).loc[disordered[-1]]
+        above = [f"K = {k:g} ({step[k]:.3g}) above the one before ({before[k]:.3g})" for k in step.index[step > before]]
+        texts.append(f"last out of order after {step.name:g} steps: {', '.join(above)}")
+    return Verdict(last not in disordered, f"{'; '.join(texts)} ({starts(searches)})")
 
 
 def schedules_help(rows: dict[str, Rows]) -> Verdict:
-    """Compare the last validation losses with and without a schedule."""
-    runs = rows["fomoh_logistic_regression"]["runs"]
-    if runs.empty:
-        return _UNKNOWN
+    """Compare the last validation losses with and without a schedule, over the seeds that have both."""
+    runs = _named_methods(rows["fomoh_logistic_regression"]["runs"])
     texts, better = [], []
-    for name in list(_METHODS)[1:]:
-        plain, scheduled = (_loss(runs, name, scheduled, "last_validation_loss") for scheduled in (False, True))
-        if np.isfinite(plain) and np.isfinite(scheduled):
-            better.append(scheduled < plain)
-            texts.append(f"{name}: {plain:.4f} without, {scheduled:.4f} with")
+    for method, group in runs.groupby("method", sort=False):
+        both = _of_shared_seeds(group, "scheduled")
+        losses = both.groupby("scheduled")["last_validation_loss"].mean()
+        if len(losses) == 2:
+            better.append(bool(losses[True] < losses[False]))
+            texts.append(f"{method}: {losses[False]:.4f} without, {losses[True]:.4f} with ({_seeds(both)})")
     return Verdict(all(better), "last validation loss, " + "; ".join(texts)) if better else _UNKNOWN
 
 
@@ -181,50 +239,79 @@ def whole_space_is_newton(rows: dict[str, Rows]) -> Verdict:
         return _UNKNOWN
     both = (search > 1e-12) & (newton > 1e-12)
     difference = float(((search - newton).abs() / newton)[both].max())
-    return Verdict(difference < 1e-3, f"largest relative difference of the medians while above 1e-12: {difference:.2g}")
+    text = f"largest relative difference of the medians while above 1e-12: {difference:.2g} ({starts(runs)})"
+    return Verdict(difference < 1e-3, text)
 
 
 def _series(values: Series, form: str) -> str:
     return ", ".join(form.format(key, value) for key, value in values.items())
 
 
-def _named(values: dict[str, float]) -> str:
-    return "lowest validation loss, " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-
-
 _METHODS = {"FGD": ("mean", 1), "FoMoH": ("fomoh", None), "FoMoH-2D": ("fomoh_kd", 2), "FoMoH-3D": ("fomoh_kd", 3)}
 
 
-def _loss(runs: DataFrame, name: str, scheduled: bool, metric: str = "best_validation_loss") -> float:
-    """Return the mean of a metric over the seeds of a method of the second paper, nan if there are none."""
-    gradient, k = _METHODS[name]
-    chosen = runs[runs["gradient"] == gradient]
-    chosen = chosen if k is None else chosen[chosen["k"] == k]
-    schedule = chosen["schedule"] if "schedule" in chosen else Series(np.nan, index=chosen.index)
-    return float(chosen[schedule.notna() == scheduled][metric].mean())
+def _named_methods(runs: DataFrame) -> DataFrame:
+    """Return the runs of the second paper's forward-mode methods, with their names and whether they have a schedule."""
+    columns = ("gradient", "k", "schedule", "seed", "best_validation_loss", "last_validation_loss")
+    runs = runs.reindex(columns=[*columns])
+    names = {(gradient, -1 if k is None else k): name for name, (gradient, k) in _METHODS.items()}
+    found = [names.get(key, "") for key in zip(runs["gradient"], runs["k"].fillna(-1), strict=True)]
+    runs = runs.assign(method=found, scheduled=runs["schedule"].notna())
+    return runs[runs["method"] != ""]
+
+
+def _of_shared_seeds(runs: DataFrame, by: str) -> DataFrame:
+    """Return the runs of the seeds that all values of a column have, so that like is compared with like."""
+    values = runs.groupby("seed")[by].nunique()
+    return runs[runs["seed"].isin(values[values == runs[by].nunique()].index)]
+
+
+def _seeds(rows: DataFrame) -> str:
+    """Return which seeds a verdict stands on if they are few, else how many."""
+    if "seeds" in rows:  # of a study of approximation quality
+        return f"{rows['seeds'].min():g} seeds"
+    seeds = sorted({int(seed) for seed in rows["seed"]})
+    if len(seeds) == 1:
+        return f"seed {seeds[0]} only"
+    return f"seeds {', '.join(map(str, seeds))}" if len(seeds) < 4 else f"{len(seeds)} seeds"
+
+
+def _range(runs: DataFrame, name: str) -> str:
+    return f"{name} = {runs[name].min():g} to {runs[name].max():g}"
 
 
 def _medians(curves: DataFrame, runs: DataFrame) -> Series:
-    """Return the median over the starts of the lowest value so far, by step; nothing if there are no runs."""
-    if runs.empty:
-        return Series(dtype=float)
-    of_method = curves[curves["request"].isin(runs["request"].unique())]
-    return of_method.pivot_table(index="step", columns="seed", values="best_value").ffill().median(axis=1)
+    """Return the median over all runs of the lowest value so far, by step; nothing if there are no runs."""
+    return Series(dtype=float) if runs.empty else by_run(curves, runs).median(axis=1)
 
 
 FIRST, SECOND = "arXiv 2410.17764", "arXiv 2408.10419"
 
 CLAIMS = (
     Claim("More tangents give lower values of functions.", f"{FIRST}, IV-B", more_tangents_help_functions),
-    Claim("More tangents give lower test errors of networks.", f"{FIRST}, IV-D", more_tangents_help_networks),
+    Claim("More tangents give lower test errors of networks.", f"{FIRST}, IV-D, IV-E", more_tangents_help_networks),
     Claim(
         "Projection is never a worse direction than the mean, and the difference is largest near k = n.",
         f"{FIRST}, IV-A",
         projection_is_best_near_n,
     ),
     Claim("Projection improves over the mean on Rosenbrock.", f"{FIRST}, IV-B", projection_beats_mean_in_descent),
+    Claim(
+        "On networks there is little difference between projection and mean.",
+        f"{FIRST}, IV-D, IV-E",
+        projection_is_like_mean_on_networks,
+    ),
+    Claim(
+        "On fully connected networks projection trains slightly more smoothly than the mean (shown for w = 4096).",
+        f"{FIRST}, IV-D",
+        projection_trains_more_smoothly,
+    ),
     Claim("A narrow cone hurts the mean and not the projection.", f"{FIRST}, IV-C", the_cone_hurts_mean),
-    Claim("Searches in more dimensions get lower in as many steps.", f"{SECOND}, 6.1", dimension_orders_the_search),
+    Claim(
+        "The median search gets the lower the more dimensions it has.",
+        f"{SECOND}, 6.1",
+        dimension_orders_the_search,
+    ),
     Claim("With K = n the search is Newton's method.", f"{SECOND}, 6.1", whole_space_is_newton),
     Claim("FGD, FoMoH, FoMoH-2D, FoMoH-3D: each is better than the one before.", f"{SECOND}, 6.2", methods_order_by_k),
     Claim("Schedules help.", f"{SECOND}, 6.2", schedules_help),

@@ -170,9 +170,9 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
             found.append(clock.seconds(step, number))
     measured = []
     for step, found in zip(steps, seconds, strict=True):
-        clock.parts.clear()
+        clock.stop()
+        clock.parts.clear()  # also of what began before
         with parts.told_to(clock):
-            clock.stop()
             for _ in range(rounds):
                 step()
                 clock.stop()

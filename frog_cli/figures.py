@@ -12,15 +12,17 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from pandas import DataFrame
 
 from frog_cli import quality, results
-from frog_cli.targets import Target
+from frog_cli.targets import Scale, Target
 
 Rows = dict[str, DataFrame]
 """The rows of a target: `runs`, `quality`, `curves` and `searched`, any of them may be empty."""
 
 _SMALLEST = 1e-16  # values below are drawn here
+_CONTOURS = [digit * 10.0**power for power in range(-4, 8) for digit in (1, 2, 5)]
 
 _LOOKS = {
     "backprop": ("0", "x", ":"),
@@ -30,12 +32,13 @@ _LOOKS = {
 }
 """Colour, marker and line of the methods that have no k; shades of the others tell their k."""
 
-_SHADES = {"mean": ("Oranges", "s", "--"), "projection": ("Blues", "o", "-"), "fomoh_kd": ("viridis", "D", "-")}
+_SHADES = {"mean": ("Oranges", "s", "--"), "projection": ("Blues", "o", "-")}
+_OF_PLANES = "DX<>v^psh*"  # markers of hyperplane searches: as many neighbouring shades are hard to tell apart
 
 
-def rows_of(target: Target, place: Path) -> Rows:
+def rows_of(target: Target, place: Path, scale: Scale = "paper") -> Rows:
     """Return all rows that a target has; a learning rate for each search, if it is made of searches."""
-    found = {kind: DataFrame(results.read(target, place, kind)).apply(_numbers) for kind in results.KINDS}
+    found = {kind: DataFrame(results.of_grid(target, place, kind, scale)).apply(_numbers) for kind in results.KINDS}
     of_searches = results.compared([]) if target.name == "learning_rates" else []
     found["searched"] = DataFrame(of_searches).apply(_numbers)
     return found
@@ -62,8 +65,11 @@ def _look(gradient: str, k: float, largest: float) -> dict[str, Any]:
     if gradient in _LOOKS:
         colour, marker, line = _LOOKS[gradient]
         return {"color": colour, "marker": marker, "linestyle": line}
+    if gradient == "fomoh_kd":
+        marker = _OF_PLANES[int(k) % len(_OF_PLANES)]
+        return {"color": colormaps["turbo"](0.05 + 0.9 * (k - 1) / largest), "marker": marker, "linestyle": "-"}
     shades, marker, line = _SHADES[gradient]
-    depth = 0.35 + 0.6 * np.log2(k) / np.log2(max(largest, 2)) if shades != "viridis" else (k - 1) / largest
+    depth = 0.35 + 0.6 * np.log2(k) / np.log2(max(largest, 2))
     return {"color": colormaps[shades](min(depth, 0.95)), "marker": marker, "linestyle": line}
 
 
@@ -200,28 +206,42 @@ def step(rows: Rows) -> Figure:
     moved = runs.assign(x=runs["last_point_0"], y=runs["last_point_1"]).dropna(subset=["x", "y"])
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     axes = figure.subplots()
-    inner = moved[["x", "y"]].quantile([0.05, 0.95]).to_numpy()
-    low, high = np.minimum(inner[0], start), np.maximum(inner[1], start)
-    margin = 0.25 * (high - low)
-    low, high = low - margin, high + margin
+    low, high = moved[["x", "y"]].min().to_numpy(), moved[["x", "y"]].max().to_numpy()
+    margin = 0.08 * (high - low)
+    low, high = np.minimum(low, start) - margin, np.maximum(high, start) + margin
     grid = np.meshgrid(np.linspace(low[0], high[0], 300), np.linspace(low[1], high[1], 300))
     heights = _evaluate(rosenbrock, grid)
-    axes.contour(
-        *grid, heights, levels=np.geomspace(max(heights.min(), 1e-2), heights.max(), 14), colors="0.8", linewidths=0.7
-    )
+    levels = [level for level in _CONTOURS if heights.min() < level < heights.max()]
+    lines = axes.contour(*grid, heights, levels=levels, colors="0.75", linewidths=0.7)
+    axes.clabel(lines, fmt="f = %g", fontsize="x-small", colors="0.4", manual=_places(grid, heights, levels))
     for name, look, group in _methods(moved):
         colour, marker = look["color"], look["marker"]
         axes.scatter(group["x"], group["y"], s=9, alpha=0.4, color=colour, marker=marker, linewidths=0.6)
         mean = group[["x", "y"]].mean().to_numpy()
-        line = {"color": colour, "linewidth": 2, "linestyle": look["linestyle"]}
+        # short lines lie above long ones, and broken ones above solid ones, so that those that coincide are seen
+        above = 4 - np.linalg.norm((mean - start) / (high - low)) + (look["linestyle"] != "-")
+        line = {"color": colour, "linewidth": 2, "linestyle": look["linestyle"], "zorder": above}
         axes.plot(
             [start[0], mean[0]], [start[1], mean[1]], **line, marker=marker, markevery=[1], label=f"{name}, mean step"
         )
-    axes.plot(*start, "k*", markersize=12, label="start", linestyle="none")
+    axes.plot(*start, "k*", markersize=12, label="start", linestyle="none", zorder=6)
     axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     _legend(figure, axes)
     figure.suptitle(f"One step on the Rosenbrock function, {runs['seed'].nunique()} samples each")
     return figure
+
+
+def _places(grid: Any, heights: Any, levels: Any) -> list[tuple[float, float]]:
+    """Return where contours are labelled: each at the lowest point on one of two lines that go up."""
+    size = len(heights)
+    found = []
+    for level in levels:
+        for column in (size // 5, 7 * size // 8):
+            crossed = np.flatnonzero(np.diff(heights[:, column] > level))
+            if len(crossed) and 0.04 * size < crossed[0] < 0.96 * size:
+                found.append((grid[0][0, column], grid[1][crossed[0], column]))
+                break
+    return found
 
 
 def _evaluate(function: Callable[[Any], Any], grid: Any) -> Any:
@@ -235,42 +255,68 @@ def descents(rows: Rows, each: bool) -> Figure:
     runs, curves = rows["runs"], rows["curves"]
     figure = Figure(figsize=(8.5, 4.8), layout="constrained")
     axes = figure.subplots()
-    for name, look, group in _methods(runs):
-        of_method = curves[curves["request"].isin(group["request"].unique())]
-        table = of_method.pivot_table(index="step", columns="seed", values="best_value").ffill().clip(lower=_SMALLEST)
+    ends = {}
+    for index, (name, look, group) in enumerate(_methods(runs)):
+        table = by_run(curves, group).clip(lower=_SMALLEST)
         steps = table.index.to_numpy() + 1  # so that the start has a place on a logarithmic axis
         if each:
             axes.plot(steps, table, color=look["color"], linewidth=0.5, alpha=0.35)
         middle = table.median(axis=1)
-        axes.plot(steps, middle, label=name, linewidth=2, markevery=0.12, markersize=5, **look)
+        above = 3 + (look["linestyle"] != "-")  # broken lines lie above solid ones, so that both are seen
+        marks = (0.02 * index, 0.15)
+        axes.plot(steps, middle, label=name, linewidth=2, markevery=marks, markersize=5, zorder=above, **look)
+        ends[name] = (steps[-1], middle.iloc[-1])
+    for name, (x, y) in ends.items():
+        near = [other for other in ends.values() if abs(np.log10(other[1] / y)) < 0.4]
+        if len(near) == 1:  # names of curves that end together would lie on one another
+            axes.annotate(f"  {name}", (x, y), fontsize="x-small", va="center", annotation_clip=False)
+    axes.margins(x=0.01)
     axes.set(xscale="log", yscale="log", xlabel="step + 1", ylabel="lowest value so far $f(x)$")
     axes.grid(alpha=0.3)
     _legend(figure, axes)
-    seeds = runs["seed"].nunique()
-    figure.suptitle(
-        f"Median of {seeds} starts" + (", thin: each of them" if each else "") + f"; below {_SMALLEST:g} drawn there"
-    )
+    thin = ", thin: each run" if each else ""
+    figure.suptitle(f"Median over {starts(runs)}{thin}; below {_SMALLEST:g} drawn there")
     return figure
 
 
+def by_run(curves: DataFrame, runs: DataFrame) -> DataFrame:
+    """Return the lowest values so far, a row for each step and a column for each run; one that has ended stays."""
+    of_method = curves[curves["request"].isin(runs["request"].unique())]
+    return of_method.pivot_table(index="step", columns=["request", "seed"], values="best_value").ffill()
+
+
+def starts(runs: DataFrame) -> str:
+    """Return from how many starts there are runs, and with how many seeds of tangents from each."""
+    if "start_seed" not in runs or runs["start_seed"].isna().all():
+        return f"{runs['seed'].nunique()} starts"
+    seeds = runs.groupby("start_seed")["seed"].nunique()
+    each = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    return f"{len(seeds)} starts" + (f" with {each} seeds of tangents each" if seeds.max() > 1 else "")
+
+
 def learning_curves(rows: Rows) -> Figure:
-    """Loss and accuracy by epoch in training and validation."""
+    """Loss and error by epoch in training and validation."""
     runs, curves = rows["runs"], rows["curves"]
     if "schedule" not in runs:
         runs = runs.assign(schedule=np.nan)
-    figure = Figure(figsize=(12, 7.5), layout="constrained")
+    errors = {
+        f"{split}_error_percent": 100 - curves[f"{split}_accuracy_percent"] for split in ("training", "validation")
+    }
+    curves = curves.assign(**errors, moment=curves["epoch"] + 1)  # so that the start has a place on a logarithmic axis
+    figure = Figure(figsize=(13, 9), layout="constrained")
     panels = figure.subplots(2, 2)
     for row, split in enumerate(("training", "validation")):
-        for column, (what, unit) in enumerate((("loss", "cross-entropy loss"), ("accuracy_percent", "accuracy in %"))):
+        for column, (what, unit) in enumerate((("loss", "cross-entropy loss"), ("error_percent", "error in %"))):
             axes = panels[row][column]
             for scheduled in (False, True):
                 part = runs[runs["schedule"].notna() == scheduled]
                 if not part.empty:
-                    _by_epoch(axes, part, curves, "epoch", f"{split}_{what}", spread=True)
-            axes.set(xlabel="epoch", ylabel=f"{split} {unit}")
+                    _by_epoch(axes, part, curves, "moment", f"{split}_{what}", spread=True)
+            axes.set(xlabel="epoch + 1", ylabel=f"{split} {unit}", xscale="log", yscale="log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
             axes.grid(alpha=0.3)
-    for row in panels:
-        row[0].set_yscale("log")
     _legend(figure, panels[0][0])
     figure.suptitle(f"Mean of {_seeds(runs)} seeds, band of one standard deviation")
     return figure
@@ -283,20 +329,39 @@ def _seeds(runs: DataFrame) -> str:
 
 
 def searched_rates(rows: Rows) -> Figure:
-    """Searched against published learning rates."""
+    """Searched beside published learning rates, a line for each search."""
     table = rows["searched"].dropna(subset=["searched"])
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    table = table.reindex(columns=[*dict.fromkeys([*table, "published", "ratio", "k", "search_epochs"])])
+    names = [_searched_name(row) for _, row in table.iterrows()]
+    heights = np.arange(len(table))
+    figure = Figure(figsize=(10, 1.6 + 0.38 * len(table)), layout="constrained")
     axes = figure.subplots()
-    for name, look, group in _methods(table[table.get("published", table["searched"] * np.nan).notna()]):
-        axes.plot(group["published"], group["searched"], label=name, **{**look, "linestyle": "none"})
-    ends = np.array([1e-6, 1])
-    axes.plot(ends, ends, color="0.4", linewidth=0.8)
-    axes.fill_between(ends, ends / 3, ends * 3, color="0.9", linewidth=0, label="within a factor of 3")
-    axes.set(xscale="log", yscale="log", xlabel="published learning rate", ylabel="searched learning rate")
-    axes.set(xlim=ends, ylim=ends)
-    axes.grid(alpha=0.3)
-    _legend(figure, axes)
+    low, high = table["published"] / 3, table["published"] * 3
+    axes.barh(heights, high - low, left=low, height=0.6, color="0.9", label="published, within a factor of 3")
+    axes.hlines(heights, table["published"], table["searched"], color="0.5", linewidth=1)
+    axes.plot(table["published"], heights, "D", color="0", fillstyle="none", linestyle="none", label="published")
+    axes.plot(table["searched"], heights, "o", color="C0", linestyle="none", label="searched")
+    for height, ratio in zip(heights, table["ratio"], strict=True):
+        words = f"{ratio:.3g} times" if np.isfinite(ratio) else "none published"
+        axes.annotate(words, (1.01, height), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+    axes.set_yticks(heights, names)
+    axes.invert_yaxis()
+    axes.use_sticky_edges = False  # bars end before the frame
+    axes.set(xscale="log", xlabel="learning rate")
+    axes.grid(alpha=0.3, axis="x")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
+
+
+def _searched_name(row: Any) -> str:
+    """Return what a search was for."""
+    if isinstance(row.get("function"), str):
+        problem = f"{row['function']}, n = {row['n']:g}"
+    else:
+        width = f", w = {row['width']:g}" if row.get("width", np.nan) > 0 else ""
+        problem = f"{row['model'].replace('_', ' ')}{width}, {row['data']}"
+    epochs = f", {row['search_epochs']:g} epochs" if row["search_epochs"] > 0 else ""
+    return f"{problem}: {name_of(row['gradient'], row['k'])}{epochs}"
 
 
 FIGURES: dict[str, Callable[[Rows], Figure]] = {

@@ -12,66 +12,74 @@ from frog_cli.targets import Scale, Target
 
 _ROWS_SHOWN = 40  # longer tables are only linked
 
+_OF_A_STUDY = ("gradient", "tangents", "angle", "k", "seeds")  # what tells a row of approximation quality from others
+
 _BEGIN = """# Results
 
-Written by `frog reproduce`; every number and picture here is made from the rows in the folders beside this file, each
-of which says on what it was computed. `frog reproduce --list` shows what is missing, `frog reproduce TARGET` makes it.
+Written by `frog reproduce`, `frog table` and `frog plot`; every number and picture here is made from the rows in the
+folders beside this file, each of which says on what it was computed. `frog reproduce --list` shows what is missing,
+`frog reproduce TARGET` makes it.
 
-| target | source | runs done | missing | published numbers within our spread |
+A published number is within our spread if it lies between the lowest and the highest of our seeds.
+
+| target | source | runs done | missing | published numbers |
 |---|---|---|---|---|
 """
 
 
 def write(place: Path, scale: Scale = "paper") -> Path:
-    """Write README.md into a folder of results and return its path."""
+    """Write all tables anew, and README.md with them, into a folder of results; return its path."""
     from frog_cli.claims import CLAIMS
     from frog_cli.figures import rows_of
 
     loaded = {name: targets.load(name) for name in targets.names()}
+    tables = {name: results.tabulate(target, place, scale) for name, target in loaded.items()}
     text = _BEGIN
-    for target in loaded.values():
+    for name, target in loaded.items():
         wanted, left = targets.jobs(target, scale), results.missing(target, scale)
         total, open_ = targets.count(wanted), targets.count(left)
-        cells = [f"[{target.name}](#{target.name})", target.source, total - open_, open_, _reproduced(target, place)]
+        cells = [f"[{name}](#{name})", target.source, total - open_, open_, _reproduced(target, tables[name])]
         text += f"| {' | '.join(map(str, cells))} |\n"
     text += "\n## What the papers claim\n\n| claim | source | verdict by our runs |\n|---|---|---|\n"
-    rows = {name: rows_of(target, place) for name, target in loaded.items()}
+    rows = {name: rows_of(target, place, scale) for name, target in loaded.items()}
     for claim in CLAIMS:
         text += f"| {claim.text} | {claim.source} | {claim.judge(rows)} |\n"
-    for target in loaded.values():
-        text += _section(target, place)
-    place.mkdir(parents=True, exist_ok=True)
+    for name, target in loaded.items():
+        text += _section(target, place, tables[name])
     write_atomically(place / "README.md", text)
     return place / "README.md"
 
 
-def _tables(target: Target, place: Path) -> list[Path]:
-    return [path for path in (place / f"{target.name}.csv", place / f"{target.name}_quality.csv") if path.exists()]
-
-
-def _reproduced(target: Target, place: Path) -> str:
+def _reproduced(target: Target, tables: Sequence[Path]) -> str:
     """Return how many published numbers lie within our spread; for learning rates, within a factor of 3."""
-    rows = [row for path in _tables(target, place) for row in read_csv(path)]
+    rows = [row for path in tables for row in read_csv(path)]
     if target.name == "learning_rates":
         ratios = [float(row["ratio"]) for row in rows if row.get("ratio")]
-        return f"{sum(1 / 3 <= ratio <= 3 for ratio in ratios)} of {len(ratios)} searched (factor of 3)"
-    name = f"{target.metrics[0]}_published"
-    if not any(row.get(name) for row in rows):
-        return "none is published"
-    judged = [row[f"{name}_within_spread"] for row in rows if row.get(f"{name}_within_spread")]
-    return f"{judged.count('yes')} of {len(judged)} run, {sum(bool(row.get(name)) for row in rows)} published"
+        near = sum(1 / 3 <= ratio <= 3 for ratio in ratios)
+        return f"{near} of {len(ratios)} that are searched are within a factor of 3"
+    found = [{name: value for name, value in row.items() if "_published" in name and value} for row in rows]
+    published = sum(name.endswith("_published") for row in found for name in row)
+    judged = [value for row in found for name, value in row.items() if name.endswith("_published_within_spread")]
+    if not published:
+        return target.published
+    if not judged:
+        return f"{published}, none of them is run"
+    return f"{published}; {judged.count('yes')} of {len(judged)} that are run are within our spread"
 
 
-def _section(target: Target, place: Path) -> str:
+def _section(target: Target, place: Path, tables: Sequence[Path]) -> str:
     """Return what is shown of a target."""
     lines = ["", f"## {target.name}", "", f"{target.title} ({target.source})."]
     if target.remarks:
         lines += ["", target.remarks.strip()]
     picture = place / f"{target.name}.png"
     lines += ["", f"![{target.title}]({picture.name})" if picture.exists() else "No runs yet, so no picture."]
-    for path in _tables(target, place):
+    for path in tables:
         rows = read_csv(path)
         lines += ["", f"Table: [{path.name}]({path.name}), {len(rows)} rows."]
+        if len(rows) > _ROWS_SHOWN:
+            total, rows = len(rows), [row for row in rows if any(row.get(name) for name in target.shown)]
+            lines[-1] += " Those that are not empty:" if 0 < len(rows) < total else ""
         if len(rows) <= _ROWS_SHOWN:
             lines += ["", *_markdown(rows, target)]
     return "\n".join(lines) + "\n"
@@ -80,20 +88,21 @@ def _section(target: Target, place: Path) -> str:
 def _markdown(rows: Sequence[dict[str, str]], target: Target) -> list[str]:
     """Return the columns that a reader compares; the CSV has all."""
     names = list(rows[0]) if rows else []
-    if "request" in names and target.name != "learning_rates":
-        parts = [f"{metric}_{part}" for metric in target.metrics[:2] for part in ("mean", "std", "published")]
-        shown = ["request", "seeds", "seeds_missing", "diverged", *[name for name in parts if name in names]]
-    else:
-        settings = ["request", "gradient", "tangents", "angle", "k", "searched", "published", "ratio"]
-        shown = [name for name in [*settings, *target.metrics] if name in names]
-    measured = {"searched", *target.metrics, *(f"{metric}_mean" for metric in target.metrics)}
+    of_row = ["request", "runs", "missing", "diverged"] if "request" in names else _OF_A_STUDY
+    published = [name for name in names if name.endswith("_published")]
+    shown = [name for name in [*of_row, *target.shown, *published] if name in names]
     head = [f"| {' | '.join(name.replace('_', ' ') for name in shown)} |", "|" + "---|" * len(shown)]
-    return head + [f"| {' | '.join(_short(row.get(name, ''), name in measured) for name in shown)} |" for row in rows]
+    lines = []
+    for row in rows:
+        nothing_run = row.get("runs") == "0"
+        cells = [_short(row[name], missing=nothing_run and name in target.shown) for name in shown]
+        lines.append(f"| {' | '.join(cells)} |")
+    return head + lines
 
 
-def _short(cell: str, measured: bool) -> str:
-    """Return a number with four digits; a measured one that is not there is missing, other cells may be empty."""
+def _short(cell: str, missing: bool) -> str:
+    """Return a number with four digits; an empty cell says so if it waits for a run."""
     try:
         return cell if cell.isdecimal() else f"{float(cell):.4g}"
     except ValueError:
-        return cell or ("missing" if measured else "")
+        return cell or ("missing" if missing else "")

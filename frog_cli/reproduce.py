@@ -146,7 +146,7 @@ def _finish(chosen: Sequence[Target], scale: Scale) -> None:
 
     place = results.root(scale)
     for target in chosen:
-        paths = [*results.tabulate(target, place, scale), *plot.draw(target, place)]
+        paths = [*results.tabulate(target, place, scale), *plot.draw(target, place, scale)]
         print(f"{target.name}: {_state(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
     print(report.write(place, scale))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
-from frog_cli import learning_rates, runs
+from frog_cli import learning_rates, runs, targets
 from frog_cli.csv_files import Row, as_csv, read_csv
 from frog_cli.errors import InProgressError
 from frog_cli.files import write_atomically
@@ -33,6 +33,18 @@ def root(scale: Scale = "paper") -> Path:
 def read(target: Target, place: Path, kind: str) -> list[dict[str, str]]:
     """Return the rows of one kind that a target has."""
     return read_csv(place / target.name / f"{kind}.csv")
+
+
+def of_grid(target: Target, place: Path, kind: str, scale: Scale) -> list[dict[str, str]]:
+    """Return the rows of one kind that belong to what a target is now; others are kept in its file, and not used."""
+    wanted = jobs(target, scale)
+    requests = {job.words for job in wanted}
+    runs_of_target = {run for job in wanted for run in _runs(job)}
+    return [
+        row
+        for row in read(target, place, kind)
+        if ((row["request"], int(row["seed"])) in runs_of_target if "seed" in row else row["request"] in requests)
+    ]
 
 
 def add(target: Target, scale: Scale, kind: str, rows: Sequence[Row]) -> None:
@@ -82,7 +94,7 @@ def tabulate(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
     if any(job.kind == "train" for job in wanted):
         tables[""] = _summary(target, [job for job in wanted if job.kind == "train"], read(target, place, "runs"))
     if any(job.kind == "quality" for job in wanted):
-        rows = read(target, place, "quality")
+        rows = of_grid(target, place, "quality", scale)
         tables["_quality" if tables else ""] = [
             {name: value for name, value in row.items() if name not in (*_ABOUT, "request")} for row in rows
         ]
@@ -98,21 +110,26 @@ def tabulate(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
 
 
 def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str]]) -> list[Row]:
-    """Return a row for each job: its settings, mean and spread over its seeds, and what was published."""
+    """Return a row for the jobs that are taken together: settings, mean and spread, and what was published."""
     table = []
     used = {name for row in rows for name in learning_rates.FACTORS if row.get(name)}
-    for job in wanted:
-        found = [row for row in rows if row["request"] == job.words and int(row["seed"]) in job.seeds]
+    for words, group in targets.pooled(target, wanted).items():
+        runs_of_group = {run for job in group for run in _runs(job)}
+        found = [row for row in rows if (row["request"], int(row["seed"])) in runs_of_group]
         factors = {name: found[0].get(name) if found else None for name in learning_rates.FACTORS}
-        row: Row = {"request": job.words} | {name: value for name, value in factors.items() if name in used}
-        row |= {"seeds": len(found), "seeds_missing": len(job.seeds) - len(found)}
+        row: Row = {"request": words} | {name: value for name, value in factors.items() if name in used}
+        row |= {"runs": len(found), "missing": len(runs_of_group) - len(found)}
         row["diverged"] = sum(one["outcome"] == "diverged" for one in found)
         for metric in target.metrics:
             values = [float(one[metric]) for one in found if one.get(metric)]
             row |= {f"{metric}_{name}": _statistic(function, values) for name, function in _STATISTICS.items()}
-            row |= _published(target, job, metric, values)
+            row |= _published(target, words, metric, values)
         table.append(row)
     return table
+
+
+def _runs(job: Job) -> list[tuple[str, int]]:
+    return [(job.words, seed) for seed in job.seeds]
 
 
 _STATISTICS: dict[str, Callable[[list[float]], float]] = {
@@ -128,12 +145,12 @@ def _statistic(function: Callable[[list[float]], float], values: list[float]) ->
     return None if not values or (function is stdev and len(values) < 2) else function(values)
 
 
-def _published(target: Target, job: Job, metric: str, values: Sequence[float]) -> Row:
+def _published(target: Target, words: str, metric: str, values: Sequence[float]) -> Row:
     """Return the published value of a metric beside ours, nothing if the target has no published values."""
     path = folder("sweeps") / "published" / f"{target.name}_{metric}.csv"
     if not path.exists():
         return {}
-    chosen = dict(word.split("=") for word in job.words.split())
+    chosen = dict(word.split("=") for word in words.split())
     wanted = {"model": chosen.get("model"), "data": chosen.get("data"), "gradient": chosen.get("gradient")}
     wanted["k"] = chosen.get("gradient.k", "")
     matches = [row for row in read_csv(path) if all(row[name] == value for name, value in wanted.items())]

@@ -31,6 +31,8 @@ def of_run(folder: Path) -> Row:
     summary = _mapping(folder / "summary.json")
     outcome = summary.pop("outcome", None) or about.get("status", "not started")
     row: Row = {"run": folder.name, "outcome": outcome, **learning_rates.factors(run)}
+    if isinstance(run, FunctionRun) and run.objective.start_seed is not None:
+        row["start_seed"] = run.objective.start_seed
     if isinstance(run, ClassificationRun):
         row["data_variant"] = run.data.variant if isinstance(run.data, ImageFolder) else run.data.name
         row["batch_size"] = run.batch_size

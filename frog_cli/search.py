@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from frog_cli import config, execution, learning_rates, option_help, runs
+from frog_cli import config, execution, learning_rates, option_help, runs, search_pictures
 from frog_cli.config import SearchRequest
 from frog_cli.csv_files import Row, as_csv, read_csv
 from frog_cli.errors import GivenUpError, InProgressError, RequestError
@@ -232,7 +232,7 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     place = learning_rates.searched()
     place.mkdir(parents=True, exist_ok=True)
     name = _name(run, len(evaluations))
-    table, picture = place / f"evaluations_{name}.csv", place / f"{name}.png"
+    table = place / f"evaluations_{name}.csv"
     rows = [
         {
             "number": one.number,
@@ -246,8 +246,8 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     ]
     write_atomically(table, as_csv(rows))
     write_atomically(place / f"learning_rates_{name}.csv", as_csv([_found(plan, run, best, evaluations)]))
+    picture = search_pictures.draw(place, name)
     published = _published(run)
-    draw(evaluations, published, name, picture)
     lost = sum(one.outcome == "diverged" for one in evaluations), sum(one.outcome == "given up" for one in evaluations)
     print(f"{name}: {_values(best.values)}, loss {best.loss:.6g}, the best of {len(evaluations)} evaluations", end="")
     print(f" ({lost[0]} diverged, {lost[1]} given up)")
@@ -298,48 +298,3 @@ def _published(run: Run) -> float | None:
         return float(learning_rates.look_up("learning_rate", "published", run).value)
     except RequestError:
         return None
-
-
-def draw(evaluations: Sequence[Evaluation], published: float | None, title: str, picture: Path) -> None:
-    """Draw loss against learning rate; diverged runs, which have no loss, stand on the upper edge."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    styles = {"ran to its end": ("o", "C0"), "given up": ("v", "0.6"), "diverged": ("x", "C3")}
-    for label, (marker, colour) in styles.items():
-        of_this = [one for one in evaluations if (one.outcome if one.outcome in styles else "ran to its end") == label]
-        if not of_this:
-            continue
-        rates = [one.values["learning_rate"] for one in of_this]
-        if label == "diverged":
-            heights, scale = [1.0] * len(rates), axes.get_xaxis_transform()
-        else:
-            heights, scale = [one.loss for one in of_this], axes.transData
-        axes.scatter(
-            rates,
-            heights,
-            transform=scale,
-            marker=marker,
-            color=colour,
-            s=22,
-            label=f"{label} ({len(of_this)})",
-            zorder=3,
-            clip_on=False,
-        )
-    best = best_of(evaluations)
-    if best is not None:
-        label = f"best {best.values['learning_rate']:.3g}"
-        axes.axvline(best.values["learning_rate"], color="C0", linewidth=1, label=label)
-    if published is not None:
-        axes.axvline(published, color="0.2", linestyle="--", linewidth=1, label=f"published {published:.3g}")
-    losses = [one.loss for one in evaluations if math.isfinite(one.loss)]
-    rates = [one.values["learning_rate"] for one in evaluations]
-    axes.set(xscale="log", xlabel="learning rate", ylabel="lowest loss of a run")
-    axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)  # diverged runs among them
-    if losses and min(losses) > 0 and max(losses) > 10 * min(losses):
-        axes.set_yscale("log")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="small")
-    axes.set_title(title, fontsize="medium")
-    figure.savefig(picture, dpi=120)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from frog_cli import results, rows, runs, targets
+from frog_cli import report, results, rows, runs, targets
 from frog_cli.csv_files import as_csv
 from frog_cli.errors import RequestError
 from frog_cli.files import write_atomically
@@ -21,7 +21,7 @@ runs: write a row for each run in FROG_RUNS, done or not: its settings, its resu
 Without FILE the table goes to standard output. Runs may go on and finish meanwhile.
 
 TARGET: write results/TARGET.csv anew from the rows of its runs: mean and spread over the seeds, what is missing, and
-what was published, if anything was. Targets: {targets}, or all.
+what was published, if anything was; and results/README.md. Targets: {targets}, or all.
 """
 
 
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         for target in targets.chosen(arguments):
             for path in results.tabulate(target, results.root()):
                 print(path)
+        print(report.write(results.root()))
         return 0
     if len(arguments) > 2:
         raise RequestError(f"table {' '.join(arguments)}", "must be frog table runs, or frog table runs FILE")

@@ -41,7 +41,10 @@ class Target(Options):
     source: str
     paper: Work
     smoke: Work
-    metrics: list[str]
+    metrics: list[str] = Field(default_factory=list)  # of runs, whose statistics the table has
+    shown: list[str]  # the columns of its tables that the report shows: those of the picture
+    pooled: list[str] = Field(default_factory=list)  # options; runs that differ in nothing else are taken together
+    published: str = "as a picture only"  # where the published values are, unless they are in sweeps/published
     curves: Curves | None = None
     remarks: str = ""
 
@@ -102,6 +105,31 @@ def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, .
         for words_of_one in [line] if "=" in line else _grid(line):
             found += [Job("search", " ".join(combination), ()) for combination in config.sweep(words_of_one.split())]
     return tuple(found)
+
+
+def pooled(target: Target, jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Return the jobs that are taken together, by the words that stand for all of them."""
+    groups: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        key = tuple(_pooled_option(target, word) or word for word in job.words.split())
+        groups.setdefault(key, []).append(job)
+    return {_sweep(target, group): group for group in groups.values()}
+
+
+def _sweep(target: Target, group: Sequence[Job]) -> str:
+    """Return words of `frog train -m` that stand for all jobs of a group."""
+    columns = zip(*(job.words.split() for job in group), strict=True)
+    found = []
+    for column in columns:
+        option = _pooled_option(target, column[0])
+        values = [word.split("=", 1)[1] for word in column] if option else []
+        found.append(f"{option}={','.join(dict.fromkeys(values))}" if option else column[0])
+    return " ".join(found)
+
+
+def _pooled_option(target: Target, word: str) -> str | None:
+    option = word.split("=", 1)[0]
+    return option if option in target.pooled else None
 
 
 def count(jobs: Sequence[Job]) -> int:

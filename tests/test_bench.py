@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 
+import pandas
 import pytest
 import torch
 
-from frog_cli.bench import REFERENCES, table
+from frog_cli.bench import REFERENCES, draw_parts, table
 from frog_cli.cli import main
 from frog_cli.objectives import classification
 
@@ -39,6 +40,7 @@ def test_steps_are_measured_beside_the_references(runs, capsys):
         for measure in ("forward", "simulated")
     }
     plain, reverse = found[0], found[1]
+    assert not any(value for name, value in plain.items() if name.startswith("optimiser"))  # it has no such part
     assert float(plain["plain_passes"]) == float(plain["inference_peaks"]) == 1
     assert float(reverse["backprop_steps"]) == float(reverse["backprop_peaks"]) == 1
     for row in found:
@@ -65,6 +67,15 @@ def test_the_table_shows_small_memories_and_names_networks_without_options():
     title, head, line = table([row]).splitlines()
     assert "memory" not in head
     assert len(head) == len(line)
+
+
+def test_bars_of_parts_are_as_long_as_the_steps_of_the_picture_of_cost():
+    row = {"model": "mlp", "image": "1x8x8", "batch_size": 4, "gradient": "mean", "measure": "forward", "k": 2}
+    parts = {"tangents_plain_passes": 1.0, "derivatives_plain_passes": 3.0, "optimiser_plain_passes": float("nan")}
+    rows = pandas.DataFrame([{**row, "plain_passes": 3.2, **parts}, {**row, "plain_passes": 8.0, "k": 4, **parts}])
+    (axes,) = draw_parts(rows).axes
+    bars = [bar for bars in axes.containers for bar in bars]
+    assert [bar.get_width() for bar in bars] == [2.0, 6.0, 0.0]  # shares of the step with the most tangents
 
 
 def test_networks_of_several_depths_are_drawn_against_their_depth(runs):

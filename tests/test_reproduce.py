@@ -36,11 +36,15 @@ def test_a_target_is_made_once_with_its_table_and_picture(runs, capsys):
     told = capsys.readouterr().out
     assert "fomoh_rosenbrock_10d: done" in told
     place = runs / "smoke"
-    assert len(rows(place / "fomoh_rosenbrock_10d" / "runs.csv")) == 9
+    found = rows(place / "fomoh_rosenbrock_10d" / "runs.csv")
+    assert len(found) == 10
+    assert {(row["start_seed"], row["seed"]) for row in found if row["gradient"] == "fomoh_kd"} == {
+        (start, seed) for start in "01" for seed in "01"
+    }
     assert (place / "fomoh_rosenbrock_10d.png").stat().st_size > 5000
     assert (place / "fomoh_rosenbrock_10d.pdf").read_bytes().startswith(b"%PDF")
     before = summaries(runs)
-    assert len(before) == 9
+    assert len(before) == 10
 
     made = {path: path.read_bytes() for path in (place / "fomoh_rosenbrock_10d.csv", place / "README.md")}
     for path in made:
@@ -52,7 +56,7 @@ def test_a_target_is_made_once_with_its_table_and_picture(runs, capsys):
     (place / "fomoh_rosenbrock_10d" / "runs.csv").unlink()  # rows lost, runs still there
     assert main(["reproduce", "fomoh_rosenbrock_10d", "scale=smoke", "workers=2"]) == 0
     assert summaries(runs) == before
-    assert len(rows(place / "fomoh_rosenbrock_10d" / "runs.csv")) == 9
+    assert len(rows(place / "fomoh_rosenbrock_10d" / "runs.csv")) == 10
     capsys.readouterr()
 
 

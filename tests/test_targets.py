@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from frog_cli import targets
-from frog_cli.config import quality_request, search_request, train_request
+from frog_cli.config import quality_request, search_request, sweep, train_request
 from frog_cli.errors import RequestError
 from frog_cli.figures import FIGURES
 from frog_cli.resources import folder
 
 NUMBERS = {"fig3": 1, "fig4": 3 * 11 * 8 * 5, "fig5": 1 + 4 * 6 * 5, "fig6": 3 * 8 * 3, "table1": 4 * 8 * 3,
-           "fomoh_step": 5 * 200, "fomoh_rosenbrock_2d": 6 * 10, "fomoh_rosenbrock_10d": 10 * 10,
+           "fomoh_step": 5 * 200, "fomoh_rosenbrock_2d": 6 * 10, "fomoh_rosenbrock_10d": 10 * (9 * 5 + 1),
            "fomoh_logistic_regression": 9 * 5, "fomoh_cnn": 9 * 3}  # fmt: skip
 
 
@@ -45,3 +45,17 @@ def test_targets_are_chosen_once_each_in_the_order_given():
     assert [target.name for target in targets.chosen(["all"])] == targets.names()
     with pytest.raises(RequestError, match="fig9: must be one of fig3, fig4"):
         targets.chosen(["fig9"])
+
+
+def test_jobs_that_differ_in_a_pooled_option_alone_are_taken_together():
+    target = targets.load("fomoh_rosenbrock_10d")
+    jobs = targets.jobs(target, "paper")
+    groups = targets.pooled(target, jobs)
+    assert [len(group) for group in groups.values()] == [10] * 10
+    assert [job for group in groups.values() for job in group] == list(jobs)
+    for words, group in groups.items():
+        assert [" ".join(one) for one in sweep(words.split())] == [job.words for job in group]
+    target = targets.load("fig4")
+    assert list(targets.pooled(target, targets.jobs(target, "paper"))) == [
+        job.words for job in targets.jobs(target, "paper")
+    ]
