@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 from frog_cli.errors import RequestError
 from frog_cli.interruption import Interrupted
@@ -64,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if {"-h", "--help"} & set(words):
             print(module.help_text(words) if verb in CHOOSING else module.help_text(), end="")
             return 0
-        status: int = module.main(words)
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_tell, otherwise=warnings.showwarning)
+            status: int = module.main(words)
     except RequestError as error:
         print(" ".join(f"frog: {error}".split()), file=sys.stderr)
         return 2
@@ -75,3 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("frog: interrupted", file=sys.stderr)
         return 130
     return status
+
+
+def _tell(
+    message: Warning | str, category: type[Warning], *where: Any, otherwise: Callable[..., None], **more: Any
+) -> None:
+    """Tell a warning of frog in one line, one of others as Python does."""
+    if category.__module__.startswith("frog_cli."):
+        print(f"frog: {message}", file=sys.stderr)
+    else:
+        otherwise(message, category, *where, **more)

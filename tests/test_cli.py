@@ -252,3 +252,12 @@ def test_settings_without_effect_do_not_change_the_identity():
     assert identity("data=mnist", "learning_rate=1", "data.root=/a") == identity(
         "data=mnist", "learning_rate=1", "data.root=/b"
     )
+
+
+@pytest.mark.parametrize(("norm", "told"), [("batch", 1), ("group", 0)])
+def test_a_run_that_measures_forward_through_coupled_samples_says_so_in_one_line(norm, told, tmp_path):
+    words = ["data=digits", "data.limit=8", "batch_size=4", "epochs=1", "model=resnet18", f"model.norm={norm}"]
+    ended = frog("train", *words, "gradient.k=1", "learning_rate=0.01", env=os.environ | {"FROG_RUNS": str(tmp_path)})
+    assert ended.returncode == 0, ended.stderr
+    assert [line.startswith("frog: batch normalisation") for line in ended.stderr.splitlines()].count(True) == told
+    assert "Warning" not in ended.stderr

@@ -116,6 +116,7 @@ def random_state(device: torch.device, state: Tensor | None = None) -> Tensor:
 def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:
     """Compute the slopes `[..., k, m]` along tangents `[..., k, n]` from true gradients `[..., n, m]`.
 
-    The same numbers as `forward`, cheaper beyond two tangents; needs the gradient that frog does without.
+    The same numbers as `forward`, unless those are per sample and the samples coupled; cheaper beyond two tangents.
+    Needs the gradient that frog does without.
     """
     return tangents @ gradient
