@@ -14,7 +14,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
+from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
+from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import Module, MultiheadAttention, RNNBase
@@ -178,7 +180,8 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
         RuntimeError: if the recording does not reproduce the function on the examples.
     """
     with torch.no_grad(), torch.random.fork_rng():
-        recording = make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as make_fx demands
+        with tracing(TracingContext(FakeTensorMode())):  # one for all nodes; make_fx would make one for each
+            recording = make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as it demands
         for node in recording.graph.nodes:
             if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):  # names of the same memory
                 node.replace_all_uses_with(node.args[0])

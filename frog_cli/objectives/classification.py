@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn import Sequential
+from torch.nn import Conv2d, Sequential
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
@@ -68,6 +68,7 @@ class Classification:
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._optimizer = named.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)
+        self._convolves = any(isinstance(module, Conv2d) for module in self._model.modules())
         self._score = recorded_by_shape(self._sum_of_scores, state=weights_and_modes(self._model))
         self._schedule = named.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
@@ -218,6 +219,8 @@ class Classification:
 
     def _sum_of_scores(self, images: Tensor, labels: Tensor) -> tuple[Tensor]:
         """Return the sum of a batch's losses and the number of its correct classifications, as one tensor `[2]`."""
+        if self._convolves:  # a quarter faster, while nothing is differentiated
+            images = images.contiguous(memory_format=torch.channels_last)
         with differentiable_kernels():  # the same ones while it is recorded as when it is not
             outputs = self._model(untouched(images, self._model))
         losses, correct = sample_loss(outputs, labels), outputs.argmax(1) == labels
