@@ -18,6 +18,7 @@ from frog_cli.gradients.modules import (
     attributes_restored,
     call_with,
     cloned_buffers,
+    copied,
     kept_as_it_is,
     trainable,
     untouched,
@@ -27,6 +28,7 @@ from frog_cli.gradients.requirements import (
     as_layers,
     check_batch,
     check_one_tensor,
+    check_reached_through_modules,
     each_loss,
     only_tensor,
     warn_of_coupling,
@@ -147,12 +149,16 @@ def _local_gradients(
         begins("aggregation")
         with without_autocast(V.device):
             cotangent = (coefficients @ V).to(output.dtype).view_as(output)
+        if not output.requires_grad:  # which does not depend on the layer's weights
+            continue
+        if not output.is_contiguous():  # torch's derivative of group normalisation needs the layout of the output
+            cotangent = torch.empty_like(output).copy_(cotangent)
         begins("local gradients")
         gradients = torch.autograd.grad(output, own, cotangent, materialize_grads=True)
         for parameter, gradient in zip(own, gradients, strict=True):
             earlier = found.get(id(parameter))  # of a layer that shares the parameter
             found[id(parameter)] = gradient if earlier is None else earlier + gradient
-    return tuple(found[id(parameter)] for parameter in parameters)
+    return tuple(found[id(one)] if id(one) in found else torch.zeros_like(one) for one in parameters)
 
 
 def _measure_forward(
@@ -164,7 +170,8 @@ def _measure_forward(
     chunk_size: int | None,
 ) -> tuple[Tensor, Tensor]:
     """Measure each sample's loss `[B]` and its slopes `[k, B]` along tangents with a share `[k, n_l]` of each layer."""
-    restore = attributes_restored(model)
+    restore = attributes_restored(model, loss)
+    trained = list(model.parameters())
 
     def sample_losses(*perturbations: Tensor) -> tuple[Tensor, tuple[()]]:
         restore()
@@ -174,11 +181,11 @@ def _measure_forward(
             weights = [weight.detach() for weight in layer.parameters() if weight.requires_grad]
             activity = call_with(layer, weights, buffers, activity)
             activity = activity + perturbation.view(1, *activity.shape[1:])  # shared by the batch
-        return each_loss(loss, activity, targets), ()
+        return check_reached_through_modules(each_loss(loss, activity, copied(targets)), trained), ()
 
     zeros = tuple(torch.zeros_like(V[:1]) for V in tangents)
     losses, slopes, _ = forward(sample_losses, zeros, tuple(V.unsqueeze(1) for V in tangents), chunk_size)
-    return losses, slopes
+    return check_reached_through_modules(losses, trained).detach(), slopes
 
 
 def _reverse(loss: SampleLoss, targets: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:

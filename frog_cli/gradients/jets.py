@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd.function import _SingleLevelFunction
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from frog_cli.gradients.attention import attention_jet
 from frog_cli.gradients.kernels import attention_by_rule
 from frog_cli.gradients.matrix_products import matrix_product
+from frog_cli.gradients.refusals import check_torch_knows, without_reverse_passes
 
 aten = torch.ops.aten
 
@@ -90,6 +91,7 @@ class Jet(torch.Tensor):
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Apply the rule of an operation."""
         if function not in RULES:
+            check_torch_knows(function, args, kwargs or {})
             raise NoRuleError(f"no forward-mode rule for the operation {function}; see {__name__}")
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():  # the model says that here nothing is to be differentiated
@@ -134,25 +136,27 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
     `x.detach()` does not count, as for the other modes; tensors that it holds should not require gradients.
     """
     directions = Directions(tangents[0].shape[0], order)
-    with torch.enable_grad(), attention_by_rule(), _without_derivatives_of_others():
+    with torch.enable_grad(), attention_by_rule(), _without_derivatives_of_others(), without_reverse_passes():
         return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
 
 
 @contextmanager
 def _without_derivatives_of_others() -> Iterator[None]:
     """Refuse a `torch.autograd.Function` for jets: its derivative is its author's, not that of its operations."""
-    apply = Function.__dict__["apply"]
 
     def refuse(cls: Any, *args: Any, **kwargs: Any) -> Any:
         if any(isinstance(argument, Jet) for argument in args):
             raise NoRuleError(f"no forward-mode rule for {cls.__qualname__}, which has a derivative of its own")
-        return apply.__get__(None, cls)(*args, **kwargs)
+        function: Any = super(_SingleLevelFunction, cls)
+        return function.apply(*args, **kwargs)
 
-    Function.apply = classmethod(refuse)  # type: ignore[method-assign, assignment]
+    # what `Function.apply` calls, also through a name that somebody gave it earlier
+    level: Any = _SingleLevelFunction
+    level.apply = classmethod(refuse)
     try:
         yield
     finally:
-        Function.apply = apply  # type: ignore[method-assign]
+        del level.apply
 
 
 def measure_second_order(
@@ -237,8 +241,10 @@ def _clone(function: Any, x: Jet, memory_format: Any = None) -> Jet:
 @_rule(aten._to_copy.default)
 def _convert(function: Any, x: Jet, **kwargs: Any) -> Any:
     converted = function(x.value, **kwargs)
-    varies = converted.is_floating_point() or converted.is_complex()
-    return _linear(function, x, **kwargs) if varies else converted
+    if not (converted.is_floating_point() or converted.is_complex()):
+        return converted
+    terms = torch.stack([function(term, **kwargs) for term in x.terms]) if "memory_format" in kwargs else None
+    return Jet(converted, function(x.terms, **kwargs) if terms is None else terms, x.directions)
 
 
 @_rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default)
@@ -265,6 +271,8 @@ def _along_dimensions(function: Any, x: Jet, *args: Any, **kwargs: Any) -> Jet:
         args = (args[0], *(_from_right(dim, x.ndim) for dim in args[1:]))
     elif function is aten.slice.Tensor:
         args = (_from_right(args[0] if args else 0, x.ndim), *args[1:])
+    elif x.ndim == 0 and function in (aten.sum.dim_IntList, aten.mean.dim):
+        return Jet(value, x.terms.to(value.dtype), x.directions)
     elif function in (aten.sum.dim_IntList, aten.mean.dim) and not args[0]:
         args = (list(range(-x.ndim, 0)), *args[1:])
     else:
@@ -356,6 +364,8 @@ def _where(function: Any, condition: Tensor, x: Any, y: Any) -> Jet:
 
 @_rule(aten.cat.default, aten.stack.default)
 def _concatenate(function: Any, tensors: Sequence[Tensor], dim: int = 0) -> Jet:
+    if function is aten.cat.default:  # which takes empty ones with others of any shape
+        tensors = [tensor for tensor in tensors if tensor.shape != (0,)] or tensors
     dim = _from_right(dim, tensors[0].ndim + (function is aten.stack.default))
     return _sum_of(lambda *parts: function(list(parts), dim), *tensors, broadcast=False)
 
@@ -380,7 +390,7 @@ def _sum_of(function: Callable[..., Tensor], *arguments: Any, broadcast: bool = 
     )
     value = function(*(_value(argument) for argument in arguments))
     terms = function(*(_padded(argument, count, value.ndim if broadcast else argument.ndim) for argument in arguments))
-    return Jet(value, _broadcast(terms.to(value.dtype), value), jets[0].directions)
+    return Jet(value, _broadcast(terms, value), jets[0].directions)
 
 
 def _add_to(result: Any, x: Tensor) -> Jet:
@@ -409,7 +419,8 @@ def _aligned(x: Jet, ndim: int) -> Tensor:
 
 
 def _broadcast(terms: Tensor, value: Tensor) -> Tensor:
-    """Return derivatives that broadcast to a value's shape in that shape."""
+    """Return derivatives that broadcast to a value's shape in that shape, and in its type."""
+    terms = terms.to(value.dtype)
     return terms if terms.shape[1:] == value.shape else terms.expand(-1, *value.shape)
 
 
@@ -863,7 +874,7 @@ def _log_softmax(function: Any, x: Jet, dim: int, half_to_float: bool = False) -
     """Subtract the derivatives of logsumexp: with softmax p, p.x_i, and p.x_ij + cov_p(x_i, x_j)."""
     value = function(x.value, dim, half_to_float)
     p = value.exp()
-    dim = dim % value.ndim - value.ndim  # from the right, the same for all terms
+    dim = _from_right(dim, value.ndim)  # the same for all terms
     means = (p * x.terms).sum(dim, keepdim=True)
     if x.directions.order == 1:
         return Jet(value, x.terms - means, x.directions)
@@ -992,7 +1003,7 @@ def _in_place(rule: Rule) -> Rule:
         if x.seen_elsewhere():
             raise NoRuleError(f"{function} would write into memory that a view shows, too")
         result = rule(function, x, *args, **kwargs)
-        x.value, x.terms = result.value, result.terms
+        x.value, x.terms = (of_result.to(x.dtype) for of_result in (result.value, result.terms))
         return x
 
     return change

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 from frog_cli.gradients.jets import Jet, NoRuleError, evaluate
 from frog_cli.gradients.kernels import differentiable_kernels
 from frog_cli.gradients.parts import begins
+from frog_cli.gradients.refusals import check_torch_knows, without_reverse_passes
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., tuple[Tensor, Any]]
@@ -91,17 +92,18 @@ def _by_transforms(function: Function, primals: Tensors, tangents: Tensors) -> M
 
     # randomness="same": one dropout mask for all tangents, or they would belong to different functions
     shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
-    with torch.enable_grad(), differentiable_kernels(), _NothingStops():
+    with torch.enable_grad(), differentiable_kernels(), without_reverse_passes(), _OnlyWhatTorchKnows():
         return shared_primal(*tangents)
 
 
-class _NothingStops(TorchFunctionMode):
-    """Refuses what a model does under `torch.no_grad`, which torch's own forward mode would differentiate."""
+class _OnlyWhatTorchKnows(TorchFunctionMode):
+    """Refuses what torch's own forward mode gets wrong, such as differentiating what is done under `torch.no_grad`."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of torch."""
         if not torch.is_grad_enabled() and function is not torch._C._set_grad_enabled:
             raise NotImplementedError("torch.no_grad in a model, together with operations without a forward-mode rule")
+        check_torch_knows(function, args, kwargs or {})
         return function(*args, **(kwargs or {}))
 
 

@@ -7,14 +7,19 @@ it must be as after one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from copy import deepcopy
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import Module
+from torch.nn import Module, Parameter
 from torch.utils._pytree import tree_map
 
 Buffers = dict[int, Tensor]
@@ -79,8 +84,20 @@ def call_with(model: Module, values: Sequence[Tensor], buffers: Buffers, inputs:
 
 
 def cloned_buffers(model: Module) -> Buffers:
-    """Return a copy of each buffer."""
-    return {id(buffer): buffer.clone() for buffer in model.buffers()}
+    """Return a copy of each buffer; those that share memory share that of their copies."""
+    memory: dict[int, torch.UntypedStorage] = {}
+    copies: Buffers = {}
+    buffers = list(model.buffers())
+    places = Counter(buffer.untyped_storage().data_ptr() for buffer in buffers if buffer.layout == torch.strided)
+    for buffer in buffers:
+        if buffer.layout != torch.strided or places[buffer.untyped_storage().data_ptr()] == 1:
+            copies[id(buffer)] = buffer.clone()
+            continue
+        storage = buffer.untyped_storage()
+        copy = memory.setdefault(storage.data_ptr(), storage.clone())
+        place = buffer.storage_offset(), buffer.shape, buffer.stride()
+        copies[id(buffer)] = torch.empty(0, dtype=buffer.dtype, device=buffer.device).set_(copy, *place)
+    return copies
 
 
 def take_over(model: Module, buffers: Buffers) -> None:
@@ -89,36 +106,116 @@ def take_over(model: Module, buffers: Buffers) -> None:
         buffer.copy_(buffers[id(buffer)])
 
 
-def attributes_restored(model: Module) -> Callable[[], None]:
-    """Return a function that gives all modules the attributes that they have now.
+def attributes_restored(model: Module, loss: Any = None) -> Callable[[], None]:
+    """Return a function that gives a model and a loss the attributes that they have now.
 
-    Parameters, buffers, submodules and hooks do not count. Lists, dictionaries and sets get the content that they have
-    now.
+    Parameters, buffers, submodules and hooks of the model do not count; buffers of the loss do. Containers, arrays,
+    sources of random numbers and other objects among the attributes get the content that they have now, however deep
+    they are; what cannot be taken back, such as an iterator, stays as it is. Python's and numpy's own sources of random
+    numbers are taken back as well.
     """
-    before = [(module, {name: (value, _content(value)) for name, value in _own(module)}) for module in model.modules()]
+    seen: set[int] = set()
+    restores = [random_numbers_restored()]
+    holders = [*model.modules(), *(loss.modules() if isinstance(loss, Module) else [loss])]
+    holders += loss.buffers() if isinstance(loss, Module) else []
+    restores += [restore for holder in holders if (restore := _content_restored(holder, seen))]
+
+    def restore_all() -> None:
+        for restore in restores:
+            restore()
+
+    return restore_all
+
+
+def random_numbers_restored() -> Callable[[], None]:
+    """Return a function that gives the sources of random numbers of Python and numpy the states that they have now."""
+    python, legacy = random.getstate(), np.random.get_state()
 
     def restore() -> None:
-        for module, attributes in before:
-            for name, _ in _own(module):
-                if name not in attributes:
-                    del module.__dict__[name]
-            for name, (value, content) in attributes.items():
-                module.__dict__[name] = value
-                if isinstance(value, list):
-                    value[:] = content
-                elif isinstance(value, dict | set):
-                    value.clear()
-                    value.update(content)
+        random.setstate(python)
+        np.random.set_state(legacy)
 
     return restore
 
 
-def _own(module: Module) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in vars(module).items() if name not in _OF_EVERY_MODULE]
+def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
+    """Return a function that gives an object the content that it has now, None if it has none that changes."""
+    if id(value) in seen or isinstance(value, _CONSTANT):
+        return None
+    seen.add(id(value))
+    if isinstance(value, Tensor):
+        return _tensor_restored(value)
+    if isinstance(value, np.ndarray):
+        kept = value.copy()
+        return lambda: value.__setitem__(..., kept)
+    if isinstance(value, torch.Generator):
+        state = value.get_state()
+        return lambda: cast(None, value.set_state(state))
+    if isinstance(value, random.Random):
+        of_python = value.getstate()
+        return lambda: value.setstate(of_python)
+    if isinstance(value, np.random.Generator):
+        of_numpy = value.bit_generator.state
+        return lambda: setattr(value.bit_generator, "state", of_numpy)
+    if isinstance(value, list | deque | dict | set):
+        members = list(value.values() if isinstance(value, dict) else value)
+        content = value.copy()
+
+        def refill() -> None:
+            value.clear()
+            value.extend(content) if isinstance(value, list | deque) else value.update(content)
+
+        return _together(refill, members, seen)
+    if isinstance(value, tuple):
+        return _together(None, value, seen)
+    own = getattr(value, "__dict__", None)
+    if not isinstance(own, dict) or isinstance(value, type):
+        return None
+    hidden = _OF_EVERY_MODULE if isinstance(value, Module) else frozenset[str]()
+    attributes = {name: one for name, one in own.items() if name not in hidden}
+
+    def reset() -> None:
+        for name in [name for name in own if name not in hidden and name not in attributes]:
+            del own[name]
+        own.update(attributes)
+
+    return _together(reset, attributes.values(), seen)
 
 
-def _content(value: Any) -> Any:
-    return value.copy() if isinstance(value, list | dict | set) else None
+_CONSTANT = int, float, complex, str, bytes, bool, type(None), Parameter, ModuleType, FunctionType, BuiltinFunctionType
+
+
+def _together(first: Callable[[], None] | None, members: Iterable[Any], seen: set[int]) -> Callable[[], None] | None:
+    """Return a function that restores a container and all of its members."""
+    restores = [first] if first else []
+    restores += [
+        one for member in members if not isinstance(member, Module) and (one := _content_restored(member, seen))
+    ]
+
+    def restore() -> None:
+        for one in restores:
+            one()
+
+    return restore if restores else None
+
+
+def _tensor_restored(tensor: Tensor) -> Callable[[], None] | None:
+    if tensor.layout != torch.strided or tensor.is_inference():
+        return None
+    version = tensor._version
+    try:
+        before = torch._lazy_clone(tensor.detach())  # copied when it is written to
+    except RuntimeError:  # memory of others, such as numpy's
+        before = tensor.detach().clone()
+
+    def restore() -> None:
+        nonlocal version
+        if tensor._version != version:
+            with torch.no_grad():
+                tensor.copy_(before)
+            version = tensor._version
+
+    return restore
 
 
 @contextmanager
@@ -140,9 +237,12 @@ def kept_as_it_is(model: Module) -> Iterator[None]:
 
 def untouched(inputs: Any, model: Module) -> Any:
     """Return a batch, a tensor or several, or a copy of it if the model may write to what it is given."""
-    if any(map(_may_write, model.modules())):
-        return tree_map(lambda one: one.clone() if isinstance(one, Tensor) else one, inputs)
-    return inputs
+    return copied(inputs) if any(map(_may_write, model.modules())) else inputs
+
+
+def copied(batch: Any) -> Any:
+    """Return a copy of a batch: of a tensor, of containers of tensors, or of an object of another class."""
+    return tree_map(lambda one: one.clone() if isinstance(one, Tensor) else deepcopy(one), batch)
 
 
 def _may_write(module: Module) -> bool:

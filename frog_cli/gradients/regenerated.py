@@ -13,10 +13,13 @@ import torch
 from torch import Generator, Tensor
 
 from frog_cli.gradients.aggregation import at_least_single
-from frog_cli.gradients.tangents import Sampler
+from frog_cli.gradients.tangents import Sampler, cone, normalised, normalised_cone, standard_basis
 
 BLOCK = 2**14
 """Entries of a tangent that are drawn at a time."""
+
+
+_DEPENDENT = normalised, standard_basis, cone, normalised_cone
 
 
 class RegeneratedTangents:
@@ -31,7 +34,12 @@ class RegeneratedTangents:
             n: their dimension.
             generator: the source of randomness.
             dtype: of the tangents.
+
+        Raises:
+            ValueError: if the entries depend on each other.
         """
+        if getattr(sampler, "func", sampler) in _DEPENDENT:
+            raise ValueError("tangents can only be drawn again block by block if their entries are independent")
         self._sampler, self._k, self._n, self._dtype = sampler, k, n, dtype
         # the state is on the host also for a GPU's generator, so that nobody waits for the device
         self._key = hashlib.blake2b(generator.get_state().numpy().tobytes(), digest_size=16).digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -82,6 +82,29 @@ def each_loss(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets
             f"activity perturbation needs one loss per sample, of shape {list(outputs.shape[:1])}, not "
             f"{list(losses.shape)}; losses of torch give it with reduction='none'"
         )
+    return losses
+
+
+def check_reached_through_modules(losses: Tensor, trained: Sequence[Tensor]) -> Tensor:
+    """Return losses that do not depend on the trained parameters themselves, of which other values were measured.
+
+    Raises:
+        NotImplementedError: if a parameter was reached otherwise than as an attribute of its module, such as in a list,
+            or in the loss.
+    """
+    waiting, seen = [losses.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        waiting += [function for function, _ in node.next_functions]
+        for parameter in trained:
+            if getattr(node, "variable", None) is parameter:
+                raise NotImplementedError(
+                    f"a trained parameter of shape {list(parameter.shape)} is reached otherwise than through its "
+                    "module, in a list or in the loss, where its derivative would be missed"
+                )
     return losses
 
 

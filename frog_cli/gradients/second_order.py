@@ -15,11 +15,12 @@ from torch.nn import Module
 
 from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, without_autocast
 from frog_cli.gradients.jets import measure_second_order
+from frog_cli.gradients.measurement import random_state
 from frog_cli.gradients.modules import call_with, kept_as_it_is, trainable, untouched
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired, unpaired
 from frog_cli.gradients.replay import record
-from frog_cli.gradients.requirements import check_batch
+from frog_cli.gradients.requirements import check_batch, check_reached_through_modules
 from frog_cli.gradients.searches import Search
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.gradients.weights import backprop, shaped
@@ -67,9 +68,11 @@ def search_in_weights(
         begins("tangents")
         V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
     elif method.directions == "gradient":
-        # the model has been called once when the search below has run, so not in this pass
+        # the model has been called once when the search below has run, which sees what this pass sees
+        random_numbers = random_state(parameters[0].device)
         with kept_as_it_is(model):
             gradients = backprop(model, loss, inputs, targets, generator).gradients
+        random_state(parameters[0].device, random_numbers)
         V = torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(0)
     else:
         V = torch.eye(sum(sizes), dtype=parameters[0].dtype, device=parameters[0].device)
@@ -91,7 +94,8 @@ def measure_in_weights(model: Module, loss: SampleLoss) -> Measure:
 
     def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         def mean_loss(*values: Tensor) -> Tensor:
-            return loss(call_with(model, values, {}, untouched(inputs, model)), targets).mean()
+            losses = loss(call_with(model, values, {}, untouched(inputs, model)), targets)
+            return check_reached_through_modules(losses, parameters).mean()
 
         return measure_second_order(mean_loss, parameters, shaped(V, parameters))
 

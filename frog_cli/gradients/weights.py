@@ -17,13 +17,14 @@ from frog_cli.gradients.modules import (
     attributes_restored,
     call_with,
     cloned_buffers,
+    copied,
     take_over,
     trainable,
     untouched,
 )
 from frog_cli.gradients.parts import begins
 from frog_cli.gradients.regenerated import RegeneratedTangents
-from frog_cli.gradients.requirements import check_batch
+from frog_cli.gradients.requirements import check_batch, check_reached_through_modules
 
 
 def estimate_from_weights(
@@ -48,6 +49,7 @@ def estimate_from_weights(
         value, slopes, buffers = forward(
             _mean_loss(model, loss, inputs, targets), values, shaped(V, parameters), method.chunk_size
         )
+        value = check_reached_through_modules(value, parameters).detach()
         take_over(model, buffers)
         slopes = slopes.unsqueeze(1)
     else:
@@ -86,6 +88,7 @@ def estimate_from_regenerated_weights(
 
     values = tuple(parameter.detach() for parameter in parameters)
     value, slopes, buffers = forward_in_chunks(_mean_loss(model, loss, inputs, targets), values, chunks)
+    value = check_reached_through_modules(value, parameters).detach()
     take_over(model, buffers)
     begins("aggregation")
     with without_autocast(slopes.device):
@@ -108,14 +111,15 @@ def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor)
 
     However often it is called, the model is as it is now each time.
     """
-    restore = attributes_restored(model)
+    restore = attributes_restored(model, loss)
+    trained = [parameter for _, parameter in trainable(model)]
 
     def mean_loss(*values: Tensor) -> tuple[Tensor, Buffers]:
         restore()
         # clones made in here belong to the differentiated function, which alone may write to them
         buffers = cloned_buffers(model)
         outputs = call_with(model, values, buffers, untouched(inputs, model))
-        return loss(outputs, targets).mean(), buffers
+        return check_reached_through_modules(loss(outputs, copied(targets)), trained).mean(), buffers
 
     return mean_loss
 
@@ -123,7 +127,7 @@ def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor)
 def shaped(V: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return tangents `[k, n]` in the shapes of the parameters, `[k, *shape]` each."""
     split = V.split([parameter.numel() for parameter in parameters], dim=1)
-    return tuple(v.view(-1, *parameter.shape) for v, parameter in zip(split, parameters, strict=True))
+    return tuple(v.view(len(V), *parameter.shape) for v, parameter in zip(split, parameters, strict=True))
 
 
 def weight_dimension(model: Module, inputs: Tensor) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+from collections import deque
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -104,7 +107,65 @@ class Remembers(nn.Module):
         return result
 
 
+class Noisy(nn.Module):
+    """Scales its input by numbers from sources that are not torch's default one."""
+
+    def __init__(self):
+        super().__init__()
+        self.own, self.numpy = torch.Generator().manual_seed(1), np.random.default_rng(2)
+        self.python = random.Random(3)
+
+    def forward(self, x):
+        drawn = self.python.random() + random.random() + self.numpy.normal() + np.random.rand()
+        return x * (drawn + torch.rand(3, generator=self.own, dtype=x.dtype))
+
+
+class Tally:
+    """Counts, as an object of its own class."""
+
+    def __init__(self):
+        self.count = 0
+
+
+class KeepsMuch(nn.Module):
+    """Counts in many kinds of containers, which its output depends on."""
+
+    def __init__(self):
+        super().__init__()
+        self.nested, self.queue = {"a": [{"calls": 0}]}, deque([0], maxlen=1)
+        self.array, self.tensor, self.tally = np.zeros(1), torch.zeros(()), Tally()
+        self.pair = ([0], "a name")
+
+    def forward(self, x):
+        self.nested["a"][0]["calls"] += 1
+        self.queue.append(self.queue[0] + 1)
+        self.array += 1
+        self.tensor += 1
+        self.tally.count += 1
+        self.pair[0][0] += 1
+        counts = [
+            self.nested["a"][0]["calls"],
+            self.queue[0],
+            self.array[0],
+            self.tensor,
+            self.tally.count,
+            self.pair[0][0],
+        ]
+        return x / (1 + sum(float(count) * 2**place for place, count in enumerate(counts)))
+
+
+def with_buffers_that_share_memory() -> nn.Sequential:
+    """Return a model with a buffer that is a view of another, which is written to."""
+    notes = Notes()
+    notes.register_buffer("first", notes.seen[:1])
+    notes.register_forward_hook(lambda module, _, output: output + module.first)
+    return nn.Sequential(nn.Linear(3, 3), notes, nn.Tanh(), nn.Linear(3, 3))
+
+
 MODELS = {
+    "own random numbers": lambda: nn.Sequential(nn.Linear(3, 3), Noisy(), nn.Tanh(), nn.Linear(3, 3)),
+    "many containers": lambda: nn.Sequential(nn.Linear(3, 3), KeepsMuch(), nn.Tanh(), nn.Linear(3, 3)),
+    "shared memory": with_buffers_that_share_memory,
     "shared buffer": with_shared_statistics,
     "written input": lambda: nn.Sequential(Doubles(), nn.Linear(3, 3), nn.SiLU(), Doubles(), nn.Linear(3, 3)),
     "counter": lambda: nn.Sequential(nn.Linear(3, 3), Counts(), nn.Tanh(), nn.Linear(3, 3)),
@@ -115,15 +176,23 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_is_as_one_plain_pass(name, estimator):
     torch.manual_seed(0)
-    model, (x, y) = MODELS[name]().double(), batch()
-    plain, inputs = deepcopy(model), x.clone()
-    for _ in range(2):
+    model = MODELS[name]() if name == "shared memory" else MODELS[name]().double()
+    (x, y), dtype = batch(), next(model.parameters()).dtype
+    x = x.to(dtype)
+    plain, inputs, tolerance = deepcopy(model), x.clone(), 1e-8 if dtype == torch.float64 else 1e-4
+    for seed in range(2):
+        random.seed(seed)
+        np.random.seed(seed)
         expected = weight_gradient(plain, x.clone(), y)
+        after = random.random(), np.random.rand()
+        random.seed(seed)
+        np.random.seed(seed)
         found = ESTIMATORS[estimator](model, sample_loss, inputs, y, torch.Generator())
-        assert relative_error(flat(found.gradients), expected) < 1e-8
+        assert relative_error(flat(found.gradients), expected) < tolerance
         assert torch.equal(inputs, x)
+        assert after == (random.random(), np.random.rand())
         for ours, theirs in zip(model.buffers(), plain.buffers(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
+            torch.testing.assert_close(ours, theirs, rtol=1e-12 if dtype == torch.float64 else 1e-5, atol=0)
         if name == "counter":
             ours, theirs = (vars(one[1]) for one in (model, plain))
             assert {n: ours[n] for n in theirs if not n.startswith("_")} == {
@@ -158,6 +227,73 @@ def test_a_second_order_step_is_as_one_plain_pass(name, directions):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
     if name == "counter":
         assert (model[1].calls, model[1].history) == (1, [1])
+
+
+class RunningLoss(nn.Module):
+    """Divides losses by a running mean of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, outputs, targets):
+        losses = sample_loss(outputs, targets)
+        self.mean.mul_(0.5).add_(losses.detach().mean() * 0.5)
+        return losses / (self.mean + 0.1)
+
+
+def writes_to_targets(outputs, targets):
+    return sample_loss(outputs, targets.sub_(1) % 3)
+
+
+@pytest.mark.parametrize("make", [RunningLoss, lambda: writes_to_targets])
+@pytest.mark.parametrize("estimator", ["weights", "regenerated weights", "activities"])
+def test_a_loss_is_the_same_in_all_passes(make, estimator):
+    torch.manual_seed(0)
+    model, (x, y), losses = nn.Sequential(nn.Linear(3, 3), nn.Tanh()).double(), batch(), (make(), make())
+    for _ in range(2):
+        value = losses[1](model(x), y.clone()).mean()
+        expected = flat(torch.autograd.grad(value, list(model.parameters())))
+        found = ESTIMATORS[estimator](model, losses[0], x, y, torch.Generator())
+        assert found.loss == pytest.approx(value.item(), rel=1e-12)
+        assert relative_error(flat(found.gradients), expected) < 1e-8
+
+
+@dataclass
+class Both:
+    """Inputs that torch does not know as a container."""
+
+    left: torch.Tensor
+
+
+def test_inputs_of_another_class_are_the_same_in_all_passes():
+    class OfBoth(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, both):
+            return self.linear(both.left.mul_(2)).tanh()
+
+    model, (x, y) = OfBoth().double(), batch()
+    expected = weight_gradient(model, Both(x.clone()), y)
+    found = estimate_from_weights(METHOD, model, sample_loss, Both(x), y, torch.Generator())
+    assert relative_error(flat(found.gradients), expected) < 1e-8
+
+
+def test_a_search_along_the_gradient_sees_the_units_that_the_gradient_saw():
+    torch.manual_seed(0)
+    model, (x, y) = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 3)).double(), batch()
+    seen = []
+
+    def search(slopes, curvature):
+        seen.append(slopes)
+        return slopes
+
+    method = SecondOrder(directions="gradient", k=1, tangents=TANGENTS["normal"], search=search)
+    step = flat(search_in_weights(method, model, sample_loss, x, y, torch.Generator()).gradients)
+    gradient = step / seen[0]
+    assert seen[0].item() == pytest.approx(gradient.square().sum().item(), rel=1e-10)
 
 
 class Follows(nn.Module):

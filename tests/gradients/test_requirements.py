@@ -162,3 +162,69 @@ def test_normalisation_by_the_batch_is_warned_of_where_it_makes_slopes_wrong():
     model[1].running_mean = model[1].running_var = None  # then it normalises by the batch in evaluation, too
     with pytest.warns(CoupledSamplesWarning):
         ESTIMATORS["activities"](model, sample_loss, images, labels, torch.Generator())
+
+
+class Penalised(nn.Module):
+    """Reaches a weight through a list, where no module sees it."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(16, 3)
+        self.penalised = [self.linear.weight]
+
+    def forward(self, x):
+        return self.linear(x.flatten(1)) * self.penalised[0].sum()
+
+
+@pytest.mark.parametrize("name", ["weights", "regenerated", "second order", "activities"])
+def test_a_parameter_that_is_reached_otherwise_than_through_its_module_is_refused(name):
+    _, images, labels = case("mlp")
+    model = nn.Sequential(Penalised()).double()
+    with pytest.raises(NotImplementedError, match=r"a trained parameter of shape \[3, 16\] is reached otherwise"):
+        ESTIMATORS[name](model, sample_loss, images, labels, torch.Generator())
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.CELU()).double()  # which has no rule of frog's own
+
+    def decayed(outputs, targets):
+        return sample_loss(outputs, targets) + model[1].weight.square().sum()
+
+    with pytest.raises(
+        NotImplementedError, match=r"reached otherwise|no forward-mode rule for the operation aten\.celu"
+    ):
+        ESTIMATORS[name](model, decayed, images, labels, torch.Generator())
+
+
+def test_a_loss_may_have_parameters_of_its_own_and_inputs_may_require_gradients():
+    model, images, labels = case("mlp")
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    expected = 2 * weight_gradient(model, images, labels)
+    method = replace(METHOD, k=len(expected))
+    found = estimate_from_weights(
+        method, model, lambda *given: scale * sample_loss(*given), images.requires_grad_(), labels, torch.Generator()
+    )
+    assert relative_error(torch.cat([g.flatten() for g in found.gradients]).detach(), expected) < 1e-8
+
+
+def test_normalised_groups_of_images_in_channels_last():
+    """Where torch's derivative of group normalisation would end the process if its cotangent had another layout."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4)), nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    )
+    model = model.double().to(memory_format=torch.channels_last)
+    images, labels = torch.randn(4, 2, 4, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 1])
+    method = replace(METHOD, k=sum(activity_sizes(model, images)))
+    for measure in ("forward", "simulated"):
+        found = estimate_from_activities(
+            replace(method, measure=measure), model, sample_loss, images, labels, torch.Generator()
+        )
+        expected = weight_gradient(model, images, labels)
+        assert relative_error(torch.cat([g.flatten() for g in found.gradients]), expected) < 1e-8
+
+
+@pytest.mark.parametrize("name", ["normalised", "standard_basis"])
+def test_tangents_whose_entries_depend_on_each_other_are_not_drawn_block_by_block(name):
+    model, images, labels = case("mlp")
+    with pytest.raises(ValueError, match="if their entries are independent"):
+        estimate_from_regenerated_weights(
+            replace(METHOD, tangents=TANGENTS[name]), model, sample_loss, images, labels, torch.Generator()
+        )
