@@ -92,7 +92,8 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
         source: `published` or `searched`.
         run: whose settings a row must have.
         cost: of searched rates, what the runs of the search must have cost, as `cost_of` has it, and under
-            `evaluations` how many runs; at least so many if that ends in `+`. Of several, the longest search counts.
+            `evaluations` how many runs; at least so many if that ends in `+`. Of several searches, that with most runs
+            counts.
 
     Raises:
         RequestError: if there is none, or more than one.
@@ -103,8 +104,8 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
     matches = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
     setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
     if matches:
-        most = max(_evaluations(row) for row, _ in matches)
-        longest = [(row, table) for row, table in matches if _evaluations(row) == most]
+        most = max(_runs(row) for row, _ in matches)
+        longest = [(row, table) for row, table in matches if _runs(row) == most]
         if len(longest) > 1:
             raise RequestError(f"{name}={source}", f"{len(longest)} are known for {setting}; give a number")
         row, table = longest[0]
@@ -112,7 +113,8 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
     if similar:
         ways = " or ".join(sorted({_asking(_cost(row), cost or {}) for row, _ in similar}))
         raise RequestError(
-            f"{name}={source}", f"none was searched with runs that cost as much as this one for {setting}; take {ways}"
+            f"{name}={source}",
+            f"no search was made with runs like this one for {setting}; to take another's, add {ways}",
         )
     differences = [_difference(row, wanted) for row, _ in having]
     nearest = min(differences, key=len, default=[])
@@ -122,8 +124,8 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
     raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
 
 
-COST = ("evaluations", "epochs", "steps", "batch_size", "limit")
-"""What tells a short search from a long one, in the order of the options `searched.*`."""
+COST = ("evaluations", "low", "high", "epochs", "steps", "batch_size", "limit")
+"""What tells one search of a setting from another, in the order of the options `searched.*`."""
 
 
 def cost_of(run: Run) -> dict[str, str]:
@@ -151,6 +153,11 @@ def _costs(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 def _evaluations(row: Mapping[str, str]) -> int:
     return int(row.get(f"{OF_THE_SEARCH}evaluations") or 0)
+
+
+def _runs(row: Mapping[str, str]) -> int:
+    """Return how many runs a search made: one for each seed of each evaluation."""
+    return _evaluations(row) * len(row.get(f"{OF_THE_SEARCH}seeds", "").split())
 
 
 def _asking(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:

@@ -43,6 +43,9 @@ LearningRate = Annotated[
 LogarithmOfRate = Annotated[
     float, Field(allow_inf_nan=False), Allowed("must be a finite number, the logarithm of a rate")
 ]
+LogarithmOrNull = Annotated[
+    float | None, Field(allow_inf_nan=False), Allowed("must be a finite number, the logarithm of a rate, or null")
+]
 Angle = Annotated[float, Field(gt=0, le=90), Allowed("must be an angle in degrees above 0, at most 90")]
 SeedOrNull = Annotated[int | None, Field(ge=0, lt=2**63), Allowed("must be a whole number, at least 0, or null")]
 Seeds = Annotated[
@@ -345,11 +348,13 @@ class Searched(Options):
     evaluations: CountOrNull = Field(
         description="learning_rate=searched takes rates of searches of so many runs; null: the default number, or more"
     )
+    low: LogarithmOrNull = Field(description="of searches from this logarithm of a rate on; null: the default")
+    high: LogarithmOrNull = Field(description="of searches up to this logarithm of a rate; null: the default")
     epochs: CountOrNull = Field(description="of runs of so many epochs; null: as many as this run")
     steps: CountOrNull = Field(description="of runs of so many steps, for functions; null: as many as this run")
     batch_size: CountOrNull = Field(description="of runs of this batch size; null: that of this run")
-    limit: CountOrNull | Literal["none"] = Field(
-        description="of runs with this data.limit; none: without one; null: that of this run"
+    limit: Annotated[Count | Literal["none"] | None, Allowed("must be a whole number, at least 1, none or null")] = (
+        Field(description="of runs with this data.limit; none: without one; null: that of this run")
     )
 
 

@@ -231,7 +231,7 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     run = config.with_values(plan.request, best.values).runs[0]
     place = learning_rates.searched()
     place.mkdir(parents=True, exist_ok=True)
-    name = _name(run, len(evaluations))
+    name = name_of(plan, run, len(evaluations))
     table = place / f"evaluations_{name}.csv"
     rows = [
         {
@@ -253,15 +253,26 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     print(f" ({lost[0]} diverged, {lost[1]} given up)")
     print(f"  published      {'none' if published is None else format(published, '.4g')}")
     print(f"  evaluations    {table}\n  picture        {picture}")
-    usual = config.compose_settings("search", [])[1]["evaluations"]
-    asked = f" searched.evaluations={len(evaluations)}" if len(evaluations) < usual else ""
-    print(f"  take it with   learning_rate=searched{asked}")
+    usual = config.compose_settings("search", [])[1]
+    asked = f" searched.evaluations={len(evaluations)}" if len(evaluations) < usual["evaluations"] else ""
+    asked += "".join(
+        f" searched.{end}={value}"
+        for end, value in (("low", plan.search.low), ("high", plan.search.high))
+        if value != usual[end]
+    )
+    print(f"  used by        runs like those of the search, with learning_rate=searched{asked}")
 
 
-def _name(run: Run, evaluations: int) -> str:
-    """Return the name of a search's files: what was searched, and at what cost, so that none hides another."""
-    cost = [f"{value}{name}" for name, value in learning_rates.cost_of(run).items() if value]
-    words = [*learning_rates.factors(run).values(), *cost, f"{evaluations}evaluations"]
+def name_of(plan: SearchRequest, run: Run, evaluations: int) -> str:
+    """Return the name of a search's files: what was searched, and with how much effort, so that none hides another."""
+    words = list(learning_rates.factors(run).values())
+    words += [f"{value}{name}" for name, value in learning_rates.cost_of(run).items() if value]
+    words += [f"{evaluations}evaluations", f"{len(plan.request.runs)}seeds"]
+    usual = config.compose_settings("search", [])[1]
+    own = plan.search.model_dump()
+    words += [
+        f"{name}{own[name]}" for name in ("low", "high", "seed", "margin", "patience") if own[name] != usual[name]
+    ]
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(words))
 
 

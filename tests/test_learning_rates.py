@@ -128,15 +128,15 @@ def test_a_searched_rate_is_that_of_runs_that_cost_as_much_or_as_is_asked_for(as
 @pytest.mark.parametrize(
     ("asked", "ways"),
     [
-        ([], "take searched.epochs=3 or searched.evaluations=4 searched.epochs=1 searched.limit=200"),
-        (["epochs=1", "data.limit=200"], "take searched.epochs=3 searched.limit=none or searched.evaluations=4"),
-        (["batch_size=8", "epochs=3"], "take searched.batch_size=64 or "),
+        ([], "add searched.epochs=3 or searched.evaluations=4 searched.epochs=1 searched.limit=200"),
+        (["epochs=1", "data.limit=200"], "add searched.epochs=3 searched.limit=none or searched.evaluations=4"),
+        (["batch_size=8", "epochs=3"], "add searched.batch_size=64 or "),
     ],
 )
 def test_a_search_at_less_cost_must_be_asked_for(asked, ways, short_search):
     with pytest.raises(RequestError) as refusal:
         train_request([*LONG, *asked])
-    assert "none was searched with runs that cost as much as this one for model=mlp, data=mnist" in str(refusal.value)
+    assert "no search was made with runs like this one for model=mlp, data=mnist" in str(refusal.value)
     assert ways in str(refusal.value)
 
 

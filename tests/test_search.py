@@ -58,7 +58,7 @@ def test_a_search_writes_what_learning_rate_searched_finds(runs, sweeps, capsys)
     assert float(found["search_loss"]) == best
     assert "the best of 12 evaluations" in told
 
-    assert "take it with   learning_rate=searched searched.evaluations=12\n" in told
+    assert "with learning_rate=searched searched.evaluations=12\n" in told
 
     asked = [*SPHERE, "learning_rate=searched", "searched.evaluations=12"]
     (run,) = train_request(asked).runs
@@ -67,6 +67,26 @@ def test_a_search_writes_what_learning_rate_searched_finds(runs, sweeps, capsys)
     assert f"frog: learning_rate=searched: {found['learning_rate']}, from {sweeps}" in capsys.readouterr().err
     values = [json.loads(path.read_text())["best_value"] for path in runs.glob("sphere-*/summary.json")]
     assert sum(values) / len(values) == pytest.approx(best, rel=1e-14)  # a trial is exactly what frog train runs
+
+
+def test_a_search_in_another_interval_or_with_fewer_seeds_hides_no_other(sweeps, capsys):
+    usual, narrow = ["search.evaluations=5", "seeds=2"], ["search.evaluations=5", "search.high=-3", "seeds=1"]
+    for options in (
+        usual,
+        narrow,
+        ["search.evaluations=5", "seeds=1"],
+        ["search.evaluations=5", "search.seed=1", "seeds=1"],
+    ):
+        assert main(["search", *SPHERE, *options]) == 0
+    assert len(list(sweeps.glob("learning_rates_*.csv"))) == 4
+    asked = [*SPHERE, "learning_rate=searched", "searched.evaluations=5"]
+    (note,) = train_request(asked).notes
+    assert "2seeds" in note  # most runs
+    (note,) = train_request([*asked, "searched.high=-3"]).notes
+    assert "high-3.0" in note
+    with pytest.raises(RequestError, match=r"to take another's, add .*searched\.evaluations=5 searched\.high=-3\.0"):
+        train_request([*SPHERE, "learning_rate=searched"])
+    capsys.readouterr()
 
 
 def test_a_search_that_is_done_is_not_repeated_and_can_be_made_longer(runs, capsys):

@@ -83,8 +83,8 @@ class RegeneratedTangents:
 def seeded(generator: Generator, key: bytes, number: int) -> Generator:
     """Return a generator after giving it a state of its own for each key and number.
 
-    A CPU's generator keeps 32 bits of a seed, and steps have more blocks than that: all of its state is made anew. That
-    of a GPU counts what was drawn, far enough apart here that no two blocks meet.
+    A CPU's generator keeps 32 bits of a seed, too few for all blocks of all steps: all of its state is made anew. That
+    of a CUDA device counts what was drawn, far enough apart here that no two blocks of a step meet.
 
     Args:
         generator: whose state is set.
