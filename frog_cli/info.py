@@ -15,7 +15,7 @@ HELP = """usage: frog info [option=value ...]
 Show the network that the options of frog train lead to: its layers, their activities and parameters, and the data.
 Examples:
   frog info model=vit
-  frog info experiment=table1 model=resnet18 model.grouping=fine
+  frog info model=resnet18 model.grouping=fine data=mnist
 
 The options are those of frog train; see frog train --help.
 """
@@ -62,5 +62,5 @@ def main(arguments: Sequence[str]) -> int:
     if coupling:
         print(f"\n{len(coupling)} modules normalise by the batch ({coupling[0]}, ..), which couples its samples:")
         print("slopes of activities measured forward do not estimate the gradient. gradient.measure=simulated,")
-        print("gradient.perturb=weights and model.norm=group are exact.")
+        print("gradient.perturb=weights and model.norm=group do.")
     return 0

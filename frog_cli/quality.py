@@ -32,7 +32,7 @@ Approximate the gradient (1, .., 1) of n dimensions from k tangents, for every c
 many seeds, and compare the estimate with it: cosine similarity (1 is the same direction) and norm ratio (1 is the
 same length). Examples:
   frog quality                                                     Fig. 3 of the first paper
-  frog quality 'k=[16,64]' 'gradients=[mean,projection]' 'tangents=[cone]' 'angles=[15,30,45,60,75,90]'
+  frog quality 'k=[16,64]' 'gradients=[mean,projection]' 'tangents=[normalised_cone]' 'angles=[15,30,45,60,75,90]'
 
 options, their defaults, and in brackets what is allowed:
 """

@@ -16,11 +16,12 @@ _OF_A_STUDY = ("gradient", "tangents", "angle", "k", "seeds")  # what tells a ro
 
 _BEGIN = """# Results
 
-Written by `frog reproduce`, `frog table` and `frog plot`; every number and picture here is made from the rows in the
+Written by `frog reproduce`, `frog table` and `frog plot`; every table, verdict and picture is made from the rows in the
 folders beside this file, each of which says on what it was computed. `frog reproduce --list` shows what is missing,
 `frog reproduce TARGET` makes it.
 
-A published number is within our spread if it lies between the lowest and the highest of our seeds.
+A published number is within our spread if it lies between the lowest and the highest of our seeds; two methods differ
+within the spread if the ranges of their seeds overlap.
 
 | target | source | runs done | missing | published numbers |
 |---|---|---|---|---|

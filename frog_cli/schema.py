@@ -112,8 +112,8 @@ class Forward(Options):
     name: Literal["sum", "mean", "projection"]
     k: Tangents
     measure: Literal["forward", "simulated"] = Field(
-        description="forward: forward-mode derivatives; simulated: from a true gradient, the same numbers unless the "
-        "model couples samples"
+        description="forward: forward-mode derivatives; simulated: from a true gradient, the same numbers but for "
+        "activities of a model that couples samples"
     )
     perturb: Perturb = Field(
         description="where the tangents live: in the space of all weights, or of all layers' outputs"

@@ -27,7 +27,7 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 26
+    assert len(COMMANDS) == 27
 
 
 @pytest.mark.parametrize("command", COMMANDS)

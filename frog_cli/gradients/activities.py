@@ -49,7 +49,8 @@ def estimate_from_activities(
 
     Batch normalisation in training mode couples the samples of a batch. Then the forward slopes, of each sample's own
     loss along all samples' activities, do not estimate the gradient, not even in expectation: a warning says so once.
-    Simulated slopes, weight space, and normalisation that couples no samples (`GroupNorm`, `LayerNorm`) are exact.
+    Simulated slopes, weight space, and normalisation that couples no samples (`GroupNorm`, `LayerNorm`) do. The warning
+    knows batch normalisation alone: attention or statistics over the batch, and losses over pairs, couple as well.
     What the layers would do otherwise than the model, and losses that are not one number per sample, are refused.
 
     Args:

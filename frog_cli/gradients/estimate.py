@@ -23,8 +23,8 @@ class ForwardGradient:
     Attributes:
         k: number of tangents, at least 1.
         tangents: samples them.
-        measure: `forward` by forward-mode differentiation, `simulated` from a true gradient. The numbers agree, unless
-            a model couples the samples of a batch: then only simulated slopes of activities estimate the gradient.
+        measure: `forward` by forward-mode differentiation, `simulated` from a true gradient. The numbers agree, except
+            over activities of a model that couples samples, where only simulated ones estimate the gradient.
         aggregation: makes coefficients of the tangents from the slopes.
         chunk_size: tangents per vectorised pass, which bounds the memory; None for all at once.
     """

@@ -118,7 +118,7 @@ def random_state(device: torch.device, state: Tensor | None = None) -> Tensor:
 def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:
     """Compute the slopes `[..., k, m]` along tangents `[..., k, n]` from true gradients `[..., n, m]`.
 
-    The same numbers as `forward`, unless those are per sample and the samples coupled; cheaper beyond two tangents.
+    The same numbers as `forward`, unless those are per sample and the samples coupled; cheaper from two tangents on.
     Needs the gradient that frog does without.
     """
     return tangents @ gradient
