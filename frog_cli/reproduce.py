@@ -85,6 +85,8 @@ def main(arguments: Sequence[str]) -> int:
         if "--dry-run" in request.flags:
             for order in orders if ranks.rank == 0 else []:
                 print(" ".join(["frog", order.job.kind, order.job.words, _seeds(order.job)]).strip())
+            if ranks.rank == 0 and not orders:
+                print("frog: nothing is missing", file=sys.stderr)
             return 0
         ranks.share_cores()
         workers = (request.workers or _default_workers()) if ranks.size == 1 else 1

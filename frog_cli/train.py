@@ -30,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     requests = [config.train_request(combination) for combination in combinations]
     if "--cfg" in arguments:
         print(yaml.safe_dump_all([request.runs[0].model_dump() for request in requests], sort_keys=False), end="")
+        for note in [note for request in requests for note in request.notes]:
+            print(f"frog: {note}", file=sys.stderr)
         return 0
     parent = runs.root()
     execution.check(requests)

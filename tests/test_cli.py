@@ -206,6 +206,14 @@ def test_cfg_prints_and_runs_nothing(runs, capsys):
     assert not runs.exists()
 
 
+def test_cfg_tells_where_a_rate_is_from(capsys):
+    assert main(["train", "--cfg", "objective=sphere", "learning_rate=published"]) == 0
+    told = capsys.readouterr()
+    assert told.err.startswith("frog: learning_rate=published: ")
+    assert "learning_rates_functions.csv" in told.err
+    assert yaml.safe_load(told.out)["learning_rate"] > 0
+
+
 def test_cfg_of_a_sweep_prints_a_document_for_each_combination(capsys):
     assert main(["train", "--cfg", "-m", "gradient.k=1,2"]) == 0
     assert [settings["gradient"]["k"] for settings in yaml.safe_load_all(capsys.readouterr().out)] == [1, 2]

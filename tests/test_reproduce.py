@@ -110,6 +110,13 @@ def test_runs_that_are_done_are_taken_in_without_running_others(runs, monkeypatc
     assert [row["seed"] for row in rows(runs / "smoke" / "fomoh_step" / "runs.csv")] == ["1", "3"]
 
 
+def test_a_dry_run_of_a_target_that_is_done_says_so(runs, capsys):
+    assert main(["reproduce", "fig3", "scale=smoke"]) == 0
+    capsys.readouterr()
+    assert main(["reproduce", "--dry-run", "fig3", "scale=smoke"]) == 0
+    assert capsys.readouterr() == ("", "frog: nothing is missing\n")
+
+
 def test_a_dry_run_prints_commands_and_runs_nothing(runs, capsys):
     assert main(["reproduce", "--dry-run", "fig5", "scale=smoke"]) == 0
     lines = capsys.readouterr().out.splitlines()
