@@ -21,7 +21,8 @@ folders beside this file, each of which says on what it was computed. `frog repr
 `frog reproduce TARGET` makes it.
 
 A published number is within our spread if it lies between the lowest and the highest of our seeds; two methods differ
-within the spread if the ranges of their seeds overlap.
+within the spread if the ranges of their seeds overlap. $g_v$ and FGD are the papers' names for
+`gradient=mean gradient.k=1`.
 
 | target | source | runs done | missing | published numbers |
 |---|---|---|---|---|
