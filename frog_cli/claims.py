@@ -87,7 +87,8 @@ def projection_trains_more_smoothly(rows: dict[str, Rows]) -> Verdict:
     """Compare in how many epochs the test loss rises, with projection and with the mean of as many tangents."""
     curves = rows["fig6"]["curves"]
     better, texts = [], []
-    for (network, k), group in _pairs(_networks({"fig6": rows["fig6"]})):
+    pairs = _pairs(_networks({"fig6": rows["fig6"]}))
+    for (network, k), group in pairs:
         runs = group[["request", "seed", "gradient"]].merge(curves, on=["request", "seed"])
         rises = runs.sort_values("epoch").groupby(["gradient", "seed"])["test_loss"].apply(_share_of_rises)
         shares = rises.groupby("gradient").mean()
@@ -97,7 +98,7 @@ def projection_trains_more_smoothly(rows: dict[str, Rows]) -> Verdict:
     text = "share of the epochs in which the test loss rises, with projection and with the mean: " + "; ".join(texts)
     if not better:
         return _UNKNOWN
-    shown = any(network == _WHERE_SHOWN for (network, _), _ in _pairs(_networks({"fig6": rows["fig6"]})))
+    shown = any(network == _WHERE_SHOWN for (network, _), _ in pairs)
     return Verdict(all(better) if shown else None, text if shown else f"{_WHERE_SHOWN} is missing; {text}")
 
 

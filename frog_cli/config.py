@@ -101,6 +101,8 @@ def train_request(overrides: Sequence[str]) -> Request:
 
 def _look_up(name: str, source: str, run: Run, looked_up: Mapping[str, str], asked: Searched) -> learning_rates.Found:
     """Return a learning rate or a batch size from a search that was like the run, or as is asked for."""
+    if source != "searched":
+        return learning_rates.look_up(name, source, run)
     usual = compose_settings("search", [])[1]
     cost = {"evaluations": f"{usual['evaluations']}+", "low": str(usual["low"]), "high": str(usual["high"])}
     cost |= {name: value for name, value in learning_rates.cost_of(run).items() if name not in looked_up}

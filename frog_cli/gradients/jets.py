@@ -232,19 +232,22 @@ def _pad(function: Any, x: Jet, widths: Sequence[int], value: float = 0) -> Jet:
 
 @_rule(aten.clone.default)
 def _clone(function: Any, x: Jet, memory_format: Any = None) -> Jet:
-    if memory_format in (None, torch.preserve_format, torch.contiguous_format):
-        return _linear(function, x, memory_format=memory_format)
-    value = function(x.value, memory_format=memory_format)
-    return Jet(value, _empty_terms(len(x.terms), value).copy_(x.terms), x.directions)
+    return _copied(function, x, memory_format=memory_format)
 
 
 @_rule(aten._to_copy.default)
 def _convert(function: Any, x: Jet, **kwargs: Any) -> Any:
     converted = function(x.value, **kwargs)
-    if not (converted.is_floating_point() or converted.is_complex()):
-        return converted
-    terms = torch.stack([function(term, **kwargs) for term in x.terms]) if "memory_format" in kwargs else None
-    return Jet(converted, function(x.terms, **kwargs) if terms is None else terms, x.directions)
+    varies = converted.is_floating_point() or converted.is_complex()
+    return _copied(function, x, **kwargs) if varies else converted
+
+
+def _copied(function: Any, x: Jet, **kwargs: Any) -> Jet:
+    """Copy a jet, each derivative in the memory layout that the value gets."""
+    if kwargs.get("memory_format") in (None, torch.preserve_format, torch.contiguous_format):
+        return _linear(function, x, **kwargs)
+    value = function(x.value, **kwargs)
+    return Jet(value, _empty_terms(len(x.terms), value).copy_(x.terms), x.directions)
 
 
 @_rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default)

@@ -25,7 +25,7 @@ from frog_cli.gradients import (
 from frog_cli.gradients.modules import kept_as_it_is, trainable
 from frog_cli.gradients.searches import line_search
 from frog_cli.gradients.second_order import SecondOrder, search_in_weights
-from tests.cases import relative_error, sample_loss, weight_gradient
+from tests.cases import Follows, relative_error, sample_loss, weight_gradient
 
 METHOD = ForwardGradient(
     k=64, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"], chunk_size=1
@@ -294,18 +294,6 @@ def test_a_search_along_the_gradient_sees_the_units_that_the_gradient_saw():
     step = flat(search_in_weights(method, model, sample_loss, x, y, torch.Generator()).gradients)
     gradient = step / seen[0]
     assert seen[0].item() == pytest.approx(gradient.square().sum().item(), rel=1e-10)
-
-
-class Follows(nn.Module):
-    """Replaces its buffer."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("average", torch.zeros(3))
-
-    def forward(self, x):
-        self.average = 0.9 * self.average + 0.1 * x.detach().mean(0)
-        return x
 
 
 def test_a_shared_buffer_that_one_module_replaces_is_refused():

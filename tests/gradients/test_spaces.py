@@ -22,7 +22,7 @@ from frog_cli.gradients.weights import backprop, weight_dimension
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
 from frog_cli.schema import ResNet18, ViT
-from tests.cases import MODELS, activity_gradient, case, project, relative_error, sample_loss, weight_gradient
+from tests.cases import MODELS, Follows, activity_gradient, case, project, relative_error, sample_loss, weight_gradient
 
 METHOD = ForwardGradient(k=5, tangents=TANGENTS["normal"], measure="forward", aggregation=projection)
 
@@ -490,18 +490,6 @@ def test_a_batch_that_the_first_layer_writes_to_stays_as_it_is(estimator, measur
     found = flat(estimator(method, model, sample_loss, images, labels, generator()).gradients)
     assert torch.equal(images, before)
     assert relative_error(found, expected) < 1e-8
-
-
-class Follows(torch.nn.Module):
-    """Replaces its buffer by a moving average of its input."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("average", torch.zeros(3))
-
-    def forward(self, x):
-        self.average = 0.9 * self.average + 0.1 * x.detach().mean(0)
-        return x
 
 
 @pytest.mark.parametrize("measure", ["forward", "simulated"])
