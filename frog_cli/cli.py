@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from frog_cli.errors import RequestError
-from frog_cli.interruption import Interrupted
+from frog_cli.runs.interruption import Interrupted
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
@@ -26,8 +26,6 @@ VERBS = {
     "bench": "what a step costs: time and memory beside a plain pass and backprop",
     "quality": "approximation quality of gradient estimates, without training",
 }
-
-MODULES = {"data": "download"}  # frog_cli.data is what a verb reads
 
 CHOOSING = ("train", "search")  # whose options depend on other words
 
@@ -63,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verb not in VERBS:
             close = "".join(f", did you mean {name}?" for name in get_close_matches(verb, VERBS, n=1))
             raise RequestError(verb, f"must be one of {', '.join(VERBS)}{close}; see frog --help")
-        module = import_module(f"frog_cli.{MODULES.get(verb, verb)}")
+        module = import_module(f"frog_cli.verbs.{verb}")
         if {"-h", "--help"} & set(words):
             print(module.help_text(words) if verb in CHOOSING else module.help_text(), end="")
             return 0

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
-from frog_cli.schema import MLP, LogisticRegression
+from frog_cli.settings.schema import MLP, LogisticRegression
 
 sample_loss = partial(cross_entropy, reduction="none")
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 
-from frog_cli import runs as run_folders
 from frog_cli.cli import main
+from frog_cli.runs.folder import folder as run_folders
 
 QUICK = ["epochs=1", "model=logistic_regression", "gradient.k=2"]
 
@@ -240,7 +240,7 @@ def test_a_summary_is_json_whatever_diverged(runs):
 
 
 def test_settings_without_effect_do_not_change_the_identity():
-    from frog_cli.config import train_request
+    from frog_cli.settings.config import train_request
 
     def identity(*overrides: str) -> str:
         return run_folders.identity(train_request(overrides).runs[0])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from frog_cli.data.torchvision_data import training_and_test
-from frog_cli.schema import CIFAR10
+from frog_cli.settings.schema import CIFAR10
 
 
 def read_cifar10(data: CIFAR10) -> tuple[Tensor, Tensor, Tensor, Tensor]:

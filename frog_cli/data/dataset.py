@@ -13,7 +13,7 @@ from frog_cli.data.digits import read_digits
 from frog_cli.data.image_folder import read_image_folder
 from frog_cli.data.mnist import read_mnist
 from frog_cli.errors import RequestError
-from frog_cli.schema import CIFAR10, MNIST, Digits, ImageFolder
+from frog_cli.settings.schema import CIFAR10, MNIST, Digits, ImageFolder
 
 READERS: dict[str, Callable[[Any], tuple[Tensor, Tensor, Tensor, Tensor]]] = {
     "digits": read_digits,

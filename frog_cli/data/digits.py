@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frog_cli.schema import Digits
+from frog_cli.settings.schema import Digits
 
 _TEST_IMAGES = 300
 _SPLIT_SEED = 0  # the file is ordered by writer; its own end would be a test set of other handwriting

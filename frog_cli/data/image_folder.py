@@ -14,8 +14,8 @@ from torch import Tensor
 
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
-from frog_cli.files import write_atomically
-from frog_cli.schema import ImageFolder
+from frog_cli.files.atomic import write_atomically
+from frog_cli.settings.schema import ImageFolder
 from frog_cli.torchvision_import import torchvision
 
 _KEYS = "training_images", "training_labels", "test_images", "test_labels"

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from frog_cli.errors import RequestError
-from frog_cli.schema import CIFAR10, MNIST, Digits, ImageFolder
+from frog_cli.settings.schema import CIFAR10, MNIST, Digits, ImageFolder
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 _FILES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from frog_cli.data.torchvision_data import training_and_test
-from frog_cli.schema import MNIST
+from frog_cli.settings.schema import MNIST
 
 
 def read_mnist(data: MNIST) -> tuple[Tensor, Tensor, Tensor, Tensor]:

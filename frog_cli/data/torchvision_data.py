@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from frog_cli.errors import RequestError
-from frog_cli.schema import CIFAR10, MNIST
+from frog_cli.settings.schema import CIFAR10, MNIST
 from frog_cli.torchvision_import import torchvision
 
 

@@ -8,10 +8,10 @@ tangents as rows, slopes `[k, m]`, B samples in a batch.
 from frog_cli.gradients.activities import estimate_from_activities
 from frog_cli.gradients.aggregation import AGGREGATIONS
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss
-from frog_cli.gradients.modules import trainable
-from frog_cli.gradients.requirements import CoupledSamplesWarning
 from frog_cli.gradients.tangents import TANGENTS
 from frog_cli.gradients.weights import backprop, estimate_from_regenerated_weights, estimate_from_weights
+from frog_cli.modules.calls import trainable
+from frog_cli.modules.requirements import CoupledSamplesWarning
 
 __all__ = [
     "AGGREGATIONS",

@@ -12,9 +12,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module, Sequential
 
+from frog_cli.engine.phases import begins
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, without_autocast
 from frog_cli.gradients.measurement import forward, random_state, simulated
-from frog_cli.gradients.modules import (
+from frog_cli.modules.calls import (
     attributes_restored,
     call_with,
     cloned_buffers,
@@ -23,8 +24,7 @@ from frog_cli.gradients.modules import (
     trainable,
     untouched,
 )
-from frog_cli.gradients.parts import begins
-from frog_cli.gradients.requirements import (
+from frog_cli.modules.requirements import (
     as_layers,
     check_batch,
     check_one_tensor,

@@ -11,10 +11,10 @@ from torch.func import jvp, vmap
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from frog_cli.gradients.jets import Jet, NoRuleError, evaluate
-from frog_cli.gradients.kernels import differentiable_kernels
-from frog_cli.gradients.parts import begins
-from frog_cli.gradients.refusals import check_torch_knows, without_reverse_passes
+from frog_cli.engine.phases import begins
+from frog_cli.jets.jets import Jet, NoRuleError, evaluate
+from frog_cli.jets.kernels import differentiable_kernels
+from frog_cli.jets.refusals import check_torch_knows, without_reverse_passes
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., tuple[Tensor, Any]]

@@ -13,10 +13,10 @@ import torch
 from torch import Generator, Tensor
 from torch.func import grad_and_value
 
+from frog_cli.engine.recording import record
 from frog_cli.gradients.aggregation import projection, projection_if_well_conditioned
 from frog_cli.gradients.estimate import ForwardGradient, PointEstimate
 from frog_cli.gradients.measurement import forward, simulated
-from frog_cli.gradients.replay import record
 from frog_cli.gradients.tangents import Sampler
 
 Function = Callable[[Tensor], Tensor]

@@ -13,17 +13,17 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from frog_cli.engine.phases import begins
+from frog_cli.engine.recording import record
 from frog_cli.gradients.estimate import Estimate, PointEstimate, SampleLoss, without_autocast
-from frog_cli.gradients.jets import measure_second_order
 from frog_cli.gradients.measurement import random_state
-from frog_cli.gradients.modules import call_with, kept_as_it_is, trainable, untouched
-from frog_cli.gradients.parts import begins
 from frog_cli.gradients.points import Function, PointGradient, TangentStream, gradient_and_value, paired, unpaired
-from frog_cli.gradients.replay import record
-from frog_cli.gradients.requirements import check_batch, check_reached_through_modules
-from frog_cli.gradients.searches import Search
+from frog_cli.gradients.step_rules import Search
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.gradients.weights import backprop, shaped
+from frog_cli.jets.jets import measure_second_order
+from frog_cli.modules.calls import call_with, kept_as_it_is, trainable, untouched
+from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,12 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from frog_cli.engine.phases import begins
+from frog_cli.engine.regenerated import RegeneratedTangents
 from frog_cli.gradients.aggregation import AGGREGATIONS
 from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, without_autocast
 from frog_cli.gradients.measurement import forward, forward_in_chunks, simulated
-from frog_cli.gradients.modules import (
+from frog_cli.modules.calls import (
     Buffers,
     attributes_restored,
     call_with,
@@ -22,9 +24,7 @@ from frog_cli.gradients.modules import (
     trainable,
     untouched,
 )
-from frog_cli.gradients.parts import begins
-from frog_cli.gradients.regenerated import RegeneratedTangents
-from frog_cli.gradients.requirements import check_batch, check_reached_through_modules
+from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 
 
 def estimate_from_weights(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 
-from frog_cli.schema import CNN
+from frog_cli.settings.schema import CNN
 
 
 def cnn(options: CNN, image: tuple[int, ...], classes: int) -> Sequential:

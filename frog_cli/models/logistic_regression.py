@@ -6,7 +6,7 @@ import math
 
 from torch.nn import Flatten, Linear, Sequential
 
-from frog_cli.schema import LogisticRegression
+from frog_cli.settings.schema import LogisticRegression
 
 
 def logistic_regression(options: LogisticRegression, image: tuple[int, ...], classes: int) -> Sequential:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch.nn import Flatten, Linear, ReLU, Sequential
 
-from frog_cli.schema import MLP
+from frog_cli.settings.schema import MLP
 
 
 def mlp(options: MLP, image: tuple[int, ...], classes: int) -> Sequential:

@@ -7,7 +7,7 @@ from functools import partial
 from torch.nn import BatchNorm2d, Conv2d, Flatten, GroupNorm, Module, Sequential
 from torch.nn.init import kaiming_normal_
 
-from frog_cli.schema import ResNet18
+from frog_cli.settings.schema import ResNet18
 from frog_cli.torchvision_import import torchvision
 
 GROUPS = 32

@@ -16,13 +16,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from frog_cli.data.dataset import ImageData, Split
-from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
-from frog_cli.gradients.estimate import SampleLoss
-from frog_cli.gradients.kernels import differentiable_kernels
-from frog_cli.gradients.measurement import random_state
-from frog_cli.gradients.modules import trainable, untouched
-from frog_cli.gradients.parts import begins
-from frog_cli.gradients.replay import (
+from frog_cli.engine.phases import begins
+from frog_cli.engine.recording import (
     BatchGradient,
     Estimator,
     recordable,
@@ -31,6 +26,9 @@ from frog_cli.gradients.replay import (
     replayed_backprop,
     weights_and_modes,
 )
+from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
+from frog_cli.gradients.estimate import SampleLoss
+from frog_cli.gradients.measurement import random_state
 from frog_cli.gradients.second_order import measure_in_weights, search_in_weights
 from frog_cli.gradients.weights import (
     backprop,
@@ -38,10 +36,12 @@ from frog_cli.gradients.weights import (
     estimate_from_weights,
     weight_dimension,
 )
+from frog_cli.jets.kernels import differentiable_kernels
 from frog_cli.models import MODELS
+from frog_cli.modules.calls import trainable, untouched
 from frog_cli.objectives import named
 from frog_cli.objectives.objective import Outcome, Row, never
-from frog_cli.schema import Backprop, ClassificationRun, Regenerated, SecondOrder
+from frog_cli.settings.schema import Backprop, ClassificationRun, Regenerated, SecondOrder
 
 SPLITS = ("training", "validation", "test")
 

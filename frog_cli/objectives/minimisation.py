@@ -16,7 +16,7 @@ from frog_cli.gradients.second_order import search_at_points
 from frog_cli.objectives import named
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.objective import Outcome, Row, never
-from frog_cli.schema import Backprop, Forward, FunctionRun, SecondOrder
+from frog_cli.settings.schema import Backprop, Forward, FunctionRun, SecondOrder
 
 _POINTS_TOLD = 16  # a summary has the first and the last point up to so many dimensions
 

@@ -13,10 +13,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from frog_cli.errors import RequestError
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
-from frog_cli.gradients.searches import hyperplane_search, line_search
 from frog_cli.gradients.second_order import SecondOrder
+from frog_cli.gradients.step_rules import hyperplane_search, line_search
 from frog_cli.gradients.tangents import Sampler
-from frog_cli.schema import (
+from frog_cli.settings.schema import (
     ClassificationRun,
     Cone,
     Forward,

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pandas
 
-from frog_cli import bench, config, costs
-from frog_cli.csv_files import Row, as_csv, read_csv
-from frog_cli.files import write_atomically
-from frog_cli.memory import keep_freed_memory
-from frog_cli.runs import environment
+from frog_cli.engine.memory import keep_freed_memory
+from frog_cli.files.atomic import write_atomically
+from frog_cli.files.csv import Row, as_csv, read_csv
+from frog_cli.runs.environment import environment
+from frog_cli.settings import config
+from frog_cli.studies import step_costs as costs
+from frog_cli.verbs import bench
 from tests.benchmarks import epochs, functions, search
 
 PLACE = Path("results/bench")

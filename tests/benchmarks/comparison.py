@@ -7,8 +7,8 @@ from time import perf_counter
 
 import numpy as np
 
-from frog_cli.costs import quartiles
-from frog_cli.csv_files import Row
+from frog_cli.files.csv import Row
+from frog_cli.studies.step_costs import quartiles
 
 
 def seconds(function: Callable[[], object]) -> float:

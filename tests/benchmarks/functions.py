@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import grad, jvp
 
-from frog_cli.config import train_request
-from frog_cli.csv_files import Row
+from frog_cli.files.csv import Row
 from frog_cli.gradients.aggregation import AGGREGATIONS
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.minimisation import Minimisation
+from frog_cli.settings.config import train_request
 from tests.benchmarks.comparison import compared, seconds
 
 ROUNDS = 5

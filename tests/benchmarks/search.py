@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from frog_cli.csv_files import Row
+from frog_cli.files.csv import Row
 from tests.benchmarks.comparison import compared, seconds
 
 ROUNDS = 2

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.config import train_request
 from frog_cli.data.dataset import load
 from frog_cli.errors import RequestError
+from frog_cli.settings.config import train_request
 
 CPU = torch.device("cpu")
 

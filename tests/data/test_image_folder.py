@@ -5,14 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
-from frog_cli.config import train_request
 from frog_cli.data import image_folder
 from frog_cli.data.dataset import load
 from frog_cli.data.image_folder import read_image_folder
 from frog_cli.data.locations import check
 from frog_cli.errors import RequestError
-from frog_cli.files import write_atomically
-from frog_cli.runs import identity
+from frog_cli.files.atomic import write_atomically
+from frog_cli.runs.identity import identity
+from frog_cli.settings.config import train_request
 
 
 @pytest.fixture

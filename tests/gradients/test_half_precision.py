@@ -16,8 +16,8 @@ from frog_cli.gradients import (
     estimate_from_regenerated_weights,
     estimate_from_weights,
 )
-from frog_cli.gradients.searches import hyperplane_search, line_search
 from frog_cli.gradients.second_order import SecondOrder, search_in_weights
+from frog_cli.gradients.step_rules import hyperplane_search, line_search
 from tests.cases import sample_loss
 
 

@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import torch
 
+from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.gradients import TANGENTS
-from frog_cli.gradients.replay import recorded_by_shape
-from frog_cli.gradients.searches import hyperplane_search, line_search
 from frog_cli.gradients.second_order import SecondOrder, measure_in_weights, search_at_points, search_in_weights
+from frog_cli.gradients.step_rules import hyperplane_search, line_search
 from frog_cli.objectives.functions import FUNCTIONS
 from tests.cases import case, relative_error, sample_loss, weight_gradient
 

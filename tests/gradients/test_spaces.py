@@ -21,7 +21,7 @@ from frog_cli.gradients.aggregation import projection
 from frog_cli.gradients.weights import backprop, weight_dimension
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
-from frog_cli.schema import ResNet18, ViT
+from frog_cli.settings.schema import ResNet18, ViT
 from tests.cases import MODELS, Follows, activity_gradient, case, project, relative_error, sample_loss, weight_gradient
 
 METHOD = ForwardGradient(k=5, tangents=TANGENTS["normal"], measure="forward", aggregation=projection)

@@ -10,7 +10,7 @@ from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
-from frog_cli.schema import CNN, MLP, LogisticRegression, ResNet18, ViT
+from frog_cli.settings.schema import CNN, MLP, LogisticRegression, ResNet18, ViT
 from frog_cli.torchvision_import import torchvision
 
 MNIST = (1, 28, 28)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.config import train_request
 from frog_cli.errors import RequestError
 from frog_cli.objectives import named
+from frog_cli.settings.config import train_request
 
 
 def parameters():

@@ -1,0 +1,129 @@
+"""The processes of one command under mpiexec or srun; one process alone needs no MPI."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from frog_cli.errors import RequestError
+from frog_cli.runs.interruption import Interrupted
+
+_LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+_GRACE = 30.0  # seconds in which all ranks save their state after a signal
+_PASSED_ON = 1.0  # seconds for a launcher to pass a message on: what it has not, an abort discards
+
+Value = TypeVar("Value")
+
+
+class Ranks:
+    """Which process this is, of how many; made by `parallel`."""
+
+    def __init__(self, communicator: Any | None = None, host: Any | None = None):
+        self._communicator = communicator
+        self.rank = communicator.Get_rank() if communicator else 0
+        self.size = communicator.Get_size() if communicator else 1
+        self.local_rank = host.Get_rank() if host else None
+        self.local_size = host.Get_size() if host else 1
+        self.ended_together = False
+
+    def first(self, function: Callable[[], Value]) -> Value:
+        """Return what a function returns on rank 0, on all ranks.
+
+        If it raises RequestError, rank 0 raises that, and the others end silently with the same exit status.
+        """
+        error, value = None, None
+        if self.rank == 0:
+            try:
+                value = function()
+            except RequestError as refused:
+                error = refused
+        self.wait()  # asleep, which broadcasting is not
+        if self._communicator:
+            value, refused_there = self._communicator.bcast((value, error is not None))
+            self.ended_together = refused_there
+        if error:
+            raise error
+        if self.ended_together:
+            raise SystemExit(2)
+        return value  # type: ignore[return-value]
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for all ranks without keeping a core busy; return whether all have come in time."""
+        if self._communicator is None:
+            return True
+        barrier = self._communicator.Ibarrier()
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not barrier.Test():
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def threads(self) -> int | None:
+        """Return how many threads each process may use so that those of a host share its cores; None: as they are."""
+        if self.local_size == 1 or "OMP_NUM_THREADS" in os.environ:
+            return None
+        per_task = os.environ.get("SLURM_CPUS_PER_TASK")
+        return int(per_task) if per_task else max(1, len(os.sched_getaffinity(0)) // self.local_size)
+
+    def share_cores(self) -> None:
+        """Let torch use that many threads."""
+        threads = self.threads()
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
+
+
+@contextmanager
+def parallel() -> Iterator[Ranks]:
+    """Yield the ranks, with MPI started if a launcher started this process; an exception on one ends them all at once.
+
+    Raises:
+        RequestError: if Slurm started several processes that MPI does not know of.
+    """
+    if not any(name in os.environ for name in _LAUNCHERS):
+        _refuse_lonely_tasks()
+        yield Ranks()
+        return
+    try:
+        import mpi4py
+
+        mpi4py.rc.initialize = mpi4py.rc.finalize = False
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise RequestError("mpiexec", f"needs mpi4py and an MPI library: {error}") from None
+    MPI.Init()
+    world = MPI.COMM_WORLD
+    if world.Get_size() == 1:
+        _refuse_lonely_tasks()
+    ranks = Ranks(world, world.Split_type(MPI.COMM_TYPE_SHARED))
+    try:
+        yield ranks
+    except BaseException as error:
+        if not ranks.ended_together:
+            saved = isinstance(error, Interrupted)
+            if not (saved and ranks.wait(_GRACE)):
+                if not saved:
+                    sys.stderr.write(traceback.format_exc())  # in one piece, or that of another rank comes between
+                sys.stdout.flush()
+                sys.stderr.flush()
+                time.sleep(_PASSED_ON)
+                world.Abort(error.status if isinstance(error, Interrupted) else 1)
+        MPI.Finalize()
+        raise
+    MPI.Finalize()
+
+
+def _refuse_lonely_tasks() -> None:
+    """Refuse to run as one of several tasks of Slurm that would each take themselves for the only one."""
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if tasks != "1":
+        raise RequestError(
+            f"srun with {tasks} tasks", "MPI knows of one process only; choose another srun --mpi=.., or use mpiexec"
+        )

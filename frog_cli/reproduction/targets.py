@@ -1,0 +1,144 @@
+"""What frog reproduce makes: conf/targets/NAME.yaml names the runs behind each figure and table of the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal, NamedTuple
+
+import yaml
+from pydantic import Field
+
+from frog_cli.errors import RequestError
+from frog_cli.files.shipped import folder
+from frog_cli.settings import config
+from frog_cli.settings.schema import Count, Options
+
+Scale = Literal["paper", "smoke"]
+
+
+class Curves(Options):
+    """Which columns of metrics.csv are kept as curves: of the first rows all, then of so many rows one."""
+
+    first: Count
+    every: Count
+    columns: list[str]
+
+
+class Work(Options):
+    """What is run, as words behind `frog train -m`, `frog quality` and `frog search -m`."""
+
+    train: list[str] = Field(default_factory=list)
+    quality: list[str] = Field(default_factory=list)
+    search: list[str] = Field(default_factory=list)
+
+
+class Target(Options):
+    """A figure or table of a paper."""
+
+    name: str
+    title: str
+    source: str
+    paper: Work
+    smoke: Work
+    metrics: list[str] = Field(default_factory=list)  # of runs, whose statistics the table has
+    shown: list[str]  # the columns of its tables that the report shows: those of the picture
+    pooled: list[str] = Field(default_factory=list)  # options; runs that differ in nothing else are taken together
+    published: str = "as a picture only"  # where the published values are, unless they are in sweeps/published
+    curves: Curves | None = None
+    remarks: str = ""
+
+
+class Job(NamedTuple):
+    """Runs that differ in their seeds alone, a study of approximation quality, or a search."""
+
+    kind: Literal["train", "quality", "search"]
+    words: str
+    seeds: tuple[int, ...]
+
+
+def names() -> list[str]:
+    """Return the names of all targets, in the order of the papers."""
+    listed = yaml.safe_load((folder("conf") / "targets" / "order.yaml").read_text(encoding="utf-8"))
+    assert isinstance(listed, list)
+    return [str(name) for name in listed]
+
+
+def load(name: str) -> Target:
+    """Return a target."""
+    settings = yaml.safe_load((folder("conf") / "targets" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return Target.model_validate({"name": name, **settings})
+
+
+def chosen(words: Sequence[str]) -> list[Target]:
+    """Return the targets that are named; `all` names all of them.
+
+    Raises:
+        RequestError: if there is no such target.
+    """
+    wanted: list[str] = []
+    for word in words:
+        if word not in (*names(), "all"):
+            raise RequestError(word, f"must be one of {', '.join(names())}, all")
+        wanted += names() if word == "all" else [word]
+    return [load(name) for name in dict.fromkeys(wanted)]
+
+
+def jobs(target: Target, scale: Scale) -> tuple[Job, ...]:
+    """Return the jobs of a target."""
+    work = target.paper if scale == "paper" else target.smoke
+    return _jobs(tuple(work.train), tuple(work.quality), tuple(work.search))
+
+
+@cache
+def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, ...]) -> tuple[Job, ...]:
+    """Return what lines stand for; reading the many of a large grid takes time."""
+    found = []
+    for line in train:
+        for combination in config.sweep(line.split()):
+            words = [word for word in combination if not word.startswith("seeds=")]
+            given = [word.removeprefix("seeds=") for word in combination if word.startswith("seeds=")]
+            seeds = config.seed_list(yaml.safe_load(given[0]), {}) if given else [0]
+            found.append(Job("train", " ".join(words), tuple(seeds or ())))
+    found += [Job("quality", line, ()) for line in quality]
+    for line in search:
+        for words_of_one in [line] if "=" in line else _grid(line):
+            found += [Job("search", " ".join(combination), ()) for combination in config.sweep(words_of_one.split())]
+    return tuple(found)
+
+
+def pooled(target: Target, jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Return the jobs that are taken together, by the words that stand for all of them."""
+    groups: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        key = tuple(_pooled_option(target, word) or word for word in job.words.split())
+        groups.setdefault(key, []).append(job)
+    return {_sweep(target, group): group for group in groups.values()}
+
+
+def _sweep(target: Target, group: Sequence[Job]) -> str:
+    """Return words of `frog train -m` that stand for all jobs of a group."""
+    columns = zip(*(job.words.split() for job in group), strict=True)
+    found = []
+    for column in columns:
+        option = _pooled_option(target, column[0])
+        values = [word.split("=", 1)[1] for word in column] if option else []
+        found.append(f"{option}={','.join(dict.fromkeys(values))}" if option else column[0])
+    return " ".join(found)
+
+
+def _pooled_option(target: Target, word: str) -> str | None:
+    option = word.split("=", 1)[0]
+    return option if option in target.pooled else None
+
+
+def count(jobs: Sequence[Job]) -> int:
+    """Return how many runs, studies and searches jobs are."""
+    return sum(max(1, len(job.seeds)) for job in jobs)
+
+
+def _grid(definition: str) -> list[str]:
+    """Return the searches that a definition in sweeps/definitions names."""
+    path = folder("sweeps") / "definitions" / f"{definition}.yaml"
+    grid = yaml.safe_load(path.read_text(encoding="utf-8"))["grid"]
+    return [str(line) for line in grid]

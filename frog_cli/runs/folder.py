@@ -1,0 +1,185 @@
+"""A run's folder: what was asked, on what it ran, what came out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frog_cli.errors import RequestError
+from frog_cli.files.atomic import flush, naming, write_atomically
+from frog_cli.runs import checkpoints
+from frog_cli.runs.environment import environment
+from frog_cli.runs.identity import identity
+from frog_cli.settings.schema import Run
+
+
+def runs_location() -> Path:
+    """Return the folder that run folders are in: FROG_RUNS, or runs."""
+    return Path(os.environ.get("FROG_RUNS") or "runs")
+
+
+def runs_root() -> Path:
+    """Return the folder that run folders are in, made if it is not there.
+
+    Raises:
+        RequestError: if nothing can be written there.
+    """
+    path = runs_location()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable-{socket.gethostname()}-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RequestError(f"FROG_RUNS={path}", f"must be a folder that can be written: {error.strerror}") from None
+    return path
+
+
+TABLES = ("metrics.csv", "timings.csv")
+
+
+class RunFolder:
+    """The folder of one run: config.yaml, run.json, metrics.csv, timings.csv, summary.json, curve.png.
+
+    An unfinished one has checkpoints.
+    """
+
+    def __init__(self, parent: Path, run: Run):
+        self.run = run
+        self.path = parent / identity(run)
+
+    def finished(self) -> dict[str, Any] | None:
+        """Return the summary of a run that is done, None if there is none."""
+        try:
+            summary: dict[str, Any] = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return summary
+
+    def start(self, device: str, learning_rate: str, seeds: list[int]) -> None:
+        """Write what was asked and on what it runs, and drop what an earlier, unfinished attempt left."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png"):
+            (self.path / name).unlink(missing_ok=True)
+        checkpoints.remove_all(self.path)
+        self._describe(device, learning_rate, seeds)
+
+    def resume(self, device: str, learning_rate: str, seeds: list[int], rows: int) -> None:
+        """Go on after `rows` rows: drop those that were recorded after the checkpoint.
+
+        What ran on something else before is told on standard error, because results may differ in their rounding.
+        """
+        for name in TABLES:
+            _keep_rows(self.path / name, rows)
+        before = self.about()
+        self._describe(device, learning_rate, seeds)
+        now = self._about
+        for what in ("device", "compile", "processor", "threads", "chunk_size", "versions"):
+            if what in before and before[what] != now[what]:
+                print(
+                    f"frog: {self.path.name} goes on with {what} {now[what]}; it had {before[what]} before, "
+                    "so its numbers may differ from those of a run without interruption",
+                    file=sys.stderr,
+                )
+
+    def about(self) -> dict[str, Any]:
+        """Return what run.json says, nothing if it is not there."""
+        try:
+            about: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """Return the newest state that is whole and has all its rows in the tables, None if there is none."""
+        state = checkpoints.latest(self.path)
+        if state is not None and any(_rows(self.path / name) < state["rows"] for name in TABLES):
+            print(f"frog: {self.path} lacks rows of its tables; the run starts anew", file=sys.stderr)
+            return None
+        return state
+
+    def save(self, state: Mapping[str, Any], rows: int, steps: int) -> None:
+        """Write a checkpoint of a state after `rows` rows and `steps` steps."""
+        for path in (self.path / name for name in TABLES):
+            if path.exists():
+                flush(path)
+        checkpoints.save(self.path, steps, {"rows": rows, "steps": steps, "objective": state})
+
+    def _describe(self, device: str, learning_rate: str, seeds: list[int]) -> None:
+        for stale in self.path.glob(f".*.{socket.gethostname()}.*"):  # of a process that was killed while writing
+            stale.unlink(missing_ok=True)
+        settings = yaml.safe_dump(self.run.model_dump(), sort_keys=False)
+        write_atomically(self.path / "config.yaml", settings)
+        self._about = {
+            "status": "running",
+            "started": _now(),
+            "learning_rate_from": learning_rate,
+            "seeds_side_by_side": seeds,
+            "device": device,
+            "compile": self.run.compile,
+            "chunk_size": getattr(self.run.gradient, "chunk_size", None),
+            **environment(),
+        }
+        self._write_about()
+
+    def record(self, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
+        """Append a row of metrics and one of timings."""
+        _append(self.path / "metrics.csv", metrics)
+        _append(self.path / "timings.csv", timings)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the summary, whose presence says that the run is done."""
+        self._about |= {"status": "done", "finished": _now()}
+        self._write_about()
+        write_atomically(self.path / "summary.json", json.dumps(_in_json(summary), indent=2, allow_nan=False) + "\n")
+        checkpoints.remove_all(self.path)
+
+    def end(self, status: str, reason: str) -> None:
+        """Record that the run has failed or was interrupted."""
+        self._about |= {"status": status, "finished": _now(), "error": reason}
+        self._write_about()
+
+    def _write_about(self) -> None:
+        write_atomically(self.path / "run.json", json.dumps(self._about, indent=2) + "\n")
+
+
+def _in_json(value: Any) -> Any:
+    """Return a summary with null for every number that is not finite, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: _in_json(one) for name, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _append(path: Path, row: Mapping[str, float]) -> None:
+    """Append a row to a CSV file, which starts with the names of its columns; floats keep every digit."""
+    new = not path.exists() or path.stat().st_size == 0
+    with naming(path), path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _rows(path: Path) -> int:
+    """Return how many whole rows a table has below the names of its columns."""
+    return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
+
+
+def _keep_rows(path: Path, count: int) -> None:
+    """Shorten a table to its first rows."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    write_atomically(path, "".join(lines[: count + 1] if count else []))
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

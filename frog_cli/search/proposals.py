@@ -1,0 +1,70 @@
+"""What a search tries next: the evolutionary operators of Propulate, bred from frog's own record."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Sequence
+
+from frog_cli.search.propulate_import import propulate
+from frog_cli.search.record import Evaluation, Values
+from frog_cli.settings.schema import Interval, Search
+
+_RANDOM = 0.1  # a share of proposals that owe nothing to earlier ones; Propulate's 0.4 is for spaces of many dimensions
+_WIDEST, _NARROWEST = 0.05, 0.004  # how far mutations reach, as a share of the interval: ever closer to the best
+_REFINED = 150  # after so many evaluations a tenth as far
+
+
+def propose(search: Search, evaluations: Sequence[Evaluation], number: int) -> Values:
+    """Return values to evaluate: random ones until there is a population, then bred from the best.
+
+    The same evaluations lead to the same proposal of a number.
+    """
+    propulate_ = propulate()
+    space = intervals(search)
+    limits = {
+        name: _limits(choices) if isinstance(choices, Interval) else tuple(map(json.dumps, choices))
+        for name, choices in space.items()
+    }
+    population = []
+    for evaluation in evaluations:
+        genes = {name: _gene(choices, evaluation.values[name]) for name, choices in space.items()}
+        individual = propulate_.Individual(genes, limits)
+        individual.loss = evaluation.loss
+        population.append(individual)
+    generator = random.Random(f"{search.seed} {number}")
+    propagator = propulate_.get_default_propagator(
+        search.population,
+        limits,
+        mutation_prob=_RANDOM,
+        random_init_prob=_RANDOM,
+        sigma_factor=max(_NARROWEST, _WIDEST * 10 ** (-number / _REFINED)),
+        rng=generator,
+    )
+    proposed = propagator(population)
+    return {name: _value(choices, proposed[name]) for name, choices in space.items()}
+
+
+def intervals(search: Search) -> dict[str, Interval | list[bool | int | float | str]]:
+    """Return the whole space: the learning rate and what is searched with it."""
+    rate = Interval(low=10**search.low, high=10**search.high, log=True)
+    return {"learning_rate": rate, **search.also}
+
+
+def _limits(interval: Interval) -> tuple[float, float]:
+    return (math.log10(interval.low), math.log10(interval.high)) if interval.log else (interval.low, interval.high)
+
+
+def _gene(choices: Interval | list[bool | int | float | str], value: bool | int | float | str) -> float | str:
+    """Encode a value for Propulate, which keeps categories as text."""
+    if isinstance(choices, list):
+        return json.dumps(value)
+    return math.log10(value) if choices.log else float(value)  # type: ignore[arg-type]
+
+
+def _value(choices: Interval | list[bool | int | float | str], gene: float | str) -> bool | int | float | str:
+    """Decode what `_gene` encodes."""
+    if isinstance(choices, list):
+        return json.loads(str(gene))
+    return 10 ** float(gene) if choices.log else float(gene)

@@ -1,0 +1,205 @@
+"""Learning rates found before: rows of sweeps/*/learning_rates_*.csv, looked up by all their columns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from frog_cli.errors import RequestError
+from frog_cli.files.csv import read_csv
+from frog_cli.files.shipped import folder
+from frog_cli.settings.schema import (
+    ClassificationRun,
+    Cone,
+    Forward,
+    FunctionRun,
+    HyperplaneSearch,
+    ImageFolder,
+    Run,
+    samples_tangents,
+)
+
+FOUND = ("learning_rate", "batch_size")
+"""The columns that are looked up; all others are settings that must agree, but for those of the search itself."""
+
+OF_THE_SEARCH = "search_"
+"""How the names of columns begin that say how a rate was found."""
+
+
+FACTORS = (
+    "function", "n", "start",
+    "model", "width", "depth", "patch", "heads", "hidden", "mlp", "dropout", "grouping", "norm", "data",
+    "gradient", "k", "tangents", "angle", "perturb", "optimizer", "schedule",
+)  # fmt: skip
+"""All settings that a learning rate may depend on, in the order of the columns of tables."""
+
+
+def searched() -> Path:
+    """Return the folder that searches write to: below FROG_SWEEPS, or sweeps."""
+    return Path(os.environ.get("FROG_SWEEPS") or "sweeps") / "searched"
+
+
+def factors(run: Run) -> dict[str, str]:
+    """Return what a learning rate depends on, as columns of a table."""
+    found: dict[str, object] = {}
+    if isinstance(run, FunctionRun):
+        found |= {"function": run.objective.name, "n": run.objective.n}
+        if run.objective.start != "published":
+            found["start"] = run.objective.start
+    if isinstance(run, ClassificationRun):
+        data = run.data.stands_for if isinstance(run.data, ImageFolder) else None
+        found |= {"model": run.model.name, "data": data or run.data.name}
+        found |= {
+            name: f"{value:g}" if isinstance(value, float) else value for name, value in run.model if name != "name"
+        }
+        if found.get("norm") == "batch":  # as published, and as before there was a choice
+            del found["norm"]
+    found["gradient"] = run.gradient.name
+    if isinstance(run.gradient, Forward | HyperplaneSearch):
+        found["k"] = run.gradient.k
+    if samples_tangents(run.gradient):
+        found["tangents"] = run.tangents.name
+        if isinstance(run.tangents, Cone):
+            found["angle"] = f"{run.tangents.angle:g}"
+    if isinstance(run, ClassificationRun) and isinstance(run.gradient, Forward):
+        found["perturb"] = run.gradient.perturb
+    if run.optimizer.name != "SGD" or run.optimizer.options:
+        found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
+    if isinstance(run, ClassificationRun) and run.schedule.name != "none":
+        found["schedule"] = run.schedule.name
+    return {name: str(value) for name, value in found.items()}
+
+
+class Found(NamedTuple):
+    """A learning rate or a batch size that was found before, as it is written in a table."""
+
+    value: str
+    table: Path
+    search: dict[str, str]  # what runs it was searched for with, nothing if it is published
+
+    def __str__(self) -> str:
+        how = ", ".join(f"{name} {value}" for name, value in self.search.items() if value)
+        return f"{self.value}, from {self.table}" + (f", a search with {how}" if how else "")
+
+
+def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = None) -> Found:
+    """Return the learning rate or the batch size of a run from sweeps/`source`.
+
+    Args:
+        name: one of `FOUND`.
+        source: `published` or `searched`.
+        run: whose settings a row must have.
+        cost: of searched rates, what the runs of the search must have cost, as `cost_of` has it, and under
+            `evaluations` how many runs; at least so many if that ends in `+`. Of several searches, that with most runs
+            counts.
+
+    Raises:
+        RequestError: if there is none, or more than one.
+    """
+    wanted = factors(run)
+    having = [(row, table) for row, table in _tables(source) if name in row]
+    similar = [(row, table) for row, table in having if not _difference(row, wanted)]
+    matches = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
+    setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
+    if matches:
+        most = max(_runs(row) for row, _ in matches)
+        longest = [(row, table) for row, table in matches if _runs(row) == most]
+        if len(longest) > 1:
+            raise RequestError(f"{name}={source}", f"{len(longest)} are known for {setting}; give a number")
+        row, table = longest[0]
+        return Found(row[name], table, _cost(row) if source == "searched" else {})
+    if similar:
+        ways = " or ".join(sorted({_asking(_cost(row), cost or {}) for row, _ in similar}))
+        raise RequestError(
+            f"{name}={source}",
+            f"no search was made with runs like this one for {setting}; to take another's, add {ways}",
+        )
+    differences = [_difference(row, wanted) for row, _ in having]
+    nearest = min(differences, key=len, default=[])
+    near = sorted({one for difference in differences if len(difference) == len(nearest) for one in difference})
+    near = [one for one in near if not one.endswith("=")]
+    hint = f"; there is one for {' or '.join(near)}" if 1 <= len(near) <= 8 else ""
+    raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
+
+
+COST = ("evaluations", "low", "high", "epochs", "steps", "batch_size", "limit")
+"""What tells one search of a setting from another, in the order of the options `searched.*`."""
+
+
+def cost_of(run: Run) -> dict[str, str]:
+    """Return what one run costs, as columns of a table: its epochs, batch size and limit, or its steps."""
+    if isinstance(run, FunctionRun):
+        return {"steps": str(run.steps)}
+    assert isinstance(run, ClassificationRun)
+    found = {"epochs": run.epochs, "batch_size": run.batch_size, "limit": run.data.limit or ""}
+    return {name: str(value) for name, value in found.items()}
+
+
+def _cost(row: Mapping[str, str]) -> dict[str, str]:
+    """Return what each run of the search behind a row cost, and how many there were."""
+    columns = {name: name if name == "batch_size" else f"{OF_THE_SEARCH}{name}" for name in COST}
+    return {name: row[column] for name, column in columns.items() if column in row}
+
+
+def _costs(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Return whether the search behind a row cost what is wanted."""
+    found = _cost(row)
+    least = wanted.get("evaluations", "")
+    enough = found["evaluations"] == least or (least.endswith("+") and _evaluations(row) >= int(least[:-1]))
+    return enough and all(found.get(name, "") == value for name, value in wanted.items() if name != "evaluations")
+
+
+def _evaluations(row: Mapping[str, str]) -> int:
+    return int(row.get(f"{OF_THE_SEARCH}evaluations") or 0)
+
+
+def _runs(row: Mapping[str, str]) -> int:
+    """Return how many runs a search made: one for each seed of each evaluation."""
+    return _evaluations(row) * len(row.get(f"{OF_THE_SEARCH}seeds", "").split())
+
+
+def _asking(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """Return the options that ask for a search which is not the default one."""
+    least = wanted.get("evaluations", "")
+    options = [
+        f"searched.{name}={found.get(name) or 'none'}"
+        for name, value in wanted.items()
+        if name != "evaluations" and found.get(name, "") != value
+    ]
+    if not (least.endswith("+") and int(found["evaluations"]) >= int(least[:-1])):
+        options.insert(0, f"searched.evaluations={found['evaluations']}")
+    return " ".join(options)
+
+
+def find(source: str, wanted: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the rows of a source for some settings."""
+    return [row for row in rows(source) if not _difference(row, wanted)]
+
+
+def settings(row: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of a row that must agree."""
+    return {name: value for name, value in row.items() if name not in FOUND and not name.startswith(OF_THE_SEARCH)}
+
+
+def rows(source: str) -> list[dict[str, str]]:
+    """Return all rows of a source."""
+    return [row for row, _ in _tables(source)]
+
+
+def _tables(source: str) -> list[tuple[dict[str, str], Path]]:
+    """Return all rows, with their tables; of searched rates, the user's own stand for frog's of the same names."""
+    places = [folder("sweeps") / source, *([searched()] if source == "searched" else [])]
+    files = {path.name: path for place in places for path in sorted(place.glob("learning_rates_*.csv"))}
+    return [(row, path) for path in files.values() for row in read_csv(path)]
+
+
+def _difference(row: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """Return the row's columns that differ from the wanted settings, as name=value."""
+    own, others = settings(row), settings(wanted)
+    return [
+        f"{name}={own.get(name, '')}"
+        for name in own.keys() | others.keys()
+        if own.get(name, "") != others.get(name, "")
+    ]

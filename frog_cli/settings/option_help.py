@@ -1,0 +1,135 @@
+"""Options as help shows them: each with its default, what it means and what is allowed.
+
+Defaults come from conf/, the rest from frog_cli.schema; the head of its file in conf/ says what a choice is.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import NoneType
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from frog_cli.files.shipped import folder
+from frog_cli.settings import config
+from frog_cli.settings.schema import Allowed, ClassificationRun, FunctionRun, RequestOptions, Run
+
+WIDTH = 110
+INDENT = 30  # where descriptions begin
+
+
+class Option(NamedTuple):
+    """One option."""
+
+    name: str
+    default: str
+    description: str
+    allowed: str
+
+    def entry(self) -> tuple[str, str]:
+        """Return what help shows on the left and on the right."""
+        text = f"{self.description} ({self.allowed})" if self.allowed else self.description
+        return f"  {self.name}={self.default}", text
+
+
+def options(schemas: Sequence[type[BaseModel]], settings: Mapping[str, Any], prefix: str = "") -> Iterator[Option]:
+    """Yield the options that some schemas describe, in the order of the settings that hold their defaults."""
+    for name, value in settings.items():
+        fields = [schema.model_fields[name] for schema in schemas if name in schema.model_fields]
+        inner = [schema for field in fields for schema in _alternatives(field) if _describes(schema, value)]
+        if inner:
+            yield from options(inner, value, f"{prefix}{name}.")
+        elif not (name == "name" and prefix.removesuffix(".") in config.GROUPS):
+            yield Option(f"{prefix}{name}", config.as_text(value), fields[0].description or "", _allowed(fields[0]))
+
+
+def of_verb(verb: str, schema: type[BaseModel], prefix: str = "", changes: Mapping[str, Any] | None = None) -> str:
+    """Return the options of a verb that has a folder of its own in conf/."""
+    settings = config.compose_settings(verb, [])[1] | dict(changes or {})
+    return layout(option.entry() for option in options([schema], settings, prefix))
+
+
+def of_training(words: Sequence[str]) -> str:
+    """Return the groups and their choices, and the options with those choices that are among some words."""
+    given = config.choices_among(words)
+    settings = config.compose_settings("train", given)[1]
+    chosen = {*given, *(f"{group}={settings[group]['name']}" for group in config.GROUPS if group in settings)}
+    parts = ["choices, with * before those in effect:"]
+    for group, names in config.groups("train").items():
+        choices = {f"{group}={name}": about(group, name) for name in names}
+        parts.append(layout((f"{'*' if choice in chosen else ' '} {choice}", text) for choice, text in choices.items()))
+    kind = FunctionRun if "steps" in settings else ClassificationRun
+    shown = [*options([kind, RequestOptions], settings)]
+    parts += ["options with these choices, their defaults, and in brackets what is allowed:"]
+    parts += [layout(option.entry() for option in shown)]
+    parts += ["options that other choices have; frog train model=vit --help, for example, tells of those of model=vit:"]
+    parts += [layout(_others({option.name for option in shown}))]
+    return "\n".join(parts)
+
+
+def about(group: str, name: str) -> str:
+    """Return what a choice is: the first line of its file in conf/ that is no instruction to Hydra."""
+    lines = (folder("conf") / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix("# ") for line in lines if not line.startswith("# @"))
+
+
+def layout(rows: Iterable[tuple[str, str]]) -> str:
+    """Write rows in two columns; what is too long for the first has a line of its own."""
+    lines = []
+    for left, right in rows:
+        wrapped = textwrap.wrap(right, WIDTH - INDENT, break_on_hyphens=False)
+        lines += [f"{left:<{INDENT}}{wrapped.pop(0)}"] if len(left) < INDENT else [left]
+        lines += [" " * INDENT + line for line in wrapped]
+    return "\n".join([*lines, ""])
+
+
+def _others(shown: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield choices that have options which are not shown, and these options."""
+    having: dict[tuple[str, str], str] = {}
+    for kind in (ClassificationRun, FunctionRun):
+        common = {*Run.model_fields, *config.GROUPS}
+        own = [name for field in kind.model_fields if field not in common for name in _names(kind, field)]
+        for group in (group for group in config.GROUPS if group in kind.model_fields):
+            for schema in _alternatives(kind.model_fields[group]):
+                names = [f"{group}.{name}" for name in schema.model_fields if name != "name"]
+                names += own if group == "objective" else []
+                for choice in get_args(schema.model_fields["name"].annotation):
+                    having[group, choice] = ", ".join(name for name in names if name not in shown)
+    choices: dict[tuple[str, str], list[str]] = {}
+    for (group, choice), hidden in having.items():
+        choices.setdefault((group, hidden), []).append(choice)
+    yield from ((f"  {group}={', '.join(alike)}", hidden) for (group, hidden), alike in choices.items() if hidden)
+
+
+def _names(schema: type[BaseModel], field: str) -> Iterator[str]:
+    """Yield the names of the options that a field holds."""
+    inner = _alternatives(schema.model_fields[field])
+    if not inner:
+        yield field
+    for one in inner:
+        yield from (f"{field}.{name}" for nested in one.model_fields for name in _names(one, nested))
+
+
+def _alternatives(field: FieldInfo) -> list[type[BaseModel]]:
+    """Return the schemas that a field may have."""
+    candidates = get_args(field.annotation) or (field.annotation,)
+    return [one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)]
+
+
+def _describes(schema: type[BaseModel], value: Mapping[str, Any]) -> bool:
+    """Return whether a schema is the one that a group's choice has."""
+    name = schema.model_fields.get("name")
+    return name is None or get_origin(name.annotation) is not Literal or value["name"] in get_args(name.annotation)
+
+
+def _allowed(field: FieldInfo) -> str:
+    """Return what a field accepts, as far as it is not said by its description alone."""
+    for rule in field.metadata:
+        if isinstance(rule, Allowed):
+            return rule.text.removeprefix("must be ")
+    kinds = [field.annotation, *get_args(field.annotation)]
+    names = [str(name) for kind in kinds if get_origin(kind) is Literal for name in get_args(kind)]
+    return " | ".join([*names, "null"] if NoneType in kinds and names else names)

@@ -1,0 +1,214 @@
+"""What steps cost: measured in turns, as ratios to a plain forward pass and to backpropagation of the same network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import Sequential
+from torch.utils.checkpoint import checkpoint_sequential
+
+from frog_cli.engine import phases as parts
+from frog_cli.engine.memory import keep_freed_memory, peak_memory
+from frog_cli.engine.recording import recordable, recorded_by_shape
+from frog_cli.files.csv import Row
+from frog_cli.models import MODELS
+from frog_cli.modules.calls import trainable
+from frog_cli.objectives import classification, named
+from frog_cli.objectives.classification import sample_loss
+from frog_cli.runs.environment import environment
+from frog_cli.runs.progress import Progress
+from frog_cli.settings import config
+from frog_cli.settings.schema import Bench, ClassificationRun
+from frog_cli.verbs.bench import REFERENCES, image_of
+
+STANDS_STILL = 1e-12  # learning rate of all steps, which else would go on until the weights are infinite
+
+LONG_ENOUGH = 0.02  # seconds; faster steps are taken several times in a row and their mean is kept
+
+Step = Callable[[], object]
+
+
+class Measured(NamedTuple):
+    """The seconds of one step in each round, those of its parts, and its peak memory in bytes."""
+
+    seconds: list[float]
+    parts: dict[str, float]
+    peak: int | None
+
+
+def measure(request: config.BenchRequest) -> list[Row]:
+    """Return a row for each run, and before the runs of each network the references."""
+    keep_freed_memory()
+    device = named.device(request.runs[0].device)
+    networks: dict[str, list[ClassificationRun]] = {}
+    for run in request.runs:
+        key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
+        networks.setdefault(key, []).append(run.model_copy(update={"learning_rate": STANDS_STILL}))
+    rows = []
+    with Progress(len(networks), "network") as progress:
+        for number, of_one_network in enumerate(networks.values(), start=1):
+            rows += _rows(of_one_network, request.bench, device)
+            progress.show(number, f"{number} of {len(networks)} networks measured", number == len(networks))
+    about: dict[str, Any] = environment()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else about["processor"]
+    on = {"device": device.type, "processor": name, "threads": about["threads"], "torch": about["versions"]["torch"]}
+    return [{**row, **on, "commit": about["commit"]} for row in rows]
+
+
+def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch.device) -> list[Row]:
+    """Measure steps of the same network on the same batch, in turns."""
+    first = same_network[0]
+    image = image_of(first, bench)
+    torch.manual_seed(0)
+    images = torch.randn(first.batch_size, *image, device=device)
+    labels = torch.randint(bench.classes, (first.batch_size,), device=device)
+    backprop = first.model_copy(update={"gradient": config.train_request(["gradient=backprop"]).runs[0].gradient})
+    steps = {name: _reference(name, backprop, bench, images, labels) for name in REFERENCES}
+    steps |= {str(number): _step(run, bench, images, labels) for number, run in enumerate(same_network)}
+    found = _in_turns(list(steps.values()), bench.rounds, bench.memory, device)
+    plain, reverse = found[0], found[1]
+
+    network = {"model": first.model.name, "image": "x".join(map(str, image)), "batch_size": first.batch_size}
+    network |= {name: value for name, value in first.model.model_dump().items() if name != "name"}
+    model = _network(first, bench, images)
+    network["parameters"] = sum(parameter.numel() for _, parameter in trainable(model))
+    held = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers(), images, labels])
+    rows = []
+    for name, measured in zip(steps, found, strict=True):
+        method = {"gradient": name} if name in REFERENCES else _method(same_network[int(name)])
+        rows.append({**network, **method, **_costs(measured, plain, reverse, held)})
+    return rows
+
+
+def _method(run: ClassificationRun) -> Row:
+    """Return what tells a step from others of the same network."""
+    gradient = run.gradient.model_dump()
+    chosen = {"gradient": gradient.pop("name"), **{name: gradient.pop(name, None) for name in ("k", "measure")}}
+    chosen |= {"perturb": gradient.pop("perturb", None), "tangents": run.tangents.name}
+    return {**chosen, "chunk_size": gradient.pop("chunk_size", None), "optimizer": run.optimizer.name}
+
+
+def _costs(measured: Measured, plain: Measured, reverse: Measured, held: int) -> Row:
+    """Return medians with their quartiles, as they are and as ratios to those of the same round."""
+    row: Row = {"rounds": len(measured.seconds)}
+    row |= quartiles("milliseconds", [1e3 * seconds for seconds in measured.seconds])
+    for name, reference in (("plain_passes", plain), ("backprop_steps", reverse)):
+        ratios = [one / other for one, other in zip(measured.seconds, reference.seconds, strict=True)]
+        row |= quartiles(name, ratios)
+    unit = sorted(plain.seconds)[len(plain.seconds) // 2]
+    row |= {f"{part.replace(' ', '_')}_plain_passes": seconds / unit for part, seconds in measured.parts.items()}
+    if measured.peak is not None and plain.peak is not None and reverse.peak is not None:
+        peak = measured.peak + held
+        row |= {"peak_bytes": peak, "inference_peaks": peak / (plain.peak + held)}
+        row["backprop_peaks"] = peak / (reverse.peak + held)
+    return row
+
+
+def quartiles(name: str, values: Sequence[float]) -> Row:
+    """Return the median and the quartiles of some values as three columns."""
+    low, middle, high = (float(value) for value in np.quantile(values, (0.25, 0.5, 0.75)))
+    return {name: middle, f"{name}_low": low, f"{name}_high": high}
+
+
+def _network(run: ClassificationRun, bench: Bench, images: Tensor) -> Sequential:
+    """Return a network for a batch, always with the same weights."""
+    torch.manual_seed(0)
+    return MODELS[run.model.name](run.model, tuple(images.shape[1:]), bench.classes).to(images.device).train()
+
+
+def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
+    """Return a step as frog train takes it, of a network of its own."""
+    model = _network(run, bench, images)
+    parameters = [parameter for _, parameter in trainable(model)]
+    optimizer = named.optimizer(run, parameters)
+    gradient = classification.batch_gradient(run, model)
+    generator = Generator(images.device).manual_seed(0)
+    return lambda: classification.take_step(gradient, parameters, optimizer, images, labels, generator)
+
+
+def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
+    """Return a plain forward pass with the loss, or a step of backpropagation, with checkpoints or without."""
+    if name == "backprop":
+        return _step(run, bench, images, labels)
+
+    model = _network(run, bench, images)
+
+    def loss(images: Tensor, labels: Tensor) -> tuple[Tensor]:
+        return (sample_loss(model(images), labels).mean(),)
+
+    if name == "plain pass":
+        fastest = recorded_by_shape(loss) if recordable(model) else torch.no_grad()(loss)
+        return lambda: fastest(images, labels)
+
+    optimizer = named.optimizer(run, [parameter for _, parameter in trainable(model)])
+    segments = max(1, round(len(model) ** 0.5))
+
+    def step() -> None:
+        outputs = checkpoint_sequential(model, segments, images, use_reentrant=False)
+        sample_loss(outputs, labels).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.device) -> list[Measured]:
+    """Time each step once per round, so that whatever slows the machine down slows all of them."""
+    clock = _Clock(device)
+    repetitions = []
+    for step in steps:
+        with parts.told_to(clock):
+            step()  # records its operations, if it can, with its parts
+        repetitions.append(max(1, round(LONG_ENOUGH / clock.seconds(step))))
+    seconds: list[list[float]] = [[] for _ in steps]
+    for _ in range(rounds):
+        for step, number, found in zip(steps, repetitions, seconds, strict=True):
+            found.append(clock.seconds(step, number))
+    measured = []
+    for step, found in zip(steps, seconds, strict=True):
+        clock.stop()
+        clock.parts.clear()  # also of what began before
+        with parts.told_to(clock):
+            for _ in range(rounds):
+                step()
+                clock.stop()
+        per_step = {part: total / rounds for part, total in clock.parts.items()}
+        measured.append(Measured(found, per_step, peak_memory(step, device) if memory else None))
+    return measured
+
+
+class _Clock:
+    """Adds up the seconds of each part; waits for the device, which is why steps are timed without it as well."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._part: str | None = None
+        self._began = 0.0
+        self.parts: dict[str, float] = {}
+
+    def __call__(self, part: str | None) -> None:
+        now = self._now()
+        if self._part is not None:
+            self.parts[self._part] = self.parts.get(self._part, 0) + now - self._began
+        self._part, self._began = part, now
+
+    def stop(self) -> None:
+        """End the part that has begun."""
+        self(None)
+
+    def seconds(self, step: Step, number: int = 1) -> float:
+        """Return the seconds of a step, the mean of a number of them in a row."""
+        began = self._now()
+        for _ in range(number):
+            step()
+        return (self._now() - began) / number
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return perf_counter()

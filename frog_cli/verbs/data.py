@@ -1,0 +1,42 @@
+"""frog data: download data sets before runs need them, as on the login node of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from frog_cli.errors import RequestError
+from frog_cli.settings import config
+from frog_cli.settings.schema import CIFAR10, MNIST, ClassificationRun
+
+NAMES = ("mnist", "cifar10")
+
+HELP = f"""usage: frog data NAME ...
+
+Download data sets to FROG_DATA (default: data) through torchvision, unless they are there, and check them.
+Names: {", ".join(NAMES)}. The digits are a part of frog.
+"""
+
+
+def help_text() -> str:
+    """Return the usage."""
+    return HELP
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog data` and return its exit status."""
+    if not arguments:
+        raise RequestError("frog data", f"needs names of data sets: {', '.join(NAMES)}")
+    for name in arguments:
+        if name not in NAMES:
+            raise RequestError(name, f"must be one of {', '.join(NAMES)}")
+    requests = [config.train_request([f"data={name}", "data.download=true"]) for name in arguments]
+
+    from frog_cli.data.dataset import READERS
+
+    for request in requests:
+        run = request.runs[0]
+        assert isinstance(run, ClassificationRun)
+        assert isinstance(run.data, MNIST | CIFAR10)
+        images, _, test_images, _ = READERS[run.data.name](run.data)
+        print(f"{run.data.name}: {len(images)} training and {len(test_images)} test images in {run.data.root}")
+    return 0

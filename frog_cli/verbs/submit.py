@@ -1,0 +1,103 @@
+"""frog submit: hand another verb to Slurm, a sweep as an array of jobs, without what is done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from frog_cli.cluster import slurm, srun
+from frog_cli.data import locations
+from frog_cli.errors import RequestError
+from frog_cli.files.atomic import write_atomically
+from frog_cli.runs.folder import RunFolder, runs_location, runs_root
+from frog_cli.runs.identity import digest
+from frog_cli.settings import config, learning_rates, option_help
+from frog_cli.settings.schema import ClassificationRun, Slurm
+
+HELP = """usage: frog submit [--dry-run] [slurm.option=value ...] VERB [words of the verb ...]
+
+Write a batch script for a verb of frog and submit it with sbatch. A sweep (train -m, search -m) becomes an array of
+jobs, one for each combination; runs that are done are left out, and searches that are done end at once. A job that
+reaches its time limit saves its state, goes back into the queue and goes on where it was. Examples:
+  frog submit slurm.time=02:00:00 train -m experiment=mlp_mnist gradient.k=4,16 seed=0,1,2
+  frog submit slurm.tasks=4 slurm.cpus=8 search experiment=mlp_mnist gradient=mean gradient.k=4
+  frog submit --dry-run 'slurm.setup=[module load mpi]' slurm.gpus=1 train experiment=table1
+
+  --dry-run    print the script, submit nothing
+
+options, their defaults, and in brackets what is allowed:
+"""
+
+VERBS = ("train", "search", "reproduce")  # which save their state on a signal
+
+
+def help_text() -> str:
+    """Return the usage with every option and its default."""
+    return HELP + option_help.of_verb("slurm", Slurm, "slurm.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog submit` and return its exit status."""
+    settings = config.slurm_settings([word for word in arguments if word.startswith("slurm.")])
+    words = [word for word in arguments if not word.startswith("slurm.") and word != "--dry-run"]
+    if not words or words[0] not in VERBS:
+        given = f"frog submit {words[0]}" if words else "frog submit"
+        raise RequestError(given, f"needs one of the verbs {', '.join(VERBS)}")
+    verb = words[0]
+    if settings.notice >= slurm.seconds(settings.time):
+        raise RequestError(f"slurm.notice={settings.notice}", f"must be shorter than slurm.time={settings.time}")
+    if settings.tasks > 1 and verb != "search":
+        raise RequestError(f"slurm.tasks={settings.tasks}", f"only search runs as several processes, not {verb}")
+    commands, done = _commands(verb, words[1:])
+    if done:
+        print(f"{done} of {done + len(commands)} jobs are done already", file=sys.stderr)
+    if not commands:
+        print("nothing to submit")
+        return 0
+    if settings.tasks > 1 and settings.mpi is None:
+        settings = settings.model_copy(update={"mpi": srun.mpi_type()})
+    logs = runs_root().resolve() / "slurm"
+    name = f"frog-{verb}"
+    environment = {
+        "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
+        "FROG_RUNS": str(runs_location().resolve()),
+        "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
+    }
+    if "OMP_NUM_THREADS" not in os.environ:
+        environment["OMP_NUM_THREADS"] = str(settings.cpus)
+    text = slurm.script(settings, name, sys.executable, commands, str(Path.cwd()), str(logs), environment)
+    if "--dry-run" in arguments:
+        print(text, end="")
+        return 0
+    logs.mkdir(exist_ok=True)
+    path = logs / f"{name}-{digest({'script': text})}.sh"
+    write_atomically(path, text)
+    try:
+        submitted = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        raise RequestError("frog submit", "there is no sbatch here; --dry-run prints the script") from None
+    except subprocess.CalledProcessError as error:
+        raise RequestError("sbatch", f"refuses {path}: {error.stderr.strip()}") from None
+    job = submitted.stdout.strip().partition(";")[0]
+    print(f"job {job}, {len(commands)} to run\n  script   {path}\n  output   {logs}/{name}-{job}*.log")
+    return 0
+
+
+def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
+    """Return the commands of the jobs that are not done, after all checks, and how many are."""
+    if verb not in ("train", "search"):
+        return [[verb, *words]], 0
+    combinations = config.combinations(words)
+    waiting = []
+    for combination in combinations:
+        searching = verb == "search"
+        request = config.search_request(combination).request if searching else config.train_request(combination)
+        if isinstance(request.runs[0], ClassificationRun):
+            locations.check(request.runs[0].data)
+        folders = [RunFolder(runs_location(), run) for run in request.runs]
+        if searching or request.overwrite or any(folder.finished() is None for folder in folders):
+            waiting.append([verb, *combination])
+    return waiting, len(combinations) - len(waiting)

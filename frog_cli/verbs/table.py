@@ -1,0 +1,71 @@
+"""frog table: all runs as one table, or the results of a target of frog reproduce beside what was published."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frog_cli.errors import RequestError
+from frog_cli.files.atomic import write_atomically
+from frog_cli.files.csv import as_csv
+from frog_cli.reproduction import report, results, targets
+from frog_cli.runs import row as rows
+from frog_cli.runs.folder import runs_location
+
+HELP = """usage: frog table runs [FILE]
+       frog table TARGET ...
+
+runs: write a row for each run in FROG_RUNS, done or not: its settings, its result, and on what it ran.
+Without FILE the table goes to standard output. Runs may go on and finish meanwhile.
+
+TARGET: write results/TARGET.csv anew from the rows of its runs: mean and spread over the seeds, what is missing, and
+what was published, if anything was; and results/README.md. Targets: {targets}, or all.
+"""
+
+
+def help_text() -> str:
+    """Return the usage."""
+    return HELP.format(targets=", ".join(targets.names()))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog table` and return its exit status: 1 if something in the folder is not a run."""
+    if not arguments:
+        raise RequestError("frog table", f"needs runs, or targets: {', '.join(targets.names())}, all")
+    if arguments[0] != "runs":
+        for target in targets.chosen(arguments):
+            for path in results.tabulate(target, results.root()):
+                print(path)
+        print(report.write(results.root()))
+        return 0
+    if len(arguments) > 2:
+        raise RequestError(f"table {' '.join(arguments)}", "must be frog table runs, or frog table runs FILE")
+    parent = runs_location()
+    if not parent.is_dir():
+        raise RequestError(f"FROG_RUNS={parent}", "is not a folder")
+    found, refused = collect(parent)
+    for why in refused:
+        print(f"frog: {why}", file=sys.stderr)
+    text = as_csv(found)
+    if len(arguments) == 2:
+        write_atomically(Path(arguments[1]), text)
+    else:
+        print(text, end="")
+    return 1 if refused else 0
+
+
+def collect(parent: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return a row for each run in a folder, and why other things in it are none."""
+    found, refused = [], []
+    for folder in sorted(parent.iterdir()):
+        if not (folder / "config.yaml").exists() or folder.name.startswith("quality-"):
+            continue
+        try:
+            found.append(rows.of_run(folder))
+        except (ValueError, OSError, yaml.YAMLError) as error:
+            refused.append(f"{folder} is not a run of frog: {rows.reason(error)}")
+    return found, refused

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from frog_cli.engine.recording import record, replayed, replayed_backprop
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
+from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
+from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
+from tests.cases import case, sample_loss
+
+SPACES = {
+    "weights": (estimate_from_weights, weight_dimension),
+    "activities": (estimate_from_activities, activity_dimension),
+}
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def change(model) -> None:
+    """Step in place, as an optimiser does."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1).add_(0.01)
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("space", SPACES)
+def test_replaying_equals_running_while_weights_and_shapes_change(space, aggregation, measure):
+    model, images, labels = case("mlp")
+    estimator, dimension = SPACES[space]
+    method = ForwardGradient(k=6, tangents=TANGENTS["normal"], measure=measure, aggregation=AGGREGATIONS[aggregation])
+    replay = replayed(method, estimator, dimension, model, sample_loss)
+    run_from, replay_from = generator(), generator()
+    for size in (6, 6, 4, 6, 4):
+        run = estimator(method, model, sample_loss, images[:size], labels[:size], run_from)
+        replays = replay(images[:size], labels[:size], replay_from)
+        for expected, found in zip([run.loss, *run.gradients], [replays.loss, *replays.gradients], strict=True):
+            assert torch.equal(expected, found)
+        change(model)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_recording_is_not_used_for_other_weights_or_another_mode(space):
+    model, images, labels = case("mlp")
+    estimator, dimension = SPACES[space]
+    method = ForwardGradient(k=6, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    replay, replay_backprop = (
+        replayed(method, estimator, dimension, model, sample_loss),
+        replayed_backprop(model, sample_loss),
+    )
+    linear = next(module for module in model.modules() if isinstance(module, torch.nn.Linear))
+    linear.register_forward_hook(lambda module, _, output: output if module.training else 2 * output)
+    for _ in range(2):
+        for mode in (True, False):
+            model.train(mode)
+            for ours, theirs in (
+                (replay, estimator(method, model, sample_loss, images, labels, generator())),
+                (replay_backprop, backprop(model, sample_loss, images, labels, generator())),
+            ):
+                found = ours(images, labels, generator())
+                for one, other in zip(found.gradients, theirs.gradients, strict=True):
+                    assert torch.equal(one, other)
+        linear.weight = torch.nn.Parameter(linear.weight.detach() + 0.1)
+
+
+@pytest.mark.parametrize("k", [2, 30])
+def test_dependent_tangents_take_the_general_solution(k):
+    """Tangents on a very narrow cone, and more tangents than the 3 activities of logistic regression."""
+    model, images, labels = case("logistic_regression")
+
+    def nearly_parallel(shape, source, dtype):
+        return TANGENTS["cone"](shape, source, dtype, angle=1e-3)
+
+    method = ForwardGradient(k=k, tangents=nearly_parallel, measure="forward", aggregation=AGGREGATIONS["projection"])
+    run = estimate_from_activities(method, model, sample_loss, images, labels, generator())
+    replay = replayed(method, estimate_from_activities, activity_dimension, model, sample_loss)
+    for expected, found in zip(run.gradients, replay(images, labels, generator()).gradients, strict=True):
+        assert torch.equal(expected, found)
+
+
+def test_a_loss_that_is_not_finite_comes_through():
+    model, images, labels = case("mlp")
+    method = ForwardGradient(
+        k=2, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"]
+    )
+    replay = replayed(method, estimate_from_weights, weight_dimension, model, sample_loss)
+    replay(images, labels, generator())
+    with torch.no_grad():
+        model[0][1].weight.fill_(torch.nan)
+    assert not replay(images, labels, generator()).loss.isfinite()
+
+
+def test_backprop():
+    model, images, labels = case("mlp")
+    replay = replayed_backprop(model, sample_loss)
+    for size in (6, 4, 6):
+        expected = backprop(model, sample_loss, images[:size], labels[:size], generator())
+        found = replay(images[:size], labels[:size], generator())
+        assert all(torch.equal(a, b) for a, b in zip(expected.gradients, found.gradients, strict=True))
+        change(model)
+
+
+def test_dropout_draws_anew_at_every_replay():
+    replay = record(lambda x: (torch.nn.functional.dropout(x, 0.5),), torch.ones(1000))
+    assert not torch.equal(replay(torch.ones(1000))[0], replay(torch.ones(1000))[0])
+
+
+def test_a_recording_that_differs_is_refused():
+    seen = []
+
+    def unsteady(x):
+        seen.append(x)
+        return (x + len(seen),)
+
+    with pytest.raises(RuntimeError, match="differs"):
+        record(unsteady, torch.zeros(2))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from frog_cli.errors import RequestError
+from frog_cli.files.shipped import folder
+from frog_cli.reproduction import targets
+from frog_cli.reproduction.figures import FIGURES
+from frog_cli.settings.config import quality_request, search_request, sweep, train_request
+
+NUMBERS = {"fig3": 1, "fig4": 3 * 11 * 8 * 5, "fig5": 1 + 4 * 6 * 5, "fig6": 3 * 8 * 3, "table1": 4 * 8 * 3,
+           "fomoh_step": 5 * 200, "fomoh_rosenbrock_2d": 6 * 10, "fomoh_rosenbrock_10d": 10 * (9 * 5 + 1),
+           "fomoh_logistic_regression": 9 * 5, "fomoh_cnn": 9 * 3}  # fmt: skip
+
+
+def test_every_target_has_a_file_a_place_in_the_order_and_a_figure():
+    files = {path.stem for path in (folder("conf") / "targets").glob("*.yaml")} - {"order"}
+    assert files == set(targets.names()) == set(FIGURES)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_targets_have_the_papers_runs(name):
+    assert targets.count(targets.jobs(targets.load(name), "paper")) == NUMBERS[name]
+
+
+@pytest.mark.parametrize("scale", ["paper", "smoke"])
+@pytest.mark.parametrize("name", targets.names())
+def test_jobs_compose(name, scale):
+    jobs = targets.jobs(targets.load(name), scale)
+    assert len({(job.kind, job.words) for job in jobs}) == len(jobs)
+    for job in [*jobs[:1], *jobs[len(jobs) // 2 :: max(1, len(jobs) // 3)]]:
+        words = job.words.replace("learning_rate=searched", "learning_rate=1").split()  # found only after a search
+        if job.kind == "quality":
+            quality_request(words)
+        elif job.kind == "search":
+            search_request(words)
+        else:
+            run = train_request(words).runs[0]
+            assert run.learning_rate > 0
+
+
+def test_targets_are_chosen_once_each_in_the_order_given():
+    chosen = [target.name for target in targets.chosen(["fig5", "fig3", "fig5"])]
+    assert chosen == ["fig5", "fig3"]
+    assert [target.name for target in targets.chosen(["all"])] == targets.names()
+    with pytest.raises(RequestError, match="fig9: must be one of fig3, fig4"):
+        targets.chosen(["fig9"])
+
+
+def test_jobs_that_differ_in_a_pooled_option_alone_are_taken_together():
+    target = targets.load("fomoh_rosenbrock_10d")
+    jobs = targets.jobs(target, "paper")
+    groups = targets.pooled(target, jobs)
+    assert [len(group) for group in groups.values()] == [10] * 10
+    assert [job for group in groups.values() for job in group] == list(jobs)
+    for words, group in groups.items():
+        assert [" ".join(one) for one in sweep(words.split())] == [job.words for job in group]
+    target = targets.load("fig4")
+    assert list(targets.pooled(target, targets.jobs(target, "paper"))) == [
+        job.words for job in targets.jobs(target, "paper")
+    ]
