@@ -13,7 +13,6 @@ import torch
 import yaml
 
 from frog_cli.cli import main
-from frog_cli.runs.folder import folder as run_folders
 
 QUICK = ["epochs=1", "model=logistic_regression", "gradient.k=2"]
 
@@ -243,7 +242,7 @@ def test_settings_without_effect_do_not_change_the_identity():
     from frog_cli.settings.config import train_request
 
     def identity(*overrides: str) -> str:
-        return run_folders.identity(train_request(overrides).runs[0])
+        return identity(train_request(overrides).runs[0])
 
     assert (
         identity() == identity("device=cpu") == identity("gradient.chunk_size=2") == identity("evaluation_batch_size=9")

@@ -11,8 +11,8 @@ from frog_cli.engine.recording import record, replayed
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.measurement import forward
 from tests.cases import case, sample_loss
-from tests.gradients.test_replay import SPACES, change
-from tests.gradients.test_replay import generator as new_generator
+from tests.engine.test_recording import SPACES, change
+from tests.engine.test_recording import generator as new_generator
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "projection"])

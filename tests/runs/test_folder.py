@@ -5,13 +5,14 @@ import json
 import pytest
 
 from frog_cli.errors import RequestError
-from frog_cli.runs.folder import folder as run_folders
+from frog_cli.files import atomic
+from frog_cli.runs.folder import RunFolder, runs_root
 from frog_cli.settings.config import train_request
 
 
 @pytest.fixture
 def folder(runs):
-    return run_folders.RunFolder(run_folders.root(), train_request(["objective=sphere", "gradient=backprop"]).runs[0])
+    return RunFolder(runs_root(), train_request(["objective=sphere", "gradient=backprop"]).runs[0])
 
 
 def test_a_folder_through_its_life(folder):
@@ -45,13 +46,13 @@ def test_a_failure_is_recorded(folder):
 
 def test_writing_is_atomic_and_leaves_nothing_behind(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    run_folders.write_atomically(path, "old")
-    monkeypatch.setattr(run_folders.os, "fsync", lambda _: 1 / 0)
+    atomic.write_atomically(path, "old")
+    monkeypatch.setattr(atomic.os, "fsync", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run_folders.write_atomically(path, "new")
+        atomic.write_atomically(path, "new")
     assert path.read_text() == "old"
     monkeypatch.undo()
-    run_folders.write_atomically(path, "new")
+    atomic.write_atomically(path, "new")
     assert path.read_text() == "new"
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.startswith(".")] == ["file"]
 
@@ -60,4 +61,4 @@ def test_root_refuses_what_is_no_folder(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FROG_RUNS", str(tmp_path / "file"))
     with pytest.raises(RequestError, match="must be a folder that can be written"):
-        run_folders.root()
+        runs_root()
