@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,39 +15,34 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from frog_cli.data.dataset import ImageData, Split
-from frog_cli.engine.phases import begins
-from frog_cli.engine.recording import (
+from frog_cli.engine.batch_gradients import (
     BatchGradient,
-    Estimator,
-    recordable,
-    recorded_by_shape,
-    replayed,
-    replayed_backprop,
+    fast_backprop,
+    fast_forward_gradient,
+    fast_second_order,
     weights_and_modes,
 )
-from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
-from frog_cli.gradients.estimate import SampleLoss
-from frog_cli.gradients.measurement import random_state
-from frog_cli.gradients.second_order import measure_in_weights, search_in_weights
-from frog_cli.gradients.weights import (
-    backprop,
-    estimate_from_regenerated_weights,
-    estimate_from_weights,
-    weight_dimension,
-)
+from frog_cli.engine.phases import enter_phase
+from frog_cli.engine.recording import recorded_by_shape
+from frog_cli.engine.regenerated import estimate_from_regenerated_weights
+from frog_cli.gradients.activities import activities
+from frog_cli.gradients.space import SampleLoss, Space
+from frog_cli.gradients.weights import weights
 from frog_cli.jets.kernels import differentiable_kernels
 from frog_cli.models import MODELS
 from frog_cli.modules.calls import trainable, untouched
+from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import named
 from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.settings.schema import Backprop, ClassificationRun, Regenerated, SecondOrder
 
 SPLITS = ("training", "validation", "test")
 
-SPACES: dict[str, tuple[Estimator, Callable[[Any, Tensor], int]]] = {
-    "weights": (estimate_from_weights, weight_dimension),
-    "activities": (estimate_from_activities, activity_dimension),
+SPACES: dict[str, tuple[Callable[..., Space], str]] = {
+    "weights": (weights, "aggregation"),
+    "activities": (activities, "local gradients"),
 }
+"""Where tangents live, and the phase that making a step of coefficients belongs to."""
 
 sample_loss: SampleLoss = partial(cross_entropy, reduction="none")
 
@@ -154,7 +148,7 @@ class Classification:
         self._losses, self._failures = list(state["losses"]), list(state["failures"])
         self._tangents.set_state(state["tangents"])
         torch.set_rng_state(state["random_numbers"][0])
-        random_state(self._parameters[0].device, state["random_numbers"][1])
+        set_random_state(self._parameters[0].device, state["random_numbers"][1])
 
     def measure(self) -> list[Row]:
         """Return loss and accuracy of all splits, and judge whether the run goes on."""
@@ -269,7 +263,7 @@ def take_step(
 ) -> tuple[Tensor, Tensor | None]:
     """Let an optimiser take one step by the gradient of a batch; return the loss before it and whether it failed."""
     loss, gradients, failed = gradient(images, labels, generator)
-    begins("optimiser")
+    enter_phase("optimiser")
     for parameter, estimated in zip(parameters, gradients, strict=True):
         parameter.grad = estimated
     optimizer.step()
@@ -279,23 +273,14 @@ def take_step(
 
 
 def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
-    """Return the method that the settings describe, recorded if the model allows it."""
+    """Return the method that the settings describe, as fast as the model allows."""
     if isinstance(run.gradient, Backprop):
-        if recordable(model):
-            return replayed_backprop(model, sample_loss, run.compile)
-        return partial(backprop, model, sample_loss)
+        return fast_backprop(model, sample_loss, run.compile)
     if isinstance(run.gradient, SecondOrder):
-        search = partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
-        if recordable(model):
-            return partial(
-                search,
-                measure=recorded_by_shape(measure_in_weights(model, sample_loss), state=weights_and_modes(model)),
-            )
-        return search
+        return fast_second_order(named.second_order(run.gradient, run.tangents), model, sample_loss)
     method = named.forward_gradient(run.gradient, run.tangents)
     if isinstance(run.tangents, Regenerated):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss)
-    estimator, dimension = SPACES[run.gradient.perturb]
-    if recordable(model):
-        return replayed(method, estimator, dimension, model, sample_loss, run.compile)
-    return partial(estimator, method, model, sample_loss)
+    space, phase = SPACES[run.gradient.perturb]
+    where = space(model, sample_loss, method.measure, method.chunk_size)
+    return fast_forward_gradient(method, where, model, run.compile, phase)

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frog_cli.gradients import points
-from frog_cli.gradients.second_order import search_at_points
+from frog_cli.engine import point_gradients
 from frog_cli.objectives import named
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.objective import Outcome, Row, never
@@ -62,17 +61,17 @@ class Minimisation:
         """The number of steps taken so far."""
         return self._steps + self._steps_in_epoch
 
-    def _estimator(self) -> points.PointGradient:
+    def _estimator(self) -> point_gradients.PointGradient:
         """Return the method that the settings describe, from the next step on."""
         run = self._run
-        estimator: points.Estimator
+        estimator: point_gradients.Estimator
         if isinstance(run.gradient, Backprop):
-            estimator = partial(points.backprop, compiled=run.compile)
+            estimator = partial(point_gradients.backprop, compiled=run.compile)
         elif isinstance(run.gradient, Forward):
             method = named.forward_gradient(run.gradient, run.tangents)
-            estimator = partial(points.forward_gradient, method, compiled=run.compile)
+            estimator = partial(point_gradients.forward_gradient, method, compiled=run.compile)
         else:
-            estimator = partial(search_at_points, named.second_order(run.gradient, run.tangents))
+            estimator = partial(point_gradients.second_order, named.second_order(run.gradient, run.tangents))
         return estimator(self._function, self._points.detach(), self._seeds, self.steps)
 
     def epoch(self, stop: Callable[[], bool] = never) -> bool:
@@ -80,7 +79,7 @@ class Minimisation:
         for step in range(self._steps_in_epoch, min(self._run.record_every, self._run.steps - self._steps)):
             if stop():
                 return False
-            self._before[step], gradients, failed = self._gradient(self._points.detach())
+            self._before[step], (gradients,), failed = self._gradient(self._points.detach())
             for row, gradient in zip(self._rows, [gradients] if len(self._rows) == 1 else gradients, strict=True):
                 row.grad = gradient.view_as(row)
             if failed is not None:

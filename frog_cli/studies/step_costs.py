@@ -12,9 +12,10 @@ from torch import Generator, Tensor
 from torch.nn import Sequential
 from torch.utils.checkpoint import checkpoint_sequential
 
-from frog_cli.engine import phases as parts
+from frog_cli.engine.batch_gradients import recordable
 from frog_cli.engine.memory import keep_freed_memory, peak_memory
-from frog_cli.engine.recording import recordable, recorded_by_shape
+from frog_cli.engine.phases import timed_by
+from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import MODELS
 from frog_cli.modules.calls import trainable
@@ -162,7 +163,7 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
     clock = _Clock(device)
     repetitions = []
     for step in steps:
-        with parts.told_to(clock):
+        with timed_by(clock):
             step()  # records its operations, if it can, with its parts
         repetitions.append(max(1, round(LONG_ENOUGH / clock.seconds(step))))
     seconds: list[list[float]] = [[] for _ in steps]
@@ -173,7 +174,7 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
     for step, found in zip(steps, seconds, strict=True):
         clock.stop()
         clock.parts.clear()  # also of what began before
-        with parts.told_to(clock):
+        with timed_by(clock):
             for _ in range(rounds):
                 step()
                 clock.stop()

@@ -175,9 +175,9 @@ def draw_parts(rows: DataFrame) -> Figure:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from frog_cli.engine.phases import PARTS
+    from frog_cli.engine.phases import PHASES
 
-    names = [name for name in (f"{part.replace(' ', '_')}_plain_passes" for part in PARTS) if name in rows]
+    names = [name for name in (f"{part.replace(' ', '_')}_plain_passes" for part in PHASES) if name in rows]
     bars = []
     for _, group in _networks(rows[~rows["gradient"].isin(REFERENCES)]):
         several = "k" in group and group["k"].notna().any()
