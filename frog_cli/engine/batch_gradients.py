@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from functools import partial
 
+import torch
 from torch import Generator, Tensor
 from torch.nn import Module, MultiheadAttention, RNNBase
 from torch.nn.modules.dropout import _DropoutNd
@@ -58,9 +59,12 @@ def fast_forward_gradient(
         return loss, *gradients
 
     replay = recorded_by_shape(along, compiled, weights_and_modes(model)) if recordable(model) else None
+    dimensions: dict[torch.Size, int] = {}
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
-        V = sample((method.k, space.dimension(inputs)), generator, space.dtype)
+        if inputs.shape not in dimensions:
+            dimensions[inputs.shape] = space.dimension(inputs)
+        V = sample((method.k, dimensions[inputs.shape]), generator, space.dtype)
         if replay is not None:
             loss, *gradients = replay(inputs, targets, V)
             if recorded_form is method.aggregation or gradients[-1].isfinite().all():

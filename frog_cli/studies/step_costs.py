@@ -19,8 +19,8 @@ from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import MODELS
 from frog_cli.modules.calls import trainable
-from frog_cli.objectives import classification, named
-from frog_cli.objectives.classification import sample_loss
+from frog_cli.objectives import named, network_steps
+from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
 from frog_cli.settings import config
@@ -127,9 +127,9 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     model = _network(run, bench, images)
     parameters = [parameter for _, parameter in trainable(model)]
     optimizer = named.optimizer(run, parameters)
-    gradient = classification.batch_gradient(run, model)
+    gradient = network_steps.batch_gradient(run, model)
     generator = Generator(images.device).manual_seed(0)
-    return lambda: classification.take_step(gradient, parameters, optimizer, images, labels, generator)
+    return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
 
 
 def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
