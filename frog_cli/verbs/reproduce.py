@@ -350,12 +350,12 @@ def _study(job: Job) -> Outcome:
 def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
     from frog_cli.runs import execution
-    from frog_cli.verbs import search
+    from frog_cli.search.execution import carry_out
 
     words = job.words.split()
     plan = config.search_request(words)
     if extra:
         plan = config.search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
     execution.check([plan.request])
-    ended_well = search.carry_out(plan, Ranks())
+    ended_well = carry_out(plan, Ranks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])
