@@ -337,7 +337,7 @@ def _fitting(extra: Sequence[str], run: Run) -> list[str]:
 
 
 def _study(job: Job) -> Outcome:
-    from frog_cli.verbs import quality
+    from frog_cli.studies import quality
 
     settings = config.quality_request(job.words.split())
     with Progress(1, "estimator", silent=True) as progress:
