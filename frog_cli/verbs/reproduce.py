@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from frog_cli.cluster.ranks import Ranks, parallel
-from frog_cli.errors import RequestError
+from frog_cli.errors import Interrupted, RequestError
 from frog_cli.files.csv import Row, read_csv
 from frog_cli.reproduction import report, results, targets
 from frog_cli.reproduction.targets import Job, Scale, Target
@@ -22,7 +22,7 @@ from frog_cli.runs import row as rows
 from frog_cli.runs.environment import environment
 from frog_cli.runs.execution import first_line
 from frog_cli.runs.folder import RunFolder, runs_root
-from frog_cli.runs.interruption import Interrupted, Interruption
+from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.progress import Progress
 from frog_cli.settings import config
 from frog_cli.settings.schema import ClassificationRun, Run
@@ -337,7 +337,7 @@ def _fitting(extra: Sequence[str], run: Run) -> list[str]:
 
 
 def _study(job: Job) -> Outcome:
-    from frog_cli.verbs import quality
+    from frog_cli.studies import quality
 
     settings = config.quality_request(job.words.split())
     with Progress(1, "estimator", silent=True) as progress:
@@ -350,12 +350,12 @@ def _study(job: Job) -> Outcome:
 def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
     from frog_cli.runs import execution
-    from frog_cli.verbs import search
+    from frog_cli.search.execution import carry_out
 
     words = job.words.split()
     plan = config.search_request(words)
     if extra:
         plan = config.search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
     execution.check([plan.request])
-    ended_well = search.carry_out(plan, Ranks())
+    ended_well = carry_out(plan, Ranks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])
