@@ -17,7 +17,7 @@ from pandas import DataFrame
 
 from frog_cli.reproduction import results
 from frog_cli.reproduction.targets import Scale, Target
-from frog_cli.verbs import quality
+from frog_cli.studies import quality_pictures
 
 Rows = dict[str, DataFrame]
 """The rows of a target: `runs`, `quality`, `curves` and `searched`, any of them may be empty."""
@@ -100,7 +100,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 def approximation(rows: Rows) -> Figure:
     """Cosine similarity and norm ratio of estimates against k."""
-    return quality.draw(rows["quality"])
+    return quality_pictures.draw(rows["quality"])
 
 
 def functions(rows: Rows) -> Figure:
