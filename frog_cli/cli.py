@@ -11,8 +11,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from frog_cli.errors import RequestError
-from frog_cli.runs.interruption import Interrupted
+from frog_cli.errors import Interrupted, RequestError
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",

@@ -1,6 +1,8 @@
-"""What can be wrong with a request."""
+"""The exceptions that end a request, or a run before its end."""
 
 from __future__ import annotations
+
+import signal
 
 
 class RequestError(ValueError):
@@ -25,3 +27,11 @@ class GivenUpError(Exception):
 
 class InProgressError(RuntimeError):
     """Another process is carrying out the same run."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """A run has saved its state and stopped because a signal asked for it."""
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by {signal.Signals(number).name}, state saved")
+        self.status = 128 + number

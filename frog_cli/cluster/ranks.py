@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from frog_cli.errors import RequestError
-from frog_cli.runs.interruption import Interrupted
+from frog_cli.errors import Interrupted, RequestError
 
 _LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 _GRACE = 30.0  # seconds in which all ranks save their state after a signal

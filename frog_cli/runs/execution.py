@@ -16,10 +16,10 @@ from pydantic import TypeAdapter
 
 from frog_cli.data import locations
 from frog_cli.engine.memory import keep_freed_memory
-from frog_cli.errors import GivenUpError, InProgressError, RequestError
+from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RequestError
 from frog_cli.files.csv import Row
 from frog_cli.runs.folder import RunFolder
-from frog_cli.runs.interruption import Interrupted, Interruption
+from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
 from frog_cli.settings.config import Request
 from frog_cli.settings.schema import CIFAR10, MNIST, ClassificationRun, Digits, FunctionRun, ImageFolder, Run

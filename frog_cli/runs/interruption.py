@@ -9,14 +9,6 @@ from types import FrameType, TracebackType
 HANDLED = (signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
 
 
-class Interrupted(Exception):  # noqa: N818
-    """A run has saved its state and stopped because a signal asked for it."""
-
-    def __init__(self, number: int):
-        super().__init__(f"stopped by {signal.Signals(number).name}, state saved")
-        self.status = 128 + number
-
-
 class Interruption:
     """Notes the first signal while it is entered; a second Ctrl-C stops at once."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from frog_cli.errors import GivenUpError
+from frog_cli.errors import GivenUpError, Interrupted
 from frog_cli.objectives.objective import Objective, Row
 from frog_cli.runs.folder import RunFolder
-from frog_cli.runs.interruption import Interrupted, Interruption
+from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.progress import Progress
 
 

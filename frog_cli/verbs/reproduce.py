@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from frog_cli.cluster.ranks import Ranks, parallel
-from frog_cli.errors import RequestError
+from frog_cli.errors import Interrupted, RequestError
 from frog_cli.files.csv import Row, read_csv
 from frog_cli.reproduction import report, results, targets
 from frog_cli.reproduction.targets import Job, Scale, Target
@@ -22,7 +22,7 @@ from frog_cli.runs import row as rows
 from frog_cli.runs.environment import environment
 from frog_cli.runs.execution import first_line
 from frog_cli.runs.folder import RunFolder, runs_root
-from frog_cli.runs.interruption import Interrupted, Interruption
+from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.progress import Progress
 from frog_cli.settings import config
 from frog_cli.settings.schema import ClassificationRun, Run

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from frog_cli.cluster.ranks import Ranks, parallel
-from frog_cli.errors import GivenUpError, InProgressError, RequestError
+from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import Row, as_csv, read_csv
 from frog_cli.runs import execution
@@ -23,7 +23,7 @@ from frog_cli.runs.environment import environment
 from frog_cli.runs.execution import Result
 from frog_cli.runs.folder import RunFolder, runs_root
 from frog_cli.runs.identity import digest, identity_settings, slug
-from frog_cli.runs.interruption import Interrupted, Interruption
+from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
 from frog_cli.runs.progress import Progress
 from frog_cli.search import pictures as search_pictures

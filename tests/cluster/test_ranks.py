@@ -15,8 +15,7 @@ from frog_cli.errors import RequestError
 MPIEXEC = shutil.which("mpiexec") or str(Path(sys.executable).with_name("mpiexec"))
 BEGIN = """
 import os, signal, sys, time
-from frog_cli.errors import RequestError
-from frog_cli.runs.interruption import Interrupted
+from frog_cli.errors import Interrupted, RequestError
 from frog_cli.cluster.ranks import parallel
 
 def tell(line):
