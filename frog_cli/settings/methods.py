@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from frog_cli.settings.schema import ClassificationRun, Cone, Run, samples_tangents
@@ -67,8 +66,8 @@ def of_run(run: Run) -> Method:
     )
 
 
-def of_row(row: Mapping[str, Any]) -> Method:
-    """Return the method of a table's row, whose cells may be text, numbers, empty or missing."""
+def of_row(row: Any) -> Method:
+    """Return the method of a row, a mapping or a row of a data frame, whose cells may be empty or missing."""
     cells = {name: _cell(row.get(name)) for name in Method._fields}
     k, chunk_size = (None if cells[name] is None else int(float(cells[name])) for name in ("k", "chunk_size"))
     angle = None if cells["angle"] is None else float(cells["angle"])
