@@ -69,7 +69,8 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     images = torch.randn(first.batch_size, *image, device=device)
     labels = torch.randint(bench.classes, (first.batch_size,), device=device)
     backprop = first.model_copy(update={"gradient": Backprop(name="backprop")})
-    methods: list[Row] = [*({"gradient": name} for name in REFERENCES), *map(same_network)]
+    methods: list[Row] = [{"gradient": name} for name in REFERENCES]
+    methods += [step_columns(run) for run in same_network]
     steps = [_reference(name, backprop, bench, images, labels) for name in REFERENCES]
     steps += [_step(run, bench, images, labels) for run in same_network]
     found = _in_turns(steps, bench.rounds, bench.memory, device)
