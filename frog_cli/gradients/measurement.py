@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from frog_cli.engine.phases import begins
-from frog_cli.jets.jets import Jet, NoRuleError, evaluate
+from frog_cli.jets.jet import Jet, NoRuleError, evaluate
 from frog_cli.jets.kernels import differentiable_kernels
 from frog_cli.jets.refusals import check_torch_knows, without_reverse_passes
 

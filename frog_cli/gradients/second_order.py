@@ -21,7 +21,7 @@ from frog_cli.gradients.points import Function, PointGradient, TangentStream, gr
 from frog_cli.gradients.step_rules import Search
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.gradients.weights import backprop, shaped
-from frog_cli.jets.jets import measure_second_order
+from frog_cli.jets.jet import measure_second_order
 from frog_cli.modules.calls import call_with, kept_as_it_is, trainable, untouched
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 
