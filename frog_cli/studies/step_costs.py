@@ -24,6 +24,7 @@ from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.config import BenchRequest
+from frog_cli.settings.methods import step_columns
 from frog_cli.settings.schema import Backprop, Bench, ClassificationRun
 from frog_cli.studies.step_cost_rows import REFERENCES, image_of
 
