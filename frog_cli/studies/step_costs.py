@@ -18,7 +18,7 @@ from frog_cli.engine.phases import timed_by
 from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import MODELS
-from frog_cli.modules.calls import trainable
+from frog_cli.modules.calls import parameters_of, trainable
 from frog_cli.objectives import named, network_steps
 from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
@@ -119,7 +119,7 @@ def _network(run: ClassificationRun, bench: Bench, images: Tensor) -> Sequential
 def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
     """Return a step as frog train takes it, of a network of its own."""
     model = _network(run, bench, images)
-    parameters = [parameter for _, parameter in trainable(model)]
+    parameters = parameters_of(model)
     optimizer = named.optimizer(run, parameters)
     gradient = network_steps.batch_gradient(run, model)
     generator = Generator(images.device).manual_seed(0)
@@ -140,7 +140,7 @@ def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, 
         fastest = recorded_by_shape(loss) if recordable(model) else torch.no_grad()(loss)
         return lambda: fastest(images, labels)
 
-    optimizer = named.optimizer(run, [parameter for _, parameter in trainable(model)])
+    optimizer = named.optimizer(run, parameters_of(model))
     segments = max(1, round(len(model) ** 0.5))
 
     def step() -> None:
