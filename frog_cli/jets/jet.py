@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import _SingleLevelFunction
 from torch.utils._pytree import tree_leaves, tree_map
 
-from frog_cli.jets.kernels import attention_by_rule
+from frog_cli.jets.kernels import kernels_with_rules
 from frog_cli.jets.refusals import check_torch_knows, without_reverse_passes
 
 Rule = Callable[..., Any]
@@ -168,7 +168,7 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
     `x.detach()` does not count, as for the other modes; tensors that it holds should not require gradients.
     """
     directions = Directions(tangents[0].shape[0], order)
-    with torch.enable_grad(), attention_by_rule(), _without_derivatives_of_others(), without_reverse_passes():
+    with torch.enable_grad(), kernels_with_rules(), _without_derivatives_of_others(), without_reverse_passes():
         return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
 
 

@@ -14,26 +14,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 @contextmanager
 def differentiable_kernels() -> Iterator[None]:
     """Let attention and LSTMs use the kernels that forward mode can differentiate; the fused ones have no such rule."""
-    with _attention_by([SDPBackend.MATH]):
+    with _kernels([SDPBackend.MATH]):
         yield
 
 
 @contextmanager
-def attention_by_rule() -> Iterator[None]:
-    """Let attention reach the rules of jets whole where they know its kernel, else in parts, as LSTMs always do."""
-    with _attention_by([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+def kernels_with_rules() -> Iterator[None]:
+    """Let attention use the kernel that jets have a rule for, and else, as LSTMs, several operations that they know."""
+    with _kernels([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
         yield
 
 
 @contextmanager
-def _attention_by(backends: Sequence[SDPBackend]) -> Iterator[None]:
-    in_one_call = torch.backends.mha.get_fastpath_enabled()
+def _kernels(backends: Sequence[SDPBackend]) -> Iterator[None]:
+    fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with sdpa_kernel(list(backends)), _lstm_step_by_step():
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(in_one_call)
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 @contextmanager

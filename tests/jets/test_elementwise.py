@@ -43,7 +43,14 @@ CASES = {
     "to a power": lambda x: (x * x) ** torch.tensor(1.5).double(),
     "negative to whole powers": lambda x: (-x * x - 1) ** torch.tensor([2.0, 3.0, 1.0] * 2).double(),
     "powers of 1 and 2": lambda x: torch.tensor([1.0, 2.0] * 3).double() ** (x * x + 1),
-    # MORE
+    "leaky relu of a slope": lambda x: F.leaky_relu(x.sin(), 0.3),
+    "scaled elu": lambda x: F.selu(x.sin()),
+    "softplus of a slope": lambda x: F.softplus(x.sin(), 2, 1),
+    "clamp from below": lambda x: x.sin().clamp(min=-0.5),
+    "clamp from above": lambda x: x.sin().clamp(max=0.5),
+    "zeroth power": lambda x: x.sin() ** 0 * x,
+    "negative power": lambda x: (x * x + 1) ** -1,
+    "curved": lambda x: (x * x).sin(),
 }
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from frog_cli.engine.recording import record
 from frog_cli.gradients.measurement import forward
-from frog_cli.jets.jet import measure_second_order
+from frog_cli.jets.jet import RULES, Jet, evaluate, laid_over, may_have_rule, measure_second_order
 from frog_cli.objectives.functions import FUNCTIONS
 from tests.jets.oracles import K, X, by_reverse_mode, randn, weigh
 
@@ -149,3 +149,40 @@ def test_recording():
 
     for ours, expected in zip(record(measured, points, V)(points, V), measured(points, V), strict=True):
         assert torch.equal(ours, expected)
+
+
+def test_rules_are_laid_over_the_table_for_a_while():
+    sin, erfinv, before = torch.ops.aten.sin.default, torch.ops.aten.erfinv.default, dict(RULES)
+
+    def by_rule(name="sin"):
+        return evaluate(lambda x: getattr(x, name)(), [X], [randn(K, 4, 6)], 1).tolist()
+
+    with laid_over({sin: lambda x: torch.tensor(1), erfinv: lambda x: torch.tensor(2)}):
+        assert by_rule() == 1
+        with laid_over({sin: lambda x: torch.tensor(3)}):
+            assert by_rule() == 3
+        assert by_rule() == 1
+        with pytest.raises(RuntimeError, match="stopped"), laid_over({sin: lambda x: torch.tensor(3)}):
+            raise RuntimeError("stopped")
+        assert by_rule() == 1
+        assert by_rule("erfinv") == 2
+    assert before == RULES
+
+
+def test_a_function_of_jets_may_have_a_rule_of_its_own():
+    @may_have_rule
+    def twice(x, factor=2):
+        """Double."""
+        return factor * x
+
+    def first(*given, **named):
+        return evaluate(lambda x: twice(x, *given, **named), [X], [randn(K, 4, 6)], 1)
+
+    assert twice.__doc__ == "Double."
+    assert isinstance(first(), Jet)
+    with laid_over({twice: lambda x, factor=2: ("by rule", factor)}):
+        assert first() == ("by rule", 2)
+        assert first(factor=3) == ("by rule", 3)
+        assert evaluate(lambda x: twice(1, factor=x), [X], [randn(K, 4, 6)], 1)[0] == "by rule"
+        assert twice(X).equal(2 * X)
+    assert isinstance(first(), Jet)

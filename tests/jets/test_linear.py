@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
 
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
-from tests.jets.oracles import K, X, by_reverse_mode, check_case, randn, weigh
+from tests.jets.oracles import K, X, by_reverse_mode, check_case, randn, weigh, whole
+
+aten = torch.ops.aten
+
+
+def dropped(x: Tensor, train: bool) -> Tensor:
+    torch.manual_seed(0)
+    return torch.native_dropout(x, 0.5, train)[0]
+
 
 CASES = {
     "difference": lambda x: 1 - x + x.sin() - 2 * x,
@@ -27,7 +36,63 @@ CASES = {
     "embedding": (lambda w: F.embedding(torch.tensor([[0, 2], [2, 1]]), w), (4, 6)),
     "average pooling": (lambda x: F.avg_pool2d(x, 3, padding=1), (2, 3, 6, 6)),
     "adaptive average pooling": (lambda x: F.adaptive_avg_pool2d(x, 3), (2, 3, 6, 6)),
-    # MORE
+    "equal to a number": lambda x: x.sin() * (x.relu() == 0),
+    "equal": lambda x: x.sin() * (x == x.relu()),
+    "not equal to a number": lambda x: x.sin() * (x.relu() != 0),
+    "not equal": lambda x: x.sin() * (x != x.relu()),
+    "greater than a number": lambda x: x * (x > 0.5),
+    "greater": lambda x: x * (x > x.mT.reshape(4, 6)),
+    "at least a number": lambda x: x * (x >= 0.5),
+    "at least": lambda x: x * (x >= x.mT.reshape(4, 6)),
+    "less than a number": lambda x: x * (x < 0.5),
+    "less": lambda x: x * (x < x.mT.reshape(4, 6)),
+    "at most a number": lambda x: x * (x <= 0.5),
+    "at most": lambda x: x * (x <= x.mT.reshape(4, 6)),
+    "place of the largest": lambda x: x.sin() * x.argmax(1, keepdim=True),
+    "place of the smallest": lambda x: x.sin() * x.argmin(),
+    "sign": lambda x: x.sin() * x.sign(),
+    "finite": lambda x: x.sin() * whole(torch.isfinite, x),
+    "not a number": lambda x: x.sin() * ~x.isnan(),
+    "floor": lambda x: x * x.floor(),
+    "round": lambda x: x * x.round(),
+    "zeros alike": lambda x: x.sin() + torch.zeros_like(x),
+    "ones alike": lambda x: x.sin() + torch.ones_like(x),
+    "twos alike": lambda x: x.sin() * torch.full_like(x, 2),
+    "empty alike": lambda x: x.sin() * torch.empty_like(x).fill_(2),
+    "new zeros": lambda x: x.sin() + x.new_zeros(4, 1),
+    "new ones": lambda x: x.sin() + x.new_ones(4, 1),
+    "new empty": lambda x: x.sin() * x.new_empty(6).fill_(2),
+    "detached": lambda x: x.sin() + 0 * x.detach(),
+    "negative": lambda x: -x.sin(),
+    "alias": lambda x: aten.alias(x) * x,
+    "lifted": lambda x: aten.lift_fresh(x) * x,
+    "times a number": lambda x: aten.mul.Scalar(x.sin(), 3.0),
+    "by a number": lambda x: aten.div.Scalar(x.sin(), 3.0),
+    "upper triangle": lambda x: x.sin().triu(1),
+    "lower triangle": lambda x: x.sin().tril(-1),
+    "copy": lambda x: x.sin().clone(),
+    "copy in channels last": lambda x: x.sin().view(1, 2, 3, 4).clone(memory_format=torch.channels_last),
+    "sum over no dimension": lambda x: x.sin().sum(()),
+    "mean over no dimension": lambda x: x.sin().mean(()),
+    "mean of columns": lambda x: x.sin().mean(0),
+    "mean of all": lambda x: x.sin().mean(),
+    "where, or a number": lambda x: torch.where(X > 0, x.sin(), 2.0),
+    "plus a number": lambda x: aten.add.Scalar(x.sin(), 2.0, 3.0),
+    "minus a number": lambda x: aten.sub.Scalar(x.sin(), 2.0, 3.0),
+    "multiples added": lambda x: torch.add(x.sin(), x, alpha=-2),
+    "multiple of given numbers added": lambda x: torch.add(x.sin(), X, alpha=-2),
+    "multiple added to given numbers": lambda x: torch.add(X, x.sin(), alpha=-2),
+    "multiple subtracted": lambda x: torch.sub(x.sin(), x, alpha=3),
+    "multiple subtracted from given numbers": lambda x: torch.sub(X, x.sin(), alpha=3),
+    "multiple subtracted the other way round": lambda x: aten.rsub.Tensor(x.sin(), x, alpha=3),
+    "from given numbers": lambda x: aten.rsub.Tensor(x.sin(), X, alpha=3),
+    "from a number": lambda x: aten.rsub.Scalar(x.sin(), 2.0, 3.0),
+    "dropout": lambda x: dropped(x.sin(), True),
+    "dropout of an evaluation": lambda x: dropped(x.sin(), False),
+    "average pooling in channels last": (
+        lambda x: F.avg_pool2d(x.to(memory_format=torch.channels_last), 2),
+        (2, 3, 6, 6),
+    ),
 }
 
 

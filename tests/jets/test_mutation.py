@@ -14,7 +14,12 @@ from tests.jets.oracles import K, X, check, check_case, randn, weigh
 CASES = {
     "relu in place": lambda x: F.relu(x * 1, inplace=True),
     "in place": lambda x: (x * 1).add_(x * x).mul_(x),
-    # MORE
+    "difference in place": lambda x: (x * 1).sub_(x * x),
+    "quotient in place": lambda x: (x * 1).div_(x * x + 1),
+    "sigmoid in place": lambda x: (x * 1).sigmoid_(),
+    "tanh in place": lambda x: (x * 1).tanh_(),
+    "masked fill in place": lambda x: (x * 1).masked_fill_(X > 0, 0.5),
+    "transpose in place": lambda x: (x * 1).transpose_(0, 1) * randn(6, 4),
 }
 
 
@@ -61,3 +66,8 @@ def test_what_is_written_into_a_view_is_not_lost(writes):
 def test_what_no_view_shows_may_be_written_to():
     weight, x = randn(5, 6), randn(2, 3, 6)
     check(lambda x, weight: weigh(F.relu(F.linear(x, weight), inplace=True) * F.linear(x, weight)), x, weight)
+
+
+def test_a_tensor_without_derivatives_is_not_written_to():
+    with pytest.raises(NotImplementedError, match=r"aten\.add_\.Tensor would write derivatives into a tensor that has"):
+        measure_second_order(lambda x: torch.zeros(4, 6).double().add_(x).sum(), [X], [randn(K, 4, 6)])

@@ -5,11 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
 from torch.func import jvp
 
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
 from tests.jets.oracles import K, X, by_reverse_mode, check, check_case, randn, weigh
+
+aten = torch.ops.aten
+
+
+def statistics() -> tuple[Tensor, Tensor]:
+    return torch.zeros(3).double(), torch.full((3,), 2.0).double()
+
 
 CASES = {
     "variance": lambda x: x.var(0),
@@ -21,7 +29,23 @@ CASES = {
     "layer norm with weights": (lambda x, w, b: F.layer_norm(x, (6,), w, b), (2, 4, 6), (6,), (6,)),
     "group norm": (lambda x, w, b: F.group_norm(x, 3, w, b), (2, 6, 4, 4), (6,), (6,)),
     "instance norm": (lambda x: F.instance_norm(x), (2, 3, 4, 4)),
-    # MORE
+    "kept variance without correction": lambda x: x.sin().var(1, correction=0, keepdim=True),
+    "deviation of all": lambda x: x.sin().std(),
+    "norms": lambda x: x.sin().norm(dim=1, keepdim=True),
+    "layer norm over two dimensions": lambda x: F.layer_norm(x.sin().view(2, 2, 6), (2, 6)),
+    "layer norm with given weights": lambda x: F.layer_norm(x.sin(), (6,), randn(6), randn(6, seed=1)),
+    "batch norm with given weights": (
+        lambda x: F.batch_norm(x, None, None, randn(3), randn(3, seed=1), training=True),
+        (4, 3, 5, 5),
+    ),
+    "batch norm by torch's new operation": (
+        lambda x, w, b: aten._native_batch_norm_legit(x, w, b, *statistics(), True, 0.1, 1e-5)[0],
+        (4, 3, 5, 5),
+        (3,),
+        (3,),
+    ),
+    "batch norm of an evaluation": (lambda x, w, b: F.batch_norm(x, *statistics(), w, b), (4, 3, 5, 5), (3,), (3,)),
+    "group norm without weights": (lambda x: F.group_norm(x, 3), (2, 6, 4, 4)),
 }
 
 
@@ -65,3 +89,8 @@ def test_a_root_has_no_slope_at_its_kink(root):
 def test_a_variance_over_no_named_dimension_is_over_all():
     value, slopes, _ = forward(lambda x: (x.var(dim=[]), ()), (X,), (randn(K, 4, 6, seed=1),))
     torch.testing.assert_close((value, slopes), by_reverse_mode(torch.var, [X], [randn(K, 4, 6, seed=1)])[:2])
+
+
+def test_other_norms_have_no_rule():
+    with pytest.raises(NotImplementedError, match="no forward-mode rule for the norm of order 3"):
+        measure_second_order(lambda x: x.norm(3), [X], [randn(K, 4, 6)])

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from frog_cli.jets.jet import evaluate, laid_over
 from frog_cli.jets.products import MATRIX_PRODUCTS, matrix_products
-from tests.jets.oracles import K, X, check_case, randn
+from tests.jets.oracles import K, X, check_case, randn, whole
 
 CASES = {
     "quotient": lambda x: x / (x * x + 1),
@@ -31,7 +31,23 @@ CASES = {
     "grouped convolution": (lambda x, w: F.conv2d(x, w, groups=3), (2, 3, 5, 5), (6, 1, 3, 3)),
     "convolution of given images": (lambda w, b: F.conv2d(randn(2, 3, 5, 5), w, b), (4, 3, 3, 3), (4,)),
     "convolution with given weights": (lambda x: F.conv2d(x, randn(4, 3, 3, 3)), (2, 3, 5, 5)),
-    # MORE
+    "vector by matrix": lambda x: whole(torch.matmul, x[0], x.sin().mT),
+    "added product": lambda x: torch.addmm(x[:, :4], x, x.mT),
+    "added multiple of a product": lambda x: torch.addmm(x[:, :4], x, x.mT, beta=2, alpha=0.5),
+    "added batched product": lambda x: torch.baddbmm(x[None, :, :4], x[None], x.mT[None]),
+    "bias of a given product": (lambda b: torch.addmm(b, randn(3, 4), randn(4, 6)) * b, (6,)),
+    "curved bias": lambda x: torch.addmm(x[:, :4].exp(), x, X.mT),
+    "whole linear": (lambda *given: whole(F.linear, *given), (4, 6), (5, 6), (5,)),
+    "whole linear without bias": (lambda *given: whole(F.linear, *given), (4, 6), (5, 6)),
+    "by given numbers": lambda x: x.sin() / (X * X + 1),
+    "given numbers by": lambda x: X / (x * x + 1),
+    "transposed convolution": (F.conv_transpose2d, (2, 3, 4, 4), (3, 4, 2, 2), (4,)),
+    "convolution of signals": (F.conv1d, (2, 3, 7), (4, 3, 3), (4,)),
+    "convolution in channels last": (
+        lambda x, w: F.conv2d(x.to(memory_format=torch.channels_last), w),
+        (2, 3, 5, 5),
+        (4, 3, 3, 3),
+    ),
 }
 
 
@@ -66,3 +82,27 @@ def test_directions_that_a_batch_shares_are_multiplied_once_and_give_the_same(fu
     expected = evaluate(lambda x: function(x, w), [X], [shared.contiguous()], order)
     torch.testing.assert_close(found.value, expected.value, rtol=0, atol=0)
     torch.testing.assert_close(found.terms, expected.terms, rtol=1e-12, atol=1e-12)
+
+
+PRODUCTS = {
+    "mm": (lambda x, y: x @ y, (4, 6), (6, 5)),
+    "addmm": (lambda x, y: torch.addmm(torch.zeros(5).double(), x, y), (4, 6), (6, 5)),
+    "linear": (lambda x, y: F.linear(x, y.mT), (4, 6), (6, 5)),
+    "whole linear": (lambda x, y: whole(F.linear, x, y.mT), (4, 6), (6, 5)),
+    "linear over a sequence": (lambda x, y: F.linear(x, y.mT), (2, 4, 6), (6, 5)),
+    "bmm": (lambda x, y: x @ y, (2, 4, 6), (2, 6, 5)),
+    "baddbmm": (lambda x, y: torch.baddbmm(torch.zeros(5).double(), x, y), (2, 4, 6), (2, 6, 5)),
+    "matmul": (lambda x, y: x @ y, (2, 3, 4, 6), (3, 6, 5)),
+    "mv": (lambda x, y: x @ y, (4, 6), (6,)),
+    "dot": (lambda x, y: x @ y, (6,), (6,)),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_every_matrix_product_can_be_another_one(name):
+    function, *shapes = PRODUCTS[name]
+    points, tangents = [randn(*shape) for shape in shapes], [randn(K, *shape) for shape in shapes]
+    assert evaluate(function, points, tangents, 1).value.all()
+    rule = matrix_products(lambda left, right: torch.zeros_like(left @ right))
+    with laid_over(dict.fromkeys(MATRIX_PRODUCTS, rule)):
+        assert not evaluate(function, points, tangents, 1).value.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import torch.nn.functional as F  # noqa: N812
 
 from tests.jets.oracles import check_case
@@ -13,7 +14,12 @@ CASES = {
     "largest": lambda x: x.amax(0),
     "max pooling": (lambda x: F.max_pool2d(x, 2), (2, 3, 6, 6)),
     "overlapping max pooling": (lambda x: F.max_pool2d(x, 3, 2, 1), (2, 3, 6, 6)),
-    # MORE
+    "minimum": lambda x: x.sin().min(),
+    "minima": lambda x: x.sin().min(1).values,
+    "smallest": lambda x: x.sin().amin((0, 1), keepdim=True),
+    "largest of all": lambda x: x.sin().amax(),
+    "maxima, kept": lambda x: x.sin().max(0, keepdim=True).values,
+    "max pooling in channels last": (lambda x: F.max_pool2d(x.to(memory_format=torch.channels_last), 2), (2, 3, 6, 6)),
 }
 
 
