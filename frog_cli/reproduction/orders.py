@@ -15,6 +15,7 @@ from frog_cli.runs import row as rows
 from frog_cli.runs.environment import environment
 from frog_cli.runs.folder import RunFolder
 from frog_cli.runs.progress import Progress
+from frog_cli.search import execution as search
 from frog_cli.settings import config
 from frog_cli.settings.schema import ClassificationRun, Run
 
@@ -100,7 +101,7 @@ def _fitting(extra: Sequence[str], run: Run) -> list[str]:
 
 def _study(job: Job) -> Outcome:
     """Carry out a study of approximation quality."""
-    from frog_cli.verbs import quality
+    from frog_cli.studies import quality  # with torch, which listing what is missing need not wait for
 
     settings = config.quality_request(job.words.split())
     with Progress(1, "estimator", silent=True) as progress:
@@ -112,8 +113,6 @@ def _study(job: Job) -> Outcome:
 
 def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
-    from frog_cli.verbs import search
-
     words = job.words.split()
     plan = config.search_request(words)
     if extra:

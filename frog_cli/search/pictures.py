@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frog_cli.files.csv import read_csv
+from frog_cli.search import tables
 from frog_cli.settings import learning_rates
 
 if TYPE_CHECKING:
@@ -16,14 +17,11 @@ if TYPE_CHECKING:
 _LOOKS = {"ran to its end": ("o", "C0"), "given up": ("v", "0.6"), "diverged": ("x", "C3")}
 """Marker and colour of evaluations by how they ended."""
 
-_TABLE = "evaluations_"
-
 
 def draw_all() -> list[Path]:
     """Draw all searches anew and return the paths of the pictures."""
     place = learning_rates.searched()
-    names = sorted(path.stem.removeprefix(_TABLE) for path in place.glob(f"{_TABLE}*.csv"))
-    return [draw(place, name) for name in names]
+    return [draw(place, name) for name in tables.names(place)]
 
 
 def draw(place: Path, name: str) -> Path:
@@ -38,9 +36,9 @@ def figure(place: Path, name: str) -> Figure:
     import pandas
     from matplotlib.figure import Figure
 
-    evaluations = pandas.read_csv(place / f"{_TABLE}{name}.csv")
+    evaluations = pandas.read_csv(tables.evaluations_path(place, name))
     endings = evaluations["outcome"].where(evaluations["outcome"].isin(_LOOKS), "ran to its end")
-    (found,) = read_csv(place / f"learning_rates_{name}.csv")
+    (found,) = read_csv(tables.found_path(place, name))
     drawn = Figure(figsize=(7, 4.4), layout="constrained")
     axes = drawn.subplots()
     for label, (marker, colour) in _LOOKS.items():

@@ -80,35 +80,7 @@ class Record:
         return sorted(int(match[1]) for match in names if match)
 
 
-def lowest_so_far(losses: Sequence[float]) -> list[float]:
-    """Return the lowest finite loss up to each row, infinity before the first."""
-    lowest, curve = math.inf, []
-    for loss in losses:
-        lowest = min(lowest, loss) if math.isfinite(loss) else lowest
-        curve.append(lowest)
-    return curve
-
-
 def best_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:
     """Return the evaluation of lowest loss among the runs that ended by themselves, None if there is none."""
     candidates = [one for one in evaluations if one.outcome in ("completed", "stopped_early") and one.curve]
     return min(candidates, key=lambda one: one.loss, default=None)
-
-
-def clearly_worse(curve: Sequence[float], best: Sequence[float], margin: float, patience: int) -> bool:
-    """Return whether a run is not worth going on with beside the best one.
-
-    It is clearly worse in a row if it lacks more than the share `margin` of what the best run had gained since its
-    start, and not worth going on with if it is so in each of its last `patience` rows. Only differences of losses
-    count, so their sign and their size do not.
-
-    Args:
-        curve: its lowest loss so far, in each row of metrics that there is yet.
-        best: the same of the best run; after its end it stays where it was.
-        margin: a share above 0.
-        patience: a number of rows, at least 1.
-    """
-    rows = range(max(1, len(curve) - patience), len(curve))
-    reached = [best[min(row, len(best) - 1)] for row in rows]
-    lacking = [curve[row] - there > margin * (best[0] - there) for row, there in zip(rows, reached, strict=True)]
-    return len(lacking) == patience and all(lacking)

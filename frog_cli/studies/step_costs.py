@@ -12,23 +12,24 @@ from torch import Generator, Tensor
 from torch.nn import Sequential
 from torch.utils.checkpoint import checkpoint_sequential
 
-from frog_cli.engine import phases as parts
+from frog_cli.engine.batch_gradients import recordable
 from frog_cli.engine.memory import keep_freed_memory, peak_memory
-from frog_cli.engine.recording import recordable, recorded_by_shape
+from frog_cli.engine.phases import timed_by
+from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import MODELS
 from frog_cli.modules.calls import trainable
-from frog_cli.objectives import classification, named
-from frog_cli.objectives.classification import sample_loss
+from frog_cli.objectives import named, network_steps
+from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
-from frog_cli.settings import config
-from frog_cli.settings.schema import Bench, ClassificationRun
-from frog_cli.verbs.bench import REFERENCES, image_of
+from frog_cli.settings.config import BenchRequest
+from frog_cli.settings.schema import Backprop, Bench, ClassificationRun
+from frog_cli.studies.step_cost_rows import REFERENCES, image_of, method_of
 
-STANDS_STILL = 1e-12  # learning rate of all steps, which else would go on until the weights are infinite
+LEARNING_RATE = 1e-12  # of all steps: with a larger one the weights might grow until they are infinite
 
-LONG_ENOUGH = 0.02  # seconds; faster steps are taken several times in a row and their mean is kept
+SHORTEST = 0.02  # seconds that are timed; faster steps are taken several times in a row and their mean is kept
 
 Step = Callable[[], object]
 
@@ -41,14 +42,14 @@ class Measured(NamedTuple):
     peak: int | None
 
 
-def measure(request: config.BenchRequest) -> list[Row]:
+def measure(request: BenchRequest) -> list[Row]:
     """Return a row for each run, and before the runs of each network the references."""
     keep_freed_memory()
     device = named.device(request.runs[0].device)
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
         key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
-        networks.setdefault(key, []).append(run.model_copy(update={"learning_rate": STANDS_STILL}))
+        networks.setdefault(key, []).append(run.model_copy(update={"learning_rate": LEARNING_RATE}))
     rows = []
     with Progress(len(networks), "network") as progress:
         for number, of_one_network in enumerate(networks.values(), start=1):
@@ -67,10 +68,11 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     torch.manual_seed(0)
     images = torch.randn(first.batch_size, *image, device=device)
     labels = torch.randint(bench.classes, (first.batch_size,), device=device)
-    backprop = first.model_copy(update={"gradient": config.train_request(["gradient=backprop"]).runs[0].gradient})
-    steps = {name: _reference(name, backprop, bench, images, labels) for name in REFERENCES}
-    steps |= {str(number): _step(run, bench, images, labels) for number, run in enumerate(same_network)}
-    found = _in_turns(list(steps.values()), bench.rounds, bench.memory, device)
+    backprop = first.model_copy(update={"gradient": Backprop(name="backprop")})
+    methods: list[Row] = [*({"gradient": name} for name in REFERENCES), *map(method_of, same_network)]
+    steps = [_reference(name, backprop, bench, images, labels) for name in REFERENCES]
+    steps += [_step(run, bench, images, labels) for run in same_network]
+    found = _in_turns(steps, bench.rounds, bench.memory, device)
     plain, reverse = found[0], found[1]
 
     network = {"model": first.model.name, "image": "x".join(map(str, image)), "batch_size": first.batch_size}
@@ -78,19 +80,10 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     model = _network(first, bench, images)
     network["parameters"] = sum(parameter.numel() for _, parameter in trainable(model))
     held = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers(), images, labels])
-    rows = []
-    for name, measured in zip(steps, found, strict=True):
-        method = {"gradient": name} if name in REFERENCES else _method(same_network[int(name)])
-        rows.append({**network, **method, **_costs(measured, plain, reverse, held)})
-    return rows
-
-
-def _method(run: ClassificationRun) -> Row:
-    """Return what tells a step from others of the same network."""
-    gradient = run.gradient.model_dump()
-    chosen = {"gradient": gradient.pop("name"), **{name: gradient.pop(name, None) for name in ("k", "measure")}}
-    chosen |= {"perturb": gradient.pop("perturb", None), "tangents": run.tangents.name}
-    return {**chosen, "chunk_size": gradient.pop("chunk_size", None), "optimizer": run.optimizer.name}
+    return [
+        {**network, **method, **_costs(measured, plain, reverse, held)}
+        for method, measured in zip(methods, found, strict=True)
+    ]
 
 
 def _costs(measured: Measured, plain: Measured, reverse: Measured, held: int) -> Row:
@@ -126,9 +119,9 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     model = _network(run, bench, images)
     parameters = [parameter for _, parameter in trainable(model)]
     optimizer = named.optimizer(run, parameters)
-    gradient = classification.batch_gradient(run, model)
+    gradient = network_steps.batch_gradient(run, model)
     generator = Generator(images.device).manual_seed(0)
-    return lambda: classification.take_step(gradient, parameters, optimizer, images, labels, generator)
+    return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
 
 
 def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
@@ -162,9 +155,9 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
     clock = _Clock(device)
     repetitions = []
     for step in steps:
-        with parts.told_to(clock):
+        with timed_by(clock):
             step()  # records its operations, if it can, with its parts
-        repetitions.append(max(1, round(LONG_ENOUGH / clock.seconds(step))))
+        repetitions.append(max(1, round(SHORTEST / clock.seconds(step))))
     seconds: list[list[float]] = [[] for _ in steps]
     for _ in range(rounds):
         for step, number, found in zip(steps, repetitions, seconds, strict=True):
@@ -173,7 +166,7 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
     for step, found in zip(steps, seconds, strict=True):
         clock.stop()
         clock.parts.clear()  # also of what began before
-        with parts.told_to(clock):
+        with timed_by(clock):
             for _ in range(rounds):
                 step()
                 clock.stop()

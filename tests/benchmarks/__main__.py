@@ -17,9 +17,10 @@ from frog_cli.engine.memory import keep_freed_memory
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import Row, as_csv, read_csv
 from frog_cli.runs.environment import environment
-from frog_cli.settings import config
-from frog_cli.studies import step_costs as costs
-from frog_cli.verbs import bench
+from frog_cli.settings.config import bench_request
+from frog_cli.studies.step_cost_pictures import draw_cost, draw_memory, draw_parts
+from frog_cli.studies.step_cost_table import as_text
+from frog_cli.studies.step_costs import measure
 from tests.benchmarks import epochs, functions, search
 
 PLACE = Path("results/bench")
@@ -53,7 +54,7 @@ def measured(name: str) -> list[Row]:
         about = environment()
         on = {"threads": about["threads"], "torch": about["versions"]["torch"], "commit": about["commit"]}
         return [{**row, "processor": about["processor"], **on} for row in OTHERS[name]()]
-    return costs.measure(config.bench_request(["-m", *NETWORKS[name].split()]))
+    return measure(bench_request(["-m", *NETWORKS[name].split()]))
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
     keep_freed_memory()  # as every run does
     for name in [name for name in wanted if name != "pictures"]:
         rows = [{"benchmark": name, **row} for row in measured(name)]
-        print(name, bench.table(rows) if name in NETWORKS else as_csv(rows), sep="\n")
+        print(name, as_text(rows) if name in NETWORKS else as_csv(rows), sep="\n")
         kept = [row for row in read_csv(PLACE / "bench.csv") if row["benchmark"] != name]
         together = sorted([*kept, *rows], key=lambda row: names.index(row["benchmark"]))
         write_atomically(PLACE / "bench.csv", as_csv(together))
@@ -72,9 +73,9 @@ def main() -> None:
     of_cost = table[table["benchmark"].isin(["mlp1024", "resnet18", "vit", "cnn"])]
     of_memory = table[table["benchmark"].isin(["depth", "depth_regenerated"])]
     figures = {
-        "cost": bench.draw_cost(of_cost),
-        "parts": bench.draw_parts(of_cost),
-        "memory": bench.draw_memory(of_memory),
+        "cost": draw_cost(of_cost),
+        "parts": draw_parts(of_cost),
+        "memory": draw_memory(of_memory),
     }
     for name, figure in figures.items():
         figure.savefig(PLACE / f"{name}.png", dpi=100)

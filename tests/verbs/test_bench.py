@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 
-import pandas
 import pytest
 import torch
 
 from frog_cli.cli import main
-from frog_cli.objectives import classification
-from frog_cli.verbs.bench import REFERENCES, draw_parts, table
+from frog_cli.objectives import network_steps
+from frog_cli.studies.step_cost_rows import REFERENCES
 
 TINY = ["model=mlp", "model.width=8", "batch_size=4", "bench.rounds=2", "device=cpu"]
 
@@ -55,29 +54,6 @@ def test_steps_are_measured_beside_the_references(runs, capsys):
     assert not (folder / "memory.png").exists()
 
 
-def test_the_table_shows_small_memories_and_names_networks_without_options():
-    row = {"model": "logistic_regression", "image": "1x8x8", "batch_size": 32, "gradient": "backprop"}
-    row |= {"milliseconds": 0.7, "backprop_steps": 1.0, "inference_peaks": 1.1, "peak_bytes": 13_640}
-    row |= {"plain_passes": 1.44, "plain_passes_low": 1.24, "plain_passes_high": 1.99}
-    title, head, line = table([row]).splitlines()
-    assert title == "logistic_regression, images 1x8x8, batch size 32"
-    assert line.endswith("13.6 kB      1.10")
-    assert len(head) == len(line)
-    del row["peak_bytes"], row["inference_peaks"]
-    title, head, line = table([row]).splitlines()
-    assert "memory" not in head
-    assert len(head) == len(line)
-
-
-def test_bars_of_parts_are_as_long_as_the_steps_of_the_picture_of_cost():
-    row = {"model": "mlp", "image": "1x8x8", "batch_size": 4, "gradient": "mean", "measure": "forward", "k": 2}
-    parts = {"tangents_plain_passes": 1.0, "derivatives_plain_passes": 3.0, "optimiser_plain_passes": float("nan")}
-    rows = pandas.DataFrame([{**row, "plain_passes": 3.2, **parts}, {**row, "plain_passes": 8.0, "k": 4, **parts}])
-    (axes,) = draw_parts(rows).axes
-    bars = [bar for bars in axes.containers for bar in bars]
-    assert [bar.get_width() for bar in bars] == [2.0, 6.0, 0.0]  # shares of the step with the most tangents
-
-
 def test_networks_of_several_depths_are_drawn_against_their_depth(runs):
     words = ["model.depth=1,3", "gradient=mean", "gradient.k=2", "gradient.perturb=weights"]
     assert main(["bench", "-m", *TINY, *words, "tangents=normal,regenerated"]) == 0
@@ -95,13 +71,13 @@ def test_every_gradient_can_be_measured_without_memory(words, runs):
 def test_steps_leave_the_weights_where_they_are(runs, monkeypatch):
     """Or a rate that is too large would let them grow until all numbers are infinite, and slow."""
     seen = []
-    take_step = classification.take_step
+    take_step = network_steps.take_step
 
     def spy(gradient, parameters, *arguments):
         seen.append([parameter.clone() for parameter in parameters])
         return take_step(gradient, parameters, *arguments)
 
-    monkeypatch.setattr(classification, "take_step", spy)
+    monkeypatch.setattr(network_steps, "take_step", spy)
     assert main(["bench", *TINY, "gradient=sum", "learning_rate=1e30", "bench.rounds=3"]) == 0
     assert len(seen) > 6
     for first, last in zip(seen[0], seen[-1], strict=True):

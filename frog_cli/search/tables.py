@@ -1,0 +1,99 @@
+"""The tables of a search in sweeps/searched: all evaluations, and the row by which learning_rate=searched finds a rate.
+
+Both carry the search's name: what was searched, and with how much effort, so that no search hides another.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from frog_cli.files.atomic import write_atomically
+from frog_cli.files.csv import as_csv
+from frog_cli.runs.environment import environment
+from frog_cli.search.record import Evaluation
+from frog_cli.settings import config, learning_rates
+from frog_cli.settings.config import SearchRequest
+from frog_cli.settings.schema import ClassificationRun, Run
+
+_EVALUATIONS = "evaluations_"
+
+
+def evaluations_path(place: Path, name: str) -> Path:
+    """Return the file of all evaluations of a search."""
+    return place / f"{_EVALUATIONS}{name}.csv"
+
+
+def found_path(place: Path, name: str) -> Path:
+    """Return the file of the values that a search has found."""
+    return place / f"learning_rates_{name}.csv"
+
+
+def names(place: Path) -> list[str]:
+    """Return the names of all searches that have left their tables."""
+    return sorted(path.stem.removeprefix(_EVALUATIONS) for path in place.glob(f"{_EVALUATIONS}*.csv"))
+
+
+def write(place: Path, plan: SearchRequest, run: Run, best: Evaluation, evaluations: Sequence[Evaluation]) -> str:
+    """Write both tables of a search and return its name; `run` has the best values."""
+    name = _name(plan, run, len(evaluations))
+    place.mkdir(parents=True, exist_ok=True)
+    write_atomically(evaluations_path(place, name), as_csv([_row(one) for one in evaluations]))
+    write_atomically(found_path(place, name), as_csv([_found(plan, run, best, len(evaluations))]))
+    return name
+
+
+def changed(plan: SearchRequest, options: Sequence[str]) -> dict[str, Any]:
+    """Return those of some options of a search that are not at their defaults, with their values."""
+    usual = config.compose_settings("search", [])[1]
+    return {option: value for option in options if (value := getattr(plan.search, option)) != usual[option]}
+
+
+def _name(plan: SearchRequest, run: Run, evaluations: int) -> str:
+    words = list(learning_rates.factors(run).values())
+    words += [f"{value}{name}" for name, value in learning_rates.cost_of(run).items() if value]
+    words += [f"{evaluations}evaluations", f"{len(plan.request.runs)}seeds"]
+    words += [f"{name}{value}" for name, value in changed(plan, ("low", "high", "seed", "margin", "patience")).items()]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(words))
+
+
+def _row(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as a row of the table."""
+    return {
+        "number": evaluation.number,
+        **evaluation.values,
+        "loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
+        "outcome": evaluation.outcome,
+        "rows": len(evaluation.curve),
+        "seconds": round(evaluation.seconds, 3),
+    }
+
+
+def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: int) -> dict[str, Any]:
+    """Return the row by which learning_rate=searched finds a rate, with how it was found."""
+    search, row = plan.search, dict[str, Any](learning_rates.factors(run))
+    of_the_search: dict[str, Any] = {
+        "request": plan.words,
+        "loss": best.loss,
+        "evaluations": evaluations,
+        "low": search.low,
+        "high": search.high,
+        "seed": search.seed,
+        "seeds": " ".join(str(one.seed) for one in plan.request.runs),
+        "early_stopping": run.early_stopping.patience,
+        "torch": environment()["versions"]["torch"],
+        "commit": environment()["commit"],
+    }
+    cost = learning_rates.cost_of(run)
+    if isinstance(run, ClassificationRun):
+        row["batch_size"] = cost.pop("batch_size")
+        of_the_search["validation"] = run.data.validation
+        of_the_search["data"] = getattr(run.data, "variant", run.data.name)
+    of_the_search |= cost
+    also = {name: value for name, value in best.values.items() if name not in learning_rates.FOUND}
+    of_the_search |= {f"also_{name}": value for name, value in also.items()}
+    row["learning_rate"] = run.learning_rate
+    return row | {f"{learning_rates.OF_THE_SEARCH}{name}": value for name, value in of_the_search.items()}
