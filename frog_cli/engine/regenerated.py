@@ -20,8 +20,8 @@ from frog_cli.gradients.estimate import ForwardGradient
 from frog_cli.gradients.measurement import forward_in_chunks
 from frog_cli.gradients.space import Estimate, SampleLoss, Tensors, without_autocast
 from frog_cli.gradients.tangents import Sampler, cone, normalised, normalised_cone, standard_basis
-from frog_cli.gradients.weights import mean_loss, parameters_of, shaped
-from frog_cli.modules.calls import take_over
+from frog_cli.gradients.weights import mean_loss, shaped
+from frog_cli.modules.calls import parameters_of, take_over
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 
 BLOCK = 2**14

@@ -16,7 +16,7 @@ from torch.nn import Module, Sequential
 from frog_cli.gradients.estimate import ForwardGradient, estimate
 from frog_cli.gradients.measurement import forward, simulated
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
-from frog_cli.modules.calls import call_with, cloned_buffers, copied, trainable, untouched
+from frog_cli.modules.calls import call_with, cloned_buffers, copied, parameters_of, untouched
 from frog_cli.modules.requirements import (
     as_layers,
     check_batch,
@@ -34,6 +34,7 @@ def estimate_from_activities(
 ) -> Estimate:
     """Estimate the gradient from k tangents over the outputs of all layers of a sequential model.
 
+    The model is a `torch.nn.Sequential`, whose children are the layers; each takes and returns one tensor `[B, ..]`.
     Measured forward, it holds the activities of one layer at a time: its memory does not grow with the depth.
 
     Batch normalisation in training mode couples the samples of a batch. Then the forward slopes, of each sample's own
@@ -41,14 +42,6 @@ def estimate_from_activities(
     Simulated slopes, weight space, and normalisation that couples no samples (`GroupNorm`, `LayerNorm`) do. The warning
     knows batch normalisation alone: attention or statistics over the batch, and losses over pairs, couple as well.
     What the layers would do otherwise than the model, and losses that are not one number per sample, are refused.
-
-    Args:
-        method: the forward gradient.
-        model: a `torch.nn.Sequential`, whose children are the layers; each takes and returns one tensor.
-        loss: of each sample.
-        inputs: a batch `[B, ..]`, one tensor.
-        targets: of the batch, `[B, ..]`.
-        generator: the source of the tangents.
     """
     return estimate(method, activities(model, loss, method.measure, method.chunk_size), inputs, targets, generator)
 
@@ -60,7 +53,7 @@ def activities(
 
     The layers' sizes are found once for each shape of a sample.
     """
-    layers, parameters = as_layers(model), trainable(model)
+    layers = as_layers(model)
     known: dict[torch.Size, list[int]] = {}
 
     def sizes(inputs: Tensor) -> list[int]:
@@ -92,7 +85,7 @@ def activities(
     def step(V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:
         return _local_gradients(layers, V, coefficients.mT / coefficients.shape[1], measured)
 
-    return Space(lambda inputs: sum(sizes(inputs)), parameters[0][1].dtype, measure, step)
+    return Space(lambda inputs: sum(sizes(inputs)), parameters_of(model)[0].dtype, measure, step)
 
 
 def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
@@ -152,14 +145,7 @@ def _reverse(loss: SampleLoss, targets: Tensor, passes: Sequence[tuple[Tensor, T
 
 
 def _local_gradients(model: Sequential, V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:
-    """Return the gradients of all weights that follow from the estimated gradients of the activities.
-
-    Args:
-        model: the layers.
-        V: the tangents `[k, n]`.
-        coefficients: of the tangents, for each sample, `[B, k]`.
-        measured: what was measured along V, with the layers' outputs.
-    """
+    """Return the weight gradients that follow from those of the activities, V^T c with coefficients `[B, k]`."""
     found: dict[int, Tensor] = {}
     end = 0
     for layer, output in zip(model, measured.outputs, strict=True):
@@ -177,5 +163,4 @@ def _local_gradients(model: Sequential, V: Tensor, coefficients: Tensor, measure
         for parameter, gradient in zip(own, gradients, strict=True):
             earlier = found.get(id(parameter))  # of a layer that shares the parameter
             found[id(parameter)] = gradient if earlier is None else earlier + gradient
-    parameters = [parameter for _, parameter in trainable(model)]
-    return tuple(found[id(one)] if id(one) in found else torch.zeros_like(one) for one in parameters)
+    return tuple(found[id(one)] if id(one) in found else torch.zeros_like(one) for one in parameters_of(model))

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from frog_cli.gradients.space import Tensors
-from frog_cli.jets.jets import Jet, NoRuleError, evaluate
-from frog_cli.jets.transforms import by_transforms
+from frog_cli.jets.jet import NoRuleError, measure_first_order
+from frog_cli.jets.transforms import measure_by_transforms
 from frog_cli.modules.restoring import random_state, set_random_state
 
 Function = Callable[..., tuple[Tensor, Any]]
@@ -42,9 +41,9 @@ def forward_in_chunks(function: Function, primals: Tensors, chunks: Callable[[],
     """Measure slopes as `forward` does, along tangents that are made chunk by chunk, and held no longer than used."""
     random_numbers = random_state(primals[0].device)
     try:
-        return _pass_by_pass(_by_jets, function, primals, chunks(), random_numbers)
+        return _pass_by_pass(measure_first_order, function, primals, chunks(), random_numbers)
     except NoRuleError:  # an operation that torch may know
-        return _pass_by_pass(by_transforms, function, primals, chunks(), random_numbers)
+        return _pass_by_pass(measure_by_transforms, function, primals, chunks(), random_numbers)
 
 
 def _pass_by_pass(
@@ -65,13 +64,6 @@ def _pass_by_pass(
         slopes.append(slope)
         del chunk  # before there is another one
     return value, slopes[0] if len(slopes) == 1 else torch.cat(slopes), kept
-
-
-def _by_jets(function: Function, primals: Tensors, tangents: Tensors) -> Slopes:
-    value, kept = evaluate(function, primals, tangents, order=1)
-    if not isinstance(value, Jet):
-        return value, value.new_zeros(tangents[0].shape[0], *value.shape), kept
-    return value.value, value.first, tree_map(lambda one: one.value if isinstance(one, Jet) else one, kept)
 
 
 def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.func import grad_and_value
 
 from frog_cli.gradients.measurement import forward, simulated
 from frog_cli.gradients.space import Measured, Space, Tensors
-from frog_cli.jets.jets import measure_second_order
+from frog_cli.jets.jet import measure_second_order
 
 Function = Callable[[Tensor], Tensor]
 """Maps points `[..., n]` to values `[...]`."""

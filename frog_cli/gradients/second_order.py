@@ -15,9 +15,9 @@ from torch.nn import Module
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, without_autocast
 from frog_cli.gradients.step_rules import StepRule
 from frog_cli.gradients.tangents import Sampler
-from frog_cli.gradients.weights import backprop, flat, parameters_of, shaped, weight_space
-from frog_cli.jets.jets import measure_second_order
-from frog_cli.modules.calls import call_with, untouched
+from frog_cli.gradients.weights import backprop, flat, shaped, weight_space
+from frog_cli.jets.jet import measure_second_order
+from frog_cli.modules.calls import call_with, parameters_of, untouched
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 from frog_cli.modules.restoring import kept_as_it_is
 

@@ -12,7 +12,7 @@ from torch.nn import Module
 from frog_cli.gradients.estimate import ForwardGradient, estimate
 from frog_cli.gradients.measurement import forward, simulated
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
-from frog_cli.modules.calls import Buffers, call_with, cloned_buffers, copied, take_over, trainable, untouched
+from frog_cli.modules.calls import Buffers, call_with, cloned_buffers, copied, parameters_of, take_over, untouched
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 from frog_cli.modules.restoring import attributes_restored
 
@@ -62,11 +62,6 @@ def weight_space(model: Module, measure: Callable[[Tensor, Tensor, Tensor], Meas
         return tuple(one.squeeze(0) for one in shaped(combination, parameters_of(model)))
 
     return Space(dimension, parameters_of(model)[0].dtype, measure, step)
-
-
-def parameters_of(model: Module) -> list[Tensor]:
-    """Return the parameters that are trained, as the model holds them now."""
-    return [parameter for _, parameter in trainable(model)]
 
 
 def mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor) -> Callable[..., Any]:

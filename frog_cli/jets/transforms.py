@@ -16,7 +16,7 @@ from frog_cli.jets.refusals import check_torch_knows, without_reverse_passes
 Tensors = tuple[Tensor, ...]
 
 
-def by_transforms(
+def measure_by_transforms(
     function: Callable[..., tuple[Tensor, Any]], primals: Tensors, tangents: Tensors
 ) -> tuple[Tensor, Tensor, Any]:
     """Return a function's value `[...]`, its slopes `[k, ...]` along tangents, and its second result."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import Conv2d, Module, Sequential
 from torch.nn.init import trunc_normal_, zeros_
 
-from frog_cli.engine.self_attention import self_attention
 from frog_cli.errors import RequestError
+from frog_cli.jets.attention import self_attention
 from frog_cli.settings.schema import ViT
 from frog_cli.torchvision_import import torchvision
 

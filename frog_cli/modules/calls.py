@@ -39,6 +39,11 @@ def trainable(model: Module) -> list[tuple[str, Tensor]]:
     return found
 
 
+def parameters_of(model: Module) -> list[Tensor]:
+    """Return the parameters that are trained, as the model holds them now."""
+    return [parameter for _, parameter in trainable(model)]
+
+
 def _type(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 

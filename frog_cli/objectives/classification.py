@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from frog_cli.data.dataset import ImageData
 from frog_cli.models import MODELS
-from frog_cli.modules.calls import trainable
+from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import named
 from frog_cli.objectives.evaluation import evaluator
@@ -35,7 +35,7 @@ class Classification:
         self._tangents = Generator(device).manual_seed(tangents)
         image = tuple(data.training.images.shape[1:])
         self._model = MODELS[run.model.name](run.model, image, data.classes).to(device)
-        self._parameters = [parameter for _, parameter in trainable(self._model)]
+        self._parameters = parameters_of(self._model)
         self._optimizer = named.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)
         self._evaluate = evaluator(self._model, run.evaluation_batch_size)

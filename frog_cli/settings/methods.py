@@ -45,8 +45,7 @@ class Method(NamedTuple):
 
     def name_of_steps(self) -> str:
         """Return what a step is called when steps are measured, without k; normal tangents are not mentioned."""
-        mentioned = self.tangents != "normal" and self.gradient != "backprop"  # which draws none, whatever is set
-        tangents = self.tangents if mentioned else None
+        tangents = None if self.tangents == "normal" else self.tangents
         chunks = None if self.chunk_size is None else f"chunks of {self.chunk_size:g}"
         words = (self.gradient, self.measure, self.perturb, tangents, chunks)
         return ", ".join(word for word in words if word is not None)

@@ -18,14 +18,15 @@ from frog_cli.engine.phases import timed_by
 from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import MODELS
-from frog_cli.modules.calls import trainable
+from frog_cli.modules.calls import parameters_of, trainable
 from frog_cli.objectives import named, network_steps
 from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.config import BenchRequest
+from frog_cli.settings.methods import step_columns
 from frog_cli.settings.schema import Backprop, Bench, ClassificationRun
-from frog_cli.studies.step_cost_rows import REFERENCES, image_of, method_of
+from frog_cli.studies.step_cost_rows import REFERENCES, image_of
 
 LEARNING_RATE = 1e-12  # of all steps: with a larger one the weights might grow until they are infinite
 
@@ -69,7 +70,8 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     images = torch.randn(first.batch_size, *image, device=device)
     labels = torch.randint(bench.classes, (first.batch_size,), device=device)
     backprop = first.model_copy(update={"gradient": Backprop(name="backprop")})
-    methods: list[Row] = [*({"gradient": name} for name in REFERENCES), *map(method_of, same_network)]
+    methods: list[Row] = [{"gradient": name} for name in REFERENCES]
+    methods += [step_columns(run) for run in same_network]
     steps = [_reference(name, backprop, bench, images, labels) for name in REFERENCES]
     steps += [_step(run, bench, images, labels) for run in same_network]
     found = _in_turns(steps, bench.rounds, bench.memory, device)
@@ -117,7 +119,7 @@ def _network(run: ClassificationRun, bench: Bench, images: Tensor) -> Sequential
 def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
     """Return a step as frog train takes it, of a network of its own."""
     model = _network(run, bench, images)
-    parameters = [parameter for _, parameter in trainable(model)]
+    parameters = parameters_of(model)
     optimizer = named.optimizer(run, parameters)
     gradient = network_steps.batch_gradient(run, model)
     generator = Generator(images.device).manual_seed(0)
@@ -138,7 +140,7 @@ def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, 
         fastest = recorded_by_shape(loss) if recordable(model) else torch.no_grad()(loss)
         return lambda: fastest(images, labels)
 
-    optimizer = named.optimizer(run, [parameter for _, parameter in trainable(model)])
+    optimizer = named.optimizer(run, parameters_of(model))
     segments = max(1, round(len(model) ** 0.5))
 
     def step() -> None:

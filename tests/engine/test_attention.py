@@ -10,8 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from frog_cli.engine import attention
+from frog_cli.engine.jet_rules import faster_jets
 from frog_cli.gradients.measurement import forward
-from frog_cli.jets import jets
+from frog_cli.jets.jet import RULES, laid_over
 
 DIRECTIONS, SAMPLES, HEADS, QUERIES, KEYS, SIZE = 3, 5, 2, 4, 6, 7
 
@@ -49,30 +50,33 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_passes_through_jets(kind, monkeypatch):
-    monkeypatch.setattr("frog_cli.gradients.measurement.by_transforms", None)  # there is no falling back
+    monkeypatch.setattr("frog_cli.gradients.measurement.measure_by_transforms", None)  # there is no falling back
     primals, tangents = factors(), factors(DIRECTIONS, seed=1)
 
     def attend(*x: Tensor) -> Tensor:
         return scaled_dot_product_attention(*x, **KINDS[kind])
 
-    value, slopes, _ = forward(lambda *x: (attend(*x), ()), tuple(primals), tuple(tangents))
+    with faster_jets():
+        value, slopes, _ = forward(lambda *x: (attend(*x), ()), tuple(primals), tuple(tangents))
     torch.testing.assert_close((value, slopes), expected(attend, primals, tangents))
 
 
 def test_attention_to_what_does_not_vary():
     query, key, value = factors()
     tangent = factors(DIRECTIONS, seed=1)[0]
-    found = forward(lambda x: (scaled_dot_product_attention(x, key, value), ()), (query,), (tangent,))[:2]
+    with faster_jets():
+        found = forward(lambda x: (scaled_dot_product_attention(x, key, value), ()), (query,), (tangent,))[:2]
     wanted = expected(lambda x: scaled_dot_product_attention(x, key, value), [query], [tangent])
     torch.testing.assert_close(found, wanted)
 
 
-def test_it_is_one_operation_for_jets(monkeypatch):
-    operation = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
-    rule, seen = jets.RULES[operation], []
-    monkeypatch.setitem(jets.RULES, operation, lambda *given, **options: seen.append(1) or rule(*given, **options))
+def test_it_is_one_operation_for_jets():
+    operation, seen = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default, []
     primals, tangents = factors(), factors(DIRECTIONS, seed=1)
-    forward(lambda *x: (scaled_dot_product_attention(*x), ()), tuple(primals), tuple(tangents))
+    with faster_jets():
+        rule = RULES[operation]
+        with laid_over({operation: lambda *given, **options: seen.append(1) or rule(*given, **options)}):
+            forward(lambda *x: (scaled_dot_product_attention(*x), ()), tuple(primals), tuple(tangents))
     assert seen == [1]
 
 

@@ -12,9 +12,10 @@ from torch.nn import MultiheadAttention
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from frog_cli.engine import self_attention as module
-from frog_cli.engine.self_attention import self_attention
+from frog_cli.engine.jet_rules import faster_jets
 from frog_cli.gradients.measurement import forward
-from frog_cli.jets.jets import Directions, Jet
+from frog_cli.jets.attention import self_attention
+from frog_cli.jets.jet import Directions, Jet
 
 DIRECTIONS, SAMPLES, TOKENS, WIDTH, HEADS = 3, 4, 5, 6, 2
 
@@ -39,14 +40,17 @@ def tangents() -> Tensor:
     return torch.randn(DIRECTIONS, SAMPLES, TOKENS, WIDTH, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("asking", "projected_last"), list(product([None, 1, 3, 9], [True, False])))
-def test_value_and_derivatives_are_those_of_torchs_layer(layer, tokens, tangents, asking, projected_last, monkeypatch):
+@pytest.mark.parametrize(("num_queries", "projected_last"), list(product([None, 1, 3, 9], [True, False])))
+def test_value_and_derivatives_are_those_of_torchs_layer(
+    layer, tokens, tangents, num_queries, projected_last, monkeypatch
+):
     monkeypatch.setattr(module, "_projected_last_is_faster", lambda *_: projected_last)
     weights = layer.in_proj_weight, layer.in_proj_bias
-    found = forward(lambda x: (self_attention(x, *weights, HEADS, asking), ()), (tokens,), (tangents,))[:2]
+    with faster_jets():
+        found = forward(lambda x: (self_attention(x, *weights, HEADS, num_queries), ()), (tokens,), (tangents,))[:2]
 
     def attend(x: Tensor) -> Tensor:
-        return layer(x[:, :asking], x, x, need_weights=False)[0]
+        return layer(x[:, :num_queries], x, x, need_weights=False)[0]
 
     with sdpa_kernel(SDPBackend.MATH):
         slopes = [jvp(attend, (tokens,), (tangent,))[1] for tangent in tangents]
@@ -63,7 +67,7 @@ def test_what_the_other_order_does_not_cover_takes_the_usual_one(layer, tokens, 
     monkeypatch.setattr(module, "LARGE", 0)
     monkeypatch.setattr(module, "_projected_last", lambda *given: taken.append(given) or given[:2])
     weight, bias = layer.in_proj_weight, layer.in_proj_bias
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), faster_jets():
         self_attention(varied(tokens), weight, bias, HEADS, 1)
         assert len(taken) == 1
         self_attention(varied(tokens), varied(weight), bias, HEADS, 1)
@@ -76,7 +80,7 @@ def test_what_the_other_order_does_not_cover_takes_the_usual_one(layer, tokens, 
 
 
 @pytest.mark.parametrize(
-    ("k", "length", "width", "heads", "asking", "faster"),
+    ("k", "length", "width", "heads", "num_queries", "faster"),
     [
         (16, 65, 256, 4, 65, True),  # the paper's transformer
         (16, 65, 256, 4, 1, True),  # its last layer
@@ -85,12 +89,12 @@ def test_what_the_other_order_does_not_cover_takes_the_usual_one(layer, tokens, 
         (16, 17, 64, 4, 17, False),  # too small to earn it
     ],
 )
-def test_the_order_with_fewer_multiplications_is_taken(k, length, width, heads, asking, faster):
+def test_the_order_with_fewer_multiplications_is_taken(k, length, width, heads, num_queries, faster):
     tokens = Jet(torch.empty(1, length, width), torch.empty(k, 1, length, width), Directions(k, 1))
-    assert module._projected_last_is_faster(tokens, heads, asking) is faster
+    assert module._projected_last_is_faster(tokens, heads, num_queries) is faster
 
 
 def test_it_tells_compilers_what_it_returns(layer, tokens, tangents):
-    for asking in (TOKENS, 2):
-        given = tokens, tangents, layer.in_proj_weight, layer.in_proj_bias, HEADS, asking
+    for num_queries in (TOKENS, 2):
+        given = tokens, tangents, layer.in_proj_weight, layer.in_proj_bias, HEADS, num_queries
         torch.library.opcheck(module._projected_last, given)

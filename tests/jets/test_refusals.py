@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import jvp
 
 from frog_cli.gradients.measurement import forward
-from frog_cli.jets.jets import measure_second_order
+from frog_cli.jets.jet import measure_second_order
 
 X = torch.tensor([-10.0, 2.0, 0.0, 20.0, -7.0], dtype=torch.float64)
 V = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

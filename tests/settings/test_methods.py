@@ -83,7 +83,6 @@ def test_methods_have_the_papers_names():
         ({"gradient": "plain pass"}, "plain pass"),
         ({"gradient": "backprop with checkpoints", "tangents": math.nan}, "backprop with checkpoints"),
         ({"gradient": "backprop", "tangents": "normal", "k": None, "chunk_size": None}, "backprop"),
-        ({"gradient": "backprop", "tangents": "rademacher"}, "backprop"),
         (
             {"gradient": "mean", "k": 4, "measure": "forward", "perturb": "weights", "tangents": "normal"},
             "mean, forward, weights",

@@ -1,0 +1,228 @@
+"""Forward mode of first and second order: truncated Taylor jets through ordinary modules and functions.
+
+A jet is what a function of K small numbers e_1..e_K looks like up to second order: its value, its K first derivatives
+and its K (K + 1) / 2 second ones,
+
+    x = x_0 + sum_i e_i x_i + sum_{i <= j} e_i e_j x_ij / (1 + [i = j]),
+
+the hyper-dual numbers of arXiv 2408.10419, Section 4, for all pairs of directions at once: no value and no first
+derivative is computed again for a pair. Jets of first order end before the last sum. A `Jet` is a tensor; torch hands
+every operation on one to its rule in the table `RULES`, which `frog_cli.jets.table` fills.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import _SingleLevelFunction
+from torch.utils._pytree import tree_leaves, tree_map
+
+from frog_cli.jets.kernels import attention_by_rule
+from frog_cli.jets.refusals import check_torch_knows, without_reverse_passes
+
+Rule = Callable[..., Any]
+"""What an operation does to its own arguments, some of which are jets."""
+
+RULES: dict[Any, Rule] = {}
+"""The rule of each operation, and of each function that `may_have_rule`."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Directions(NamedTuple):
+    """How many directions jets are taken along, and to which order, 1 or 2."""
+
+    number: int
+    order: int
+
+
+class Jet(torch.Tensor):
+    """A value `[*S]` with its derivatives along K directions.
+
+    Attributes:
+        value: the value, a plain tensor `[*S]`.
+        terms: the derivatives: the first ones `[K, *S]`, followed by the second ones, `[K + K (K + 1) / 2, *S]`,
+            in the order of `pairs(K)`, unless those are all zero or the order is 1.
+        directions: how many directions there are, and the order.
+    """
+
+    value: Tensor
+    terms: Tensor
+    directions: Directions
+    _same_memory: list[weakref.ref[Jet]]  # this jet and those that would be views of one tensor
+
+    @staticmethod
+    def __new__(cls, value: Tensor, terms: Tensor, directions: Directions) -> Jet:
+        """Make a jet from a plain value and its derivatives."""
+        jet: Jet = torch.Tensor._make_wrapper_subclass(
+            cls, value.shape, strides=value.stride(), dtype=value.dtype, device=value.device
+        )
+        jet.value, jet.terms, jet.directions = value, terms, directions
+        jet._same_memory = [weakref.ref(jet)]
+        return jet
+
+    @property
+    def K(self) -> int:  # noqa: N802
+        """The number of directions."""
+        return self.directions.number
+
+    @property
+    def first(self) -> Tensor:
+        """The first derivatives `[K, *S]`."""
+        return self.terms[: self.K] if len(self.terms) > self.K else self.terms
+
+    @property
+    def second(self) -> Tensor | None:
+        """The second derivatives `[K (K + 1) / 2, *S]`, None if all are zero."""
+        return self.terms[self.K :] if len(self.terms) > self.K else None
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"Jet({self.value!r}, {self.directions})"
+
+    @classmethod
+    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
+        """Apply an operation's rule."""
+        if function not in RULES:
+            check_torch_knows(function, args, kwargs or {})
+            raise NoRuleError(f"no forward-mode rule for the operation {function}; see frog_cli.jets.table")
+        kwargs = kwargs or {}
+        if not torch.is_grad_enabled():  # the model says that here nothing is to be differentiated
+            if function._schema.is_mutable:
+                raise NoRuleError(f"{function} would write into a tensor with derivatives, without a gradient")
+            return function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
+        result = RULES[function](*args, **kwargs)
+        if any(isinstance(one, Jet) and one.is_complex() for one in tree_leaves(result)):
+            raise NoRuleError(f"no forward-mode rule for complex numbers, which {function} makes")
+        if function.is_view:
+            for view in result if isinstance(result, list) else [result]:
+                view._same_memory = args[0]._same_memory
+                view._same_memory.append(weakref.ref(view))
+        return result
+
+    def has_live_alias(self) -> bool:
+        """Return whether a write to this jet ought to change another one, which its rule would not do."""
+        return any(jet() is not None and jet() is not self for jet in self._same_memory)
+
+
+def value_of(x: Any) -> Any:
+    """Return the value of a jet, and anything else as it is."""
+    return x.value if isinstance(x, Jet) else x
+
+
+@cache
+def pairs(K: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the indices i and j of the pairs i <= j, in the order of the second derivatives."""
+    first, second = torch.triu_indices(K, K, device=device)
+    return first, second
+
+
+class NoRuleError(NotImplementedError):
+    """An operation that jets cannot pass through."""
+
+
+@contextmanager
+def laid_over(rules: Mapping[Any, Rule]) -> Iterator[None]:
+    """Let other rules stand for those of the table, or beside them, while the body runs."""
+    before = {operation: RULES[operation] for operation in rules if operation in RULES}
+    RULES.update(rules)
+    try:
+        yield
+    finally:
+        for operation in rules:
+            if operation in before:
+                RULES[operation] = before[operation]
+            else:
+                del RULES[operation]
+
+
+def may_have_rule(function: Callable[P, R]) -> Callable[P, R]:
+    """Let the table hold a rule for a function of jets, which otherwise passes through its operations' rules."""
+
+    @wraps(function)
+    def by_rule_if_any(*args: P.args, **kwargs: P.kwargs) -> R:
+        rule = RULES.get(by_rule_if_any)
+        if rule is not None and any(isinstance(one, Jet) for one in (*args, *kwargs.values())):
+            return rule(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return by_rule_if_any
+
+
+def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: Sequence[Tensor], order: int) -> Any:
+    """Return a function's result for jets around a point: whatever depends on the point in it is a `Jet`.
+
+    Args:
+        function: of `len(primals)` tensors.
+        primals: the point.
+        tangents: the directions V, for each primal a tensor `[K, *primal.shape]`.
+        order: 1 or 2.
+
+    An operation without a rule raises NoRuleError with its name. What the function does under `torch.no_grad` or to
+    `x.detach()` does not count, as for the other modes; tensors that it holds should not require gradients.
+    """
+    directions = Directions(tangents[0].shape[0], order)
+    with torch.enable_grad(), attention_by_rule(), _without_derivatives_of_others(), without_reverse_passes():
+        return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
+
+
+@contextmanager
+def _without_derivatives_of_others() -> Iterator[None]:
+    """Refuse a `torch.autograd.Function` for jets: its derivative is its author's, not that of its operations."""
+
+    def refuse(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(argument, Jet) for argument in args):
+            raise NoRuleError(f"no forward-mode rule for {cls.__qualname__}, which has a derivative of its own")
+        function: Any = super(_SingleLevelFunction, cls)
+        return function.apply(*args, **kwargs)
+
+    # what `Function.apply` calls, also through a name that somebody gave it earlier
+    level: Any = _SingleLevelFunction
+    level.apply = classmethod(refuse)
+    try:
+        yield
+    finally:
+        del level.apply
+
+
+def measure_first_order(
+    function: Callable[..., tuple[Tensor, Any]], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Any]:
+    """Return a function's value `[*S]`, its slopes `[K, *S]` along K directions, and its second result."""
+    value, kept = evaluate(function, primals, tangents, order=1)
+    if not isinstance(value, Jet):
+        return value, value.new_zeros(tangents[0].shape[0], *value.shape), kept
+    return value.value, value.first, tree_map(value_of, kept)
+
+
+def measure_second_order(
+    function: Callable[..., Tensor], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Measure value, slopes and curvature of a function along K directions in one forward pass.
+
+    Args:
+        function: of `len(primals)` tensors, returning one tensor `[*S]`, a scalar or not.
+        primals: where to differentiate.
+        tangents: the directions V, for each primal a tensor `[K, *primal.shape]`.
+
+    Returns:
+        The value `[*S]`, the slopes V g `[*S, K]`, and the curvature V H V^T `[*S, K, K]`, with gradient g and
+        Hessian H of each entry.
+
+    An operation without a rule raises NoRuleError with its name.
+    """
+    K = tangents[0].shape[0]
+    result = evaluate(function, primals, tangents, order=2)
+    curvature = value_of(result).new_zeros(*result.shape, K, K)
+    if not isinstance(result, Jet):
+        return result, result.new_zeros(*result.shape, K), curvature
+    i, j = pairs(K, result.device)
+    if result.second is not None:
+        curvature[..., i, j] = curvature[..., j, i] = result.second.movedim(0, -1)
+    return result.value, result.first.movedim(0, -1), curvature

@@ -1,0 +1,112 @@
+"""Rules for normalisation layers, and for the variances and norms of tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frog_cli.jets.jet import Jet, NoRuleError, Rule, value_of
+from frog_cli.jets.terms import write_each_term
+
+aten = torch.ops.aten
+
+
+def layer_norm(x: Any, shape: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Tensor, Tensor]:
+    """Standardise over the last dimensions, then scale and shift."""
+    if isinstance(x, Jet) and x.directions.order == 1:
+        value, mean, inverse_deviation = aten.native_layer_norm.default(x.value, shape, None, None, eps)
+        factor = value.new_ones(()) if weight is None or isinstance(weight, Jet) else weight
+
+        def write(result: Tensor, term: Tensor) -> None:
+            # the Jacobian is symmetric, so that torch's kernel for the reverse mode serves
+            given = term, x.value, shape, mean, inverse_deviation, None, None, [True, False, False]
+            torch.mul(aten.native_layer_norm_backward(*given)[0], factor, out=result)
+
+        result = write_each_term(x, value * factor, write)
+        weight = weight if isinstance(weight, Jet) else None  # else it is in the result
+    else:
+        result, mean, inverse_deviation = _standardise(x, list(range(-len(shape), 0)), eps)
+    result = result if weight is None else result * weight
+    result = result if bias is None else result + bias
+    return result, value_of(mean), value_of(inverse_deviation)
+
+
+def batch_norm(operation: Any) -> Rule:
+    """Make the rule of a batch normalisation, which in training updates the running statistics, once."""
+
+    def rule(
+        x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float
+    ) -> tuple[Any, Tensor, Tensor]:
+        value, mean, inverse_deviation = operation(
+            value_of(x), value_of(weight), value_of(bias), running_mean, running_var, training, momentum, eps
+        )[:3]
+        channels = [1, -1] + [1] * (x.ndim - 2)
+        if not training:
+            result = (x - running_mean.reshape(channels)) * (running_var.reshape(channels) + eps).rsqrt()
+        elif isinstance(x, Jet) and x.directions.order == 1:
+            factor = None if isinstance(weight, Jet) else weight
+            statistics = running_mean, running_var, mean, inverse_deviation, True, eps, [True, False, False]
+
+            def write(result: Tensor, term: Tensor) -> None:
+                # the Jacobian is symmetric, so that torch's kernel for the reverse mode serves
+                result.copy_(aten.native_batch_norm_backward(term, x.value, factor, *statistics)[0])
+
+            standardised = (x.value - mean.reshape(channels)) * inverse_deviation.reshape(channels)
+            result = write_each_term(x, standardised, write)
+            weight = weight if isinstance(weight, Jet) else None  # else it is in the derivatives
+        else:
+            result, _, _ = _standardise(x, [0, *range(2, x.ndim)], eps)
+        result = result if weight is None else result * weight.reshape(channels)
+        result = result if bias is None else result + bias.reshape(channels)
+        return Jet(value, result.terms, result.directions), mean, inverse_deviation
+
+    return rule
+
+
+def group_norm(
+    x: Any, weight: Any, bias: Any, N: int, C: int, HxW: int, groups: int, eps: float
+) -> tuple[Any, Tensor, Tensor]:
+    """Standardise each group of channels of each sample, then scale and shift."""
+    result, mean, inverse_deviation = _standardise(x.reshape(N, groups, -1), [-1], eps)
+    channels = [1, -1] + [1] * (x.ndim - 2)
+    result = result.reshape(x.shape)
+    result = result if weight is None else result * weight.reshape(channels)
+    result = result if bias is None else result + bias.reshape(channels)
+    return result, value_of(mean), value_of(inverse_deviation)
+
+
+def _standardise(x: Any, dims: list[int], eps: float) -> tuple[Any, Any, Any]:
+    """Return x with mean 0 and variance 1 over some dimensions, its mean, and 1 / (its deviation)."""
+    mean = x.mean(dims, keepdim=True)
+    centred = x - mean
+    inverse_deviation = ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
+    return centred * inverse_deviation, mean, inverse_deviation
+
+
+def variance(x: Jet, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> Jet:
+    """Take the variance over dimensions, none of which means all."""
+    dims = list(dim or range(x.ndim))
+    count = math.prod(x.shape[d] for d in dims)
+    centred = x - x.mean(dims, keepdim=True)
+    return (centred * centred).sum(dims, keepdim) / (count - correction)
+
+
+def deviation(x: Jet, *args: Any, **kwargs: Any) -> Jet:
+    """Take the standard deviation."""
+    return _root(x.var(*args, **kwargs))
+
+
+def vector_norm(x: Jet, order: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Jet:
+    """Take the Euclidean norm."""
+    if order != 2:
+        raise NoRuleError(f"no forward-mode rule for the norm of order {order}")
+    return _root((x * x).sum(list(range(x.ndim)) if dim is None else dim, keepdim))
+
+
+def _root(x: Any) -> Jet:
+    """Return the root of a sum of squares, whose derivatives at 0 are 0 as torch has them, where it has a kink."""
+    root = x.sqrt()
+    return Jet(root.value, root.terms.masked_fill(root.value == 0, 0), root.directions)

@@ -1,0 +1,51 @@
+"""Rules for largest and smallest entries: the derivatives follow those that are chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frog_cli.jets.jet import Jet, Rule
+from frog_cli.jets.terms import from_right
+
+aten = torch.ops.aten
+
+
+def max_pool2d(x: Jet, *args: Any) -> tuple[Jet, Tensor]:
+    """Take the largest entry of each window of an image."""
+    value, indices = aten.max_pool2d_with_indices.default(x.value, *args)
+    terms, where, among = x.terms.flatten(-2), indices.flatten(-2), -1
+    if indices.is_contiguous(memory_format=torch.channels_last):  # and is to stay so
+        terms, where, among = terms.mT, where.mT, -2
+    chosen = terms.gather(among, where.expand(len(terms), *where.shape))
+    chosen = chosen if among == -1 else chosen.mT
+    return Jet(value, chosen.unflatten(-1, indices.shape[-2:]), x.directions), indices
+
+
+def extreme(operation: Any) -> Rule:
+    """Make the rule of the largest or smallest entry along dimensions, none of which means all."""
+
+    def rule(x: Jet, dim: Any = (), keepdim: bool = False) -> Jet:
+        dims = list(dim) if dim else list(range(x.value.ndim))
+        extreme = operation(x.value, dims, True)
+        share = (x.value == extreme).to(x.value.dtype)
+        share = share / share.sum(dims, keepdim=True)  # ties share, as in torch's own derivative
+        chosen = (x.terms * share).sum(from_right(dims, x.ndim), keepdim)
+        return Jet(operation(x.value, dims, keepdim), chosen, x.directions)
+
+    return rule
+
+
+def extreme_with_index(operation: Any) -> Rule:
+    """Make the rule of the largest or smallest entry along one dimension, and its place."""
+
+    def rule(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
+        value, index = operation(x.value, dim, keepdim)
+        where = index if keepdim else index.unsqueeze(dim)
+        dim = from_right(dim, x.ndim)
+        chosen = x.terms.gather(dim, where.expand(len(x.terms), *where.shape))
+        return Jet(value, chosen if keepdim else chosen.squeeze(dim), x.directions), index
+
+    return rule

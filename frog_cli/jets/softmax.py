@@ -1,0 +1,76 @@
+"""Rules for softmax, its logarithm and normalisation, and for losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frog_cli.jets.jet import Jet, Rule, pairs
+from frog_cli.jets.terms import from_right, write_each_term
+
+aten = torch.ops.aten
+
+
+def softmax(operation: Any) -> Rule:
+    """Make the rule of a softmax that is the exponential of `log_softmax`, wherever its derivatives are used."""
+
+    def rule(x: Jet, dim: int, *args: Any) -> Any:
+        if x.directions.order == 1:
+            p = operation(x.value, dim, *args)
+            # the Jacobian is symmetric, so that torch's kernel for the reverse mode serves
+            backward = aten._softmax_backward_data.out
+            return write_each_term(x, p, lambda result, term: backward(term, p, dim, p.dtype, grad_input=result))
+        return log_softmax(x, dim).exp()
+
+    return rule
+
+
+def safe_softmax(x: Jet, dim: int, *args: Any) -> Any:
+    """Take the softmax, which is 0 where there is nothing to choose."""
+    result = softmax(aten._safe_softmax.default)(x, dim, *args)
+    if x.directions.order == 1:
+        return result
+    return result.masked_fill((x.value == -torch.inf).all(dim, keepdim=True), 0)
+
+
+def log_softmax(x: Jet, dim: int, half_to_float: bool = False) -> Jet:
+    """Subtract the derivatives of logsumexp: with softmax p, p.x_i, and p.x_ij + cov_p(x_i, x_j)."""
+    value = aten._log_softmax.default(x.value, dim, half_to_float)
+    p = value.exp()
+    dim = from_right(dim, value.ndim)  # the same for all terms
+    means = (p * x.terms).sum(dim, keepdim=True)
+    if x.directions.order == 1:
+        return Jet(value, x.terms - means, x.directions)
+    i, j = pairs(x.K, value.device)
+    covariance = (p * x.first[i] * x.first[j]).sum(dim, keepdim=True) - means[: x.K][i] * means[: x.K][j]
+    first = x.first - means[: x.K]
+    if x.second is None:
+        return Jet(value, torch.cat([first, (-covariance).expand(-1, *value.shape)]), x.directions)
+    return Jet(value, torch.cat([first, x.second - means[x.K :] - covariance]), x.directions)
+
+
+def logsumexp(x: Jet, dim: Any, keepdim: bool = False) -> Jet:
+    """Take the logarithm of sums of exponentials, shifted so that none overflows."""
+    shift = x.value.amax(dim, keepdim=True)
+    shift = shift.masked_fill(shift.isinf(), 0)
+    total = (x - shift).exp().sum(dim, keepdim).log()
+    return total + (shift if keepdim else shift.sum(dim))  # type: ignore[return-value]
+
+
+def nll_loss(operation: Any) -> Rule:
+    """Make the rule of the negative log-likelihood, which is linear, of samples or of pixels."""
+
+    def rule(x: Jet, *args: Any) -> tuple[Jet, Tensor]:
+        loss, total_weight = operation(x.value, *args)
+        terms = torch.stack([operation(term, *args)[0] for term in x.terms])
+        return Jet(loss, terms, x.directions), total_weight
+
+    return rule
+
+
+def mse_loss(x: Any, target: Any, reduction: int = 1) -> Jet:
+    """Take the squared errors: each, their mean or their sum."""
+    squares = (x - target).square()
+    return (squares, squares.mean(), squares.sum())[reduction]

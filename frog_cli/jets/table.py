@@ -1,0 +1,215 @@
+"""The rule of each operation. One without an entry raises NoRuleError; where a kind of rule suits it, add a line."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import softplus as torch_softplus
+
+from frog_cli.jets.attention import attention
+from frog_cli.jets.elementwise import elementwise, elu, gelu, general_power, power, relu, softplus
+from frog_cli.jets.jet import RULES
+from frog_cli.jets.linear import (
+    add,
+    clone,
+    constant,
+    convert,
+    dropout,
+    embedding,
+    linear,
+    masked_fill,
+    pad,
+    pool,
+    reduce_all,
+    reduce_dimensions,
+    where,
+)
+from frog_cli.jets.mutation import in_place, transpose_in_place
+from frog_cli.jets.norms import batch_norm, deviation, group_norm, layer_norm, variance, vector_norm
+from frog_cli.jets.products import MATRIX_PRODUCTS, add_product, affine, convolution, divide, matrix_products, multiply
+from frog_cli.jets.selections import extreme, extreme_with_index, max_pool2d
+from frog_cli.jets.shapes import (
+    along_dimensions,
+    cat,
+    diagonal,
+    each_term,
+    expand,
+    gather,
+    permute,
+    reshape,
+    slice_of,
+    split,
+    squeeze,
+    stack,
+    unbind,
+    unsqueeze,
+)
+from frog_cli.jets.softmax import log_softmax, logsumexp, mse_loss, nll_loss, safe_softmax, softmax
+
+aten = torch.ops.aten
+
+RULES.update(
+    {
+        # without derivatives
+        aten.eq.Scalar: constant(aten.eq.Scalar),
+        aten.eq.Tensor: constant(aten.eq.Tensor),
+        aten.ne.Scalar: constant(aten.ne.Scalar),
+        aten.ne.Tensor: constant(aten.ne.Tensor),
+        aten.gt.Scalar: constant(aten.gt.Scalar),
+        aten.gt.Tensor: constant(aten.gt.Tensor),
+        aten.ge.Scalar: constant(aten.ge.Scalar),
+        aten.ge.Tensor: constant(aten.ge.Tensor),
+        aten.lt.Scalar: constant(aten.lt.Scalar),
+        aten.lt.Tensor: constant(aten.lt.Tensor),
+        aten.le.Scalar: constant(aten.le.Scalar),
+        aten.le.Tensor: constant(aten.le.Tensor),
+        aten.argmax.default: constant(aten.argmax.default),
+        aten.argmin.default: constant(aten.argmin.default),
+        aten.sign.default: constant(aten.sign.default),
+        aten.isfinite.default: constant(aten.isfinite.default),
+        aten.isnan.default: constant(aten.isnan.default),
+        aten.zeros_like.default: constant(aten.zeros_like.default),
+        aten.ones_like.default: constant(aten.ones_like.default),
+        aten.new_zeros.default: constant(aten.new_zeros.default),
+        aten.new_ones.default: constant(aten.new_ones.default),
+        aten.new_empty.default: constant(aten.new_empty.default),
+        aten.empty_like.default: constant(aten.empty_like.default),
+        aten.full_like.default: constant(aten.full_like.default),
+        aten.floor.default: constant(aten.floor.default),
+        aten.round.default: constant(aten.round.default),
+        aten.detach.default: constant(aten.detach.default),
+        # linear
+        aten.neg.default: linear(aten.neg.default),
+        aten.alias.default: linear(aten.alias.default),
+        aten.lift_fresh.default: linear(aten.lift_fresh.default),
+        aten.mul.Scalar: linear(aten.mul.Scalar),
+        aten.div.Scalar: linear(aten.div.Scalar),
+        aten.triu.default: linear(aten.triu.default),
+        aten.tril.default: linear(aten.tril.default),
+        aten.clone.default: clone,
+        aten._to_copy.default: convert,
+        aten.constant_pad_nd.default: pad,
+        aten.masked_fill.Scalar: masked_fill,
+        aten.where.self: where,
+        aten.add.Tensor: add(aten.add.Tensor, lambda alpha: (1, alpha)),
+        aten.add.Scalar: add(aten.add.Scalar, lambda alpha: (1, alpha)),
+        aten.sub.Tensor: add(aten.sub.Tensor, lambda alpha: (1, -alpha)),
+        aten.sub.Scalar: add(aten.sub.Scalar, lambda alpha: (1, -alpha)),
+        aten.rsub.Tensor: add(aten.rsub.Tensor, lambda alpha: (-alpha, 1)),
+        aten.rsub.Scalar: add(aten.rsub.Scalar, lambda alpha: (-alpha, 1)),
+        aten.sum.dim_IntList: reduce_dimensions(aten.sum.dim_IntList),
+        aten.mean.dim: reduce_dimensions(aten.mean.dim),
+        aten.sum.default: reduce_all(aten.sum.default, aten.sum.dim_IntList),
+        aten.mean.default: reduce_all(aten.mean.default, aten.mean.dim),
+        aten.avg_pool2d.default: pool(aten.avg_pool2d.default),
+        aten._adaptive_avg_pool2d.default: pool(aten._adaptive_avg_pool2d.default),
+        aten.embedding.default: embedding,
+        aten.native_dropout.default: dropout,
+        # shapes
+        aten.view.default: reshape(aten.view.default),
+        aten._unsafe_view.default: reshape(aten._unsafe_view.default),
+        aten.reshape.default: reshape(aten.reshape.default),
+        aten.expand.default: expand,
+        aten.t.default: permute,
+        aten.permute.default: permute,
+        aten.transpose.int: along_dimensions(aten.transpose.int, named=2),
+        aten.unsqueeze.default: unsqueeze,
+        aten.squeeze.default: squeeze,
+        aten.squeeze.dim: along_dimensions(aten.squeeze.dim),
+        aten.squeeze.dims: along_dimensions(aten.squeeze.dims),
+        aten.select.int: along_dimensions(aten.select.int),
+        aten.slice.Tensor: slice_of,
+        aten.index_select.default: along_dimensions(aten.index_select.default),
+        aten.index.Tensor: each_term(aten.index.Tensor),
+        aten.gather.default: gather,
+        aten.diagonal.default: diagonal,
+        aten.unfold.default: along_dimensions(aten.unfold.default),
+        aten.flip.default: along_dimensions(aten.flip.default),
+        aten.roll.default: each_term(aten.roll.default),
+        aten.repeat.default: each_term(aten.repeat.default),
+        aten.cumsum.default: along_dimensions(aten.cumsum.default),
+        aten.split.Tensor: split(aten.split.Tensor),
+        aten.unsafe_split.Tensor: split(aten.unsafe_split.Tensor),
+        aten.split_with_sizes.default: split(aten.split_with_sizes.default),
+        aten.unbind.int: unbind,
+        aten.cat.default: cat,
+        aten.stack.default: stack,
+        # products
+        **dict.fromkeys(MATRIX_PRODUCTS, matrix_products(torch.matmul)),
+        aten.linear.default: affine,
+        aten.addmm.default: add_product,
+        aten.baddbmm.default: add_product,
+        aten.convolution.default: convolution,
+        aten.mul.Tensor: multiply,
+        aten.div.Tensor: divide,
+        # functions of each entry: value, slope, curvature
+        aten.exp.default: elementwise(lambda x: (value := x.exp(), value, value)),
+        aten.log.default: elementwise(lambda x: (x.log(), inverse := x.reciprocal(), -inverse.square())),
+        aten.log1p.default: elementwise(lambda x: (x.log1p(), inverse := (1 + x).reciprocal(), -inverse.square())),
+        aten.sin.default: elementwise(lambda x: (value := x.sin(), x.cos(), -value)),
+        aten.cos.default: elementwise(lambda x: (value := x.cos(), -x.sin(), -value)),
+        aten.tanh.default: elementwise(lambda x: (value := x.tanh(), slope := 1 - value.square(), -2 * value * slope)),
+        aten.sigmoid.default: elementwise(
+            lambda x: (value := x.sigmoid(), slope := value * (1 - value), slope * (1 - 2 * value))
+        ),
+        aten.sqrt.default: elementwise(lambda x: (value := x.sqrt(), slope := 0.5 / value, -0.5 * slope / x)),
+        aten.rsqrt.default: elementwise(lambda x: (value := x.rsqrt(), slope := -0.5 * value / x, -1.5 * slope / x)),
+        aten.reciprocal.default: elementwise(
+            lambda x: (value := x.reciprocal(), slope := -value.square(), -2 * slope * value)
+        ),
+        aten.square.default: elementwise(lambda x: (x.square(), 2 * x, torch.full_like(x, 2))),
+        aten.abs.default: elementwise(lambda x: (x.abs(), x.sign(), None)),
+        aten.clamp.default: elementwise(
+            lambda x, *bounds: (value := aten.clamp.default(x, *bounds), (value == x).to(value.dtype), None)
+        ),
+        aten.leaky_relu.default: elementwise(
+            lambda x, factor=0.01: (x * (slope := torch.ones_like(x).masked_fill(x <= 0, factor)), slope, None)
+        ),
+        aten.elu.default: elementwise(elu),
+        aten.softplus.default: elementwise(softplus),
+        aten.pow.Tensor_Scalar: elementwise(power),
+        aten.pow.Tensor_Tensor: general_power(aten.pow.Tensor_Tensor),
+        aten.pow.Scalar: general_power(aten.pow.Scalar),
+        aten.relu.default: relu,
+        aten.gelu.default: gelu,
+        aten.silu.default: lambda x: x * x.sigmoid(),
+        aten.mish.default: lambda x: x * torch_softplus(x).tanh(),
+        aten.hardswish.default: lambda x: x * (x + 3).clamp(0, 6) / 6,
+        # largest and smallest entries
+        aten.max_pool2d_with_indices.default: max_pool2d,
+        aten.amax.default: extreme(aten.amax.default),
+        aten.amin.default: extreme(aten.amin.default),
+        aten.max.default: lambda x: x.amax(),
+        aten.min.default: lambda x: x.amin(),
+        aten.max.dim: extreme_with_index(aten.max.dim),
+        aten.min.dim: extreme_with_index(aten.min.dim),
+        # softmax and losses
+        aten._softmax.default: softmax(aten._softmax.default),
+        aten._safe_softmax.default: safe_softmax,
+        aten._log_softmax.default: log_softmax,
+        aten.logsumexp.default: logsumexp,
+        aten.nll_loss_forward.default: nll_loss(aten.nll_loss_forward.default),
+        aten.nll_loss2d_forward.default: nll_loss(aten.nll_loss2d_forward.default),
+        aten.mse_loss.default: mse_loss,
+        # norms
+        aten.native_layer_norm.default: layer_norm,
+        aten.native_batch_norm.default: batch_norm(aten.native_batch_norm.default),
+        aten._native_batch_norm_legit.default: batch_norm(aten._native_batch_norm_legit.default),
+        aten.cudnn_batch_norm.default: batch_norm(aten.cudnn_batch_norm.default),
+        aten.native_group_norm.default: group_norm,
+        aten.var.correction: variance,
+        aten.std.correction: deviation,
+        aten.linalg_vector_norm.default: vector_norm,
+        # attention
+        aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
+        # in place
+        aten.add_.Tensor: in_place(aten.add_.Tensor, aten.add.Tensor),
+        aten.sub_.Tensor: in_place(aten.sub_.Tensor, aten.sub.Tensor),
+        aten.mul_.Tensor: in_place(aten.mul_.Tensor, aten.mul.Tensor),
+        aten.div_.Tensor: in_place(aten.div_.Tensor, aten.div.Tensor),
+        aten.relu_.default: in_place(aten.relu_.default, aten.relu.default),
+        aten.sigmoid_.default: in_place(aten.sigmoid_.default, aten.sigmoid.default),
+        aten.tanh_.default: in_place(aten.tanh_.default, aten.tanh.default),
+        aten.masked_fill_.Scalar: in_place(aten.masked_fill_.Scalar, aten.masked_fill.Scalar),
+        aten.transpose_.default: transpose_in_place,
+    }
+)

@@ -1,0 +1,72 @@
+"""Functions of each entry."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch.func import jvp
+
+from frog_cli.gradients.measurement import forward
+from frog_cli.jets.jet import measure_second_order
+from tests.jets.oracles import K, by_reverse_mode, check_case, randn
+
+CASES = {
+    "exp": torch.exp,
+    "log": lambda x: (x * x + 1).log(),
+    "log1p": lambda x: (x * x).log1p(),
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": F.relu,
+    "abs": torch.abs,
+    "leaky relu": F.leaky_relu,
+    "gelu": F.gelu,
+    "gelu by tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+    "elu": F.elu,
+    "mish": F.mish,
+    "hardswish": F.hardswish,
+    "softplus": F.softplus,
+    "clamp": lambda x: x.clamp(-0.5, 0.5),
+    "cube": lambda x: x**3,
+    "square": lambda x: x**2,
+    "one": lambda x: x**1,
+    "root": lambda x: (x * x + 1) ** 0.5,
+    "sqrt": lambda x: (x * x + 1).sqrt(),
+    "rsqrt": lambda x: (x * x + 1).rsqrt(),
+    "to the power": lambda x: (x * x + 1) ** x,
+    "power of two": lambda x: 2**x,
+    "reciprocal": lambda x: 1 / (x * x + 1),
+    "to powers": lambda x: x ** torch.tensor([2.0, 3.0, 4.0, 1.0, 0.0, 2.0]).double(),
+    "to a power": lambda x: (x * x) ** torch.tensor(1.5).double(),
+    "negative to whole powers": lambda x: (-x * x - 1) ** torch.tensor([2.0, 3.0, 1.0] * 2).double(),
+    "powers of 1 and 2": lambda x: torch.tensor([1.0, 2.0] * 3).double() ** (x * x + 1),
+    # MORE
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_operation(name):
+    check_case(CASES[name])
+
+
+def test_powers_of_zero():
+    base, x, tangents = torch.tensor([0.0, 2.0]).double(), randn(2).square() + 1, randn(K, 2, seed=1)
+    _, slopes, _ = forward(lambda x: (base**x, ()), (x,), (tangents,))
+    torch.testing.assert_close(slopes, torch.stack([jvp(lambda x: base**x, (x,), (v,))[1] for v in tangents]))
+
+
+@pytest.mark.parametrize("base", [torch.tensor(-2.0).double(), -2.0], ids=["tensor", "number"])
+def test_powers_of_a_negative_base_vary_where_the_exponent_does_not(base):
+    x, w, tangents = randn(3), torch.tensor([2.0, 3.0, 1.0]).double(), [randn(K, 3, seed=1), torch.zeros(K, 3).double()]
+    value, slopes, curvature = measure_second_order(lambda x, w: ((base**w) * x.tanh()).sum(), [x, w], tangents)
+    expected = by_reverse_mode(lambda x: ((base**w) * x.tanh()).sum(), [x], tangents[:1])
+    torch.testing.assert_close((value, slopes, curvature), expected)
+    both = measure_second_order(lambda x, w: ((-2 - x * x) ** w).sum(), [x, w], tangents)
+    expected = by_reverse_mode(lambda x: ((-2 - x * x) ** w).sum(), [x], tangents[:1])
+    torch.testing.assert_close(both, expected)
+    along_both = forward(lambda x, w: ((-2 - x * x) ** w, ()), (x, w), (tangents[0], tangents[0]))
+    torch.testing.assert_close(along_both[0], (-2 - x * x) ** w)
+    assert along_both[1].isnan().all()  # there is no real number for it
