@@ -239,10 +239,11 @@ def test_a_summary_is_json_whatever_diverged(runs):
 
 
 def test_settings_without_effect_do_not_change_the_identity():
+    from frog_cli.runs import identity as runs
     from frog_cli.settings.config import train_request
 
     def identity(*overrides: str) -> str:
-        return identity(train_request(overrides).runs[0])
+        return runs.identity(train_request(overrides).runs[0])
 
     assert (
         identity() == identity("device=cpu") == identity("gradient.chunk_size=2") == identity("evaluation_batch_size=9")

@@ -15,6 +15,7 @@ from frog_cli.runs import row as rows
 from frog_cli.runs.environment import environment
 from frog_cli.runs.folder import RunFolder
 from frog_cli.runs.progress import Progress
+from frog_cli.search import execution as search
 from frog_cli.settings import config
 from frog_cli.settings.schema import ClassificationRun, Run
 
@@ -100,7 +101,7 @@ def _fitting(extra: Sequence[str], run: Run) -> list[str]:
 
 def _study(job: Job) -> Outcome:
     """Carry out a study of approximation quality."""
-    from frog_cli.studies import quality
+    from frog_cli.studies import quality  # with torch, which listing what is missing need not wait for
 
     settings = config.quality_request(job.words.split())
     with Progress(1, "estimator", silent=True) as progress:
@@ -112,12 +113,10 @@ def _study(job: Job) -> Outcome:
 
 def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
-    from frog_cli.search.execution import carry_out
-
     words = job.words.split()
     plan = config.search_request(words)
     if extra:
         plan = config.search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
     execution.check([plan.request])
-    ended_well = carry_out(plan, Ranks())
+    ended_well = search.carry_out(plan, Ranks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

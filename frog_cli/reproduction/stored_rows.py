@@ -1,4 +1,4 @@
-"""The rows of a target, which last in results/TARGET/: read, added, and which runs have none yet."""
+"""The rows of a target in results/TARGET/: reading them, adding to them, and what has none yet."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def add(target: Target, scale: Scale, kind: str, rows: Sequence[Row]) -> None:
     results = results_folder(scale)
     key = KINDS[kind] or ("request", "seed", list(rows[0])[2])
     position = {job.words: index for index, job in enumerate(jobs(target, scale))}
-    with _wait_for_lock(results / target.name):
+    with _hold_lock(results / target.name):
         merged = {_key(row, key): row for row in [*read(target, results, kind), *rows]}
 
         def order(row: Row) -> Any:
@@ -89,8 +89,8 @@ def _key(row: Row, names: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _wait_for_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, once no other process holds it.
+def _hold_lock(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, as soon as no other process holds it.
 
     Raises:
         InProgressError: if that takes more than a minute.

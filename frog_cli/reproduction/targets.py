@@ -18,7 +18,7 @@ Scale = Literal["paper", "smoke"]
 
 
 class Curves(Options):
-    """Which columns of metrics.csv are kept as curves: of the first rows all, then of so many rows one."""
+    """What of metrics.csv is kept as curves: some columns of the first rows, and of one row in every so many."""
 
     first: Count
     every: Count

@@ -332,7 +332,7 @@ class ViT(Options):
 
 
 def model_settings(model: Options) -> dict[str, Any]:
-    """Return what tells a model from others, without norm=batch: it was all there was, and is what is published."""
+    """Return a model's settings without norm=batch, which all published runs have and those from before the choice."""
     settings = model.model_dump()
     return {name: value for name, value in settings.items() if (name, value) != ("norm", "batch")}
 

@@ -27,10 +27,10 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError("frog plot", f"needs targets: {', '.join(targets.names())}, all")
     chosen = targets.chosen(arguments)
 
-    from frog_cli.reproduction.figures import all as figures
+    from frog_cli.reproduction.figures import by_target
 
     for target in chosen:
-        paths = figures.draw(target, results_folder())
+        paths = by_target.draw(target, results_folder())
         if not paths and len(chosen) == 1:
             raise RequestError(target.name, f"has no rows yet; frog reproduce {target.name} makes them")
         print(*paths, sep="\n")

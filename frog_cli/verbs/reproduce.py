@@ -67,10 +67,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _finish(chosen: Sequence[Target], scale: Scale) -> None:
     """Make tables, pictures and the report anew, and print where they are."""
-    from frog_cli.reproduction.figures import all as figures
+    from frog_cli.reproduction.figures import by_target
 
     results = stored_rows.results_folder(scale)
     for target in chosen:
-        paths = [*tables.write_tables(target, results, scale), *figures.draw(target, results, scale)]
+        paths = [*tables.write_tables(target, results, scale), *by_target.draw(target, results, scale)]
         print(f"{target.name}: {state.describe(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
     print(report.write(results, scale))

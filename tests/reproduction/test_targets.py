@@ -5,7 +5,7 @@ import pytest
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.reproduction import targets
-from frog_cli.reproduction.figures.all import FIGURES
+from frog_cli.reproduction.figures.by_target import FIGURES
 from frog_cli.settings.config import quality_request, search_request, sweep, train_request
 
 NUMBERS = {"fig3": 1, "fig4": 3 * 11 * 8 * 5, "fig5": 1 + 4 * 6 * 5, "fig6": 3 * 8 * 3, "table1": 4 * 8 * 3,
@@ -37,6 +37,21 @@ def test_jobs_compose(name, scale):
         else:
             run = train_request(words).runs[0]
             assert run.learning_rate > 0
+
+
+def test_a_job_takes_its_words_apart():
+    job = targets.Job("train", "objective=sphere objective.n=2 optimizer.options={a=b}", (0, 3))
+    assert job.options == {"objective": "sphere", "objective.n": "2", "optimizer.options": "{a=b}"}
+    assert job.arguments == ["objective=sphere", "objective.n=2", "optimizer.options={a=b}", "seeds=[0,3]"]
+    assert job.runs == [(job.words, 0), (job.words, 3)]
+    study = targets.Job("quality", "n=8 k=[1,2] seeds=20", ())
+    assert (study.arguments, study.runs) == (["n=8", "k=[1,2]", "seeds=20"], [])
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_no_job_gives_an_option_twice(name):
+    for job in targets.jobs(targets.load(name), "paper"):
+        assert len(job.options) == len(job.words.split())
 
 
 def test_targets_are_chosen_once_each_in_the_order_given():

@@ -1,4 +1,4 @@
-"""Which target is drawn by which figure, and writing it."""
+"""Which figure draws a target, and writing it."""
 
 from __future__ import annotations
 
