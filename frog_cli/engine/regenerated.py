@@ -11,15 +11,67 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn import Module
 
+from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.phases import enter_phase
 from frog_cli.gradients.aggregation import at_least_single
+from frog_cli.gradients.estimate import ForwardGradient
+from frog_cli.gradients.measurement import forward_in_chunks
+from frog_cli.gradients.space import Estimate, SampleLoss, Tensors, without_autocast
 from frog_cli.gradients.tangents import Sampler, cone, normalised, normalised_cone, standard_basis
+from frog_cli.gradients.weights import mean_loss, parameters_of, shaped
+from frog_cli.modules.calls import take_over
+from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 
 BLOCK = 2**14
 """Entries of a tangent that are drawn at a time."""
 
 
 _DEPENDENT = normalised, standard_basis, cone, normalised_cone
+
+
+def estimate_from_regenerated_weights(
+    method: ForwardGradient, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
+) -> Estimate:
+    """Do the same as `estimate_from_weights`, with tangents that are drawn anew instead of being stored.
+
+    Beside the weights it holds `method.chunk_size` tangents while it measures and the step while it adds them up. Each
+    tangent is drawn twice, for a projection three times. For samplers whose entries are independent of each other.
+    """
+    check_batch(inputs)
+    parameters = parameters_of(model)
+    sizes = [parameter.numel() for parameter in parameters]
+    V = RegeneratedTangents(method.tangents, method.k, sum(sizes), generator, parameters[0].dtype)
+    size = method.chunk_size or method.k
+
+    def chunks() -> Iterator[Tensors]:
+        for first in range(0, method.k, size):
+            enter_phase("tangents")
+            rows = shaped(V.rows(first, min(first + size, method.k)), parameters)
+            enter_phase("derivatives")
+            yield rows
+            del rows  # before there are others
+
+    values = tuple(parameter.detach() for parameter in parameters)
+    with faster_jets():
+        value, slopes, buffers = forward_in_chunks(mean_loss(model, loss, inputs, targets), values, chunks)
+    value = check_reached_through_modules(value, parameters).detach()
+    take_over(model, buffers)
+    enter_phase("aggregation")
+    with without_autocast(slopes.device):
+        step = V.combined(_coefficients(method, V, slopes.to(parameters[0].dtype)))
+    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
+
+
+def _coefficients(method: ForwardGradient, V: RegeneratedTangents, slopes: Tensor) -> Tensor:
+    """Return the coefficients of tangents that are never all there, from their slopes `[k]`."""
+    if getattr(method.aggregation, "of_slopes_alone", False):
+        stand_in = slopes.new_empty(method.k, 0)
+    else:  # coefficients depend on V only through V V^T, which is that of the stand-in, too
+        eigenvalues, vectors = torch.linalg.eigh(V.gram())
+        stand_in = vectors * eigenvalues.clamp(min=0).sqrt()
+    return method.aggregation(stand_in, slopes.unsqueeze(1)).squeeze(1)
 
 
 class RegeneratedTangents:

@@ -1,15 +1,15 @@
-"""Gradients without backpropagation: step = -learning_rate * V c, in small functions of tensors.
+"""The mathematics: gradients without backpropagation, step = -learning_rate V^T c, in small functions of tensors.
 
-`tangents` says which V, `measurement` how the slopes along V are obtained, `aggregation` what c is; `weights`,
-`activities` and `points` say where the tangents live. Notation: n dimensions, k tangents, V `[k, n]` with the
-tangents as rows, slopes `[k, m]`, B samples in a batch.
+`tangents` says which V, `measurement` how the slopes along V are obtained, `aggregation` and `step_rules` what c is;
+`weights`, `activities` and `points` are the spaces that tangents live in.
 """
 
 from frog_cli.gradients.activities import estimate_from_activities
 from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss
+from frog_cli.gradients.estimate import ForwardGradient
+from frog_cli.gradients.space import Estimate, SampleLoss
 from frog_cli.gradients.tangents import TANGENTS
-from frog_cli.gradients.weights import backprop, estimate_from_regenerated_weights, estimate_from_weights
+from frog_cli.gradients.weights import backprop, estimate_from_weights
 from frog_cli.modules.calls import trainable
 from frog_cli.modules.requirements import CoupledSamplesWarning
 
@@ -22,7 +22,6 @@ __all__ = [
     "SampleLoss",
     "backprop",
     "estimate_from_activities",
-    "estimate_from_regenerated_weights",
     "estimate_from_weights",
     "trainable",
 ]

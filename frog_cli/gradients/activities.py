@@ -1,4 +1,4 @@
-"""Activity perturbation: tangents live in the space of the layers' outputs, n their number for one sample.
+"""The space of activities: tangents live in the space of the layers' outputs, n their number for one sample.
 
 One tangent is drawn over all layers at once and shared by the batch; slopes are per sample, and so are the
 estimated gradients of the activities. Each layer's weight gradients follow by that layer's own derivative.
@@ -6,24 +6,17 @@ estimated gradients of the activities. Each layer's weight gradients follow by t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module, Sequential
 
-from frog_cli.engine.phases import begins
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, without_autocast
-from frog_cli.gradients.measurement import forward, random_state, simulated
-from frog_cli.modules.calls import (
-    attributes_restored,
-    call_with,
-    cloned_buffers,
-    copied,
-    kept_as_it_is,
-    trainable,
-    untouched,
-)
+from frog_cli.gradients.estimate import ForwardGradient, estimate
+from frog_cli.gradients.measurement import forward, simulated
+from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
+from frog_cli.modules.calls import call_with, cloned_buffers, copied, trainable, untouched
 from frog_cli.modules.requirements import (
     as_layers,
     check_batch,
@@ -33,15 +26,11 @@ from frog_cli.modules.requirements import (
     only_tensor,
     warn_of_coupling,
 )
+from frog_cli.modules.restoring import attributes_restored, kept_as_it_is, random_state, set_random_state
 
 
 def estimate_from_activities(
-    method: ForwardGradient,
-    model: Module,
-    loss: SampleLoss,
-    inputs: Tensor,
-    targets: Tensor,
-    generator: Generator,
+    method: ForwardGradient, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
 ) -> Estimate:
     """Estimate the gradient from k tangents over the outputs of all layers of a sequential model.
 
@@ -61,59 +50,59 @@ def estimate_from_activities(
         targets: of the batch, `[B, ..]`.
         generator: the source of the tangents.
     """
-    parameters = trainable(model)
-    layered = as_layers(model)
-    check_one_tensor(inputs)
-    check_batch(inputs)
-    layers: Iterable[tuple[Tensor, Tensor]]
-    if method.measure == "forward":
-        warn_of_coupling(layered)
-        sizes = activity_sizes(layered, inputs[:2])  # one does not do for some norms
-        random_numbers, restore = random_state(inputs.device), attributes_restored(model)
-        begins("tangents")
-        V = method.tangents((method.k, sum(sizes)), generator, parameters[0][1].dtype)
-        losses, slopes = _measure_forward(layered, loss, inputs, targets, V.split(sizes, dim=1), method.chunk_size)
-        # the second pass sees what the one along the tangents saw
-        random_state(inputs.device, random_numbers)
+    return estimate(method, activities(model, loss, method.measure, method.chunk_size), inputs, targets, generator)
+
+
+def activities(
+    model: Module, loss: SampleLoss, how: Literal["forward", "simulated"] = "forward", chunk_size: int | None = None
+) -> Space:
+    """Return the space of a model's activities, with slopes `[k, B]` of each sample's loss measured in one of two ways.
+
+    The layers' sizes are found once for each shape of a sample.
+    """
+    layers, parameters = as_layers(model), trainable(model)
+    known: dict[torch.Size, list[int]] = {}
+
+    def sizes(inputs: Tensor) -> list[int]:
+        check_one_tensor(inputs)
+        check_batch(inputs)
+        if inputs.shape[1:] not in known:
+            known[inputs.shape[1:]] = activity_sizes(layers, inputs[:2])  # one sample does not do for some norms
+        return known[inputs.shape[1:]]
+
+    def measured_forward(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        warn_of_coupling(layers)
+        shares = V.split(sizes(inputs), dim=1)
+        random_numbers, restore = random_state(inputs.device), attributes_restored(layers)
+        losses, slopes = _forward(layers, loss, inputs, targets, shares, chunk_size)
+        # the pass that makes the outputs sees what the one along the tangents saw
+        set_random_state(inputs.device, random_numbers)
         restore()
-        layers = _layer_by_layer(layered, inputs, linked=False)
-    else:
-        begins("derivatives")
-        layers = list(_layer_by_layer(layered, inputs, linked=True))
-        losses, true_gradients = _reverse(loss, targets, layers)
-        sizes = [gradient.shape[1] for gradient in true_gradients]
-        begins("tangents")
-        V = method.tangents((method.k, sum(sizes)), generator, losses.dtype)
-        begins("derivatives")
+        return Measured(losses.mean(), slopes, outputs=(output for _, output in _passes(layers, inputs, linked=False)))
+
+    def measured_simulated(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        passes = list(_passes(layers, inputs, linked=True))
+        losses, gradients = _reverse(loss, targets, passes)
         with without_autocast(V.device):
-            slopes = simulated(torch.cat(true_gradients, dim=1).to(V.dtype).mT, V)
-        del true_gradients
-    begins("aggregation")
-    with without_autocast(V.device):
-        coefficients = method.aggregation(V, slopes.to(V.dtype)).mT / len(inputs)
-    return Estimate(losses.mean(), _local_gradients(layered, layers, coefficients, V.split(sizes, dim=1)))
+            slopes = simulated(torch.cat(gradients, dim=1).to(V.dtype).mT, V)
+        return Measured(losses.mean(), slopes, outputs=[output for _, output in passes])
 
+    measure = {"forward": measured_forward, "simulated": measured_simulated}[how]
 
-def activity_dimension(model: Sequential, inputs: Tensor) -> int:
-    """Return n, the number of all layers' outputs for one sample of the batch `inputs`."""
-    return sum(activity_sizes(model, inputs))
+    def step(V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:
+        return _local_gradients(layers, V, coefficients.mT / coefficients.shape[1], measured)
+
+    return Space(lambda inputs: sum(sizes(inputs)), parameters[0][1].dtype, measure, step)
 
 
 def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
     """Return the number of outputs of each layer for one sample of the batch `inputs`; the model stays as it is."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()  # which draws no random numbers and changes no statistics, if all modules heed it
-    random_numbers = random_state(inputs.device)
-    try:
-        with kept_as_it_is(model):
-            return [output[0].numel() for _, output in _layer_by_layer(model, inputs, linked=False)]
-    finally:
-        for module, training in modes:
-            module.training = training
-        random_state(inputs.device, random_numbers)
+    with kept_as_it_is(model, inputs.device):
+        model.eval()  # which draws no random numbers and changes no statistics, if all modules heed it
+        return [output[0].numel() for _, output in _passes(model, inputs, linked=False)]
 
 
-def _layer_by_layer(model: Sequential, inputs: Tensor, *, linked: bool) -> Iterator[tuple[Tensor, Tensor]]:
+def _passes(model: Sequential, inputs: Tensor, *, linked: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield what goes into each layer and what comes out, which has a graph of that layer alone.
 
     Args:
@@ -129,46 +118,8 @@ def _layer_by_layer(model: Sequential, inputs: Tensor, *, linked: bool) -> Itera
         yield entering, output
 
 
-def _local_gradients(
-    model: Sequential, layers: Iterable[tuple[Tensor, Tensor]], coefficients: Tensor, tangents: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
-    """Return the gradients of all weights that follow from the estimated gradients of the activities.
-
-    Args:
-        model: the layers.
-        layers: what goes into each and what comes out, with a graph.
-        coefficients: of the tangents, for each sample, `[B, k]`.
-        tangents: each layer's share of them, `[k, n_l]`.
-    """
-    parameters = [parameter for _, parameter in trainable(model)]
-    found: dict[int, Tensor] = {}
-    begins("local gradients")  # with the pass that makes the activities again
-    for layer, (_, output), V in zip(model, layers, tangents, strict=True):
-        own = [parameter for parameter in layer.parameters() if parameter.requires_grad]
-        if not own:
-            continue
-        begins("aggregation")
-        with without_autocast(V.device):
-            cotangent = (coefficients @ V).to(output.dtype).view_as(output)
-        if not output.requires_grad:  # which does not depend on the layer's weights
-            continue
-        if not output.is_contiguous():  # torch's derivative of group normalisation needs the layout of the output
-            cotangent = torch.empty_like(output).copy_(cotangent)
-        begins("local gradients")
-        gradients = torch.autograd.grad(output, own, cotangent, materialize_grads=True)
-        for parameter, gradient in zip(own, gradients, strict=True):
-            earlier = found.get(id(parameter))  # of a layer that shares the parameter
-            found[id(parameter)] = gradient if earlier is None else earlier + gradient
-    return tuple(found[id(one)] if id(one) in found else torch.zeros_like(one) for one in parameters)
-
-
-def _measure_forward(
-    model: Sequential,
-    loss: SampleLoss,
-    inputs: Tensor,
-    targets: Tensor,
-    tangents: Sequence[Tensor],
-    chunk_size: int | None,
+def _forward(
+    model: Sequential, loss: SampleLoss, inputs: Tensor, targets: Tensor, tangents: Tensors, chunk_size: int | None
 ) -> tuple[Tensor, Tensor]:
     """Measure each sample's loss `[B]` and its slopes `[k, B]` along tangents with a share `[k, n_l]` of each layer."""
     restore = attributes_restored(model, loss)
@@ -189,12 +140,42 @@ def _measure_forward(
     return check_reached_through_modules(losses, trained).detach(), slopes
 
 
-def _reverse(loss: SampleLoss, targets: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:
+def _reverse(loss: SampleLoss, targets: Tensor, passes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:
     """Return each sample's loss `[B]`, and for each layer the true gradients `[B, n_l]` of their sum by its outputs."""
-    last = layers[-1][1].detach().requires_grad_()
+    last = passes[-1][1].detach().requires_grad_()
     with torch.enable_grad():
         losses = each_loss(loss, last, targets)
         gradients = [torch.autograd.grad(losses.sum(), last)[0]]
-    for entering, output in layers[:0:-1]:
+    for entering, output in passes[:0:-1]:
         gradients.insert(0, torch.autograd.grad(output, entering, gradients[0], retain_graph=True)[0])
     return losses.detach(), [gradient.flatten(1) for gradient in gradients]
+
+
+def _local_gradients(model: Sequential, V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:
+    """Return the gradients of all weights that follow from the estimated gradients of the activities.
+
+    Args:
+        model: the layers.
+        V: the tangents `[k, n]`.
+        coefficients: of the tangents, for each sample, `[B, k]`.
+        measured: what was measured along V, with the layers' outputs.
+    """
+    found: dict[int, Tensor] = {}
+    end = 0
+    for layer, output in zip(model, measured.outputs, strict=True):
+        start, end = end, end + output[0].numel()
+        own = [parameter for parameter in layer.parameters() if parameter.requires_grad]
+        if not own:
+            continue
+        with without_autocast(V.device):
+            cotangent = (coefficients @ V[:, start:end]).to(output.dtype).view_as(output)
+        if not output.requires_grad:  # which does not depend on the layer's weights
+            continue
+        if not output.is_contiguous():  # torch's derivative of group normalisation needs the layout of the output
+            cotangent = torch.empty_like(output).copy_(cotangent)
+        gradients = torch.autograd.grad(output, own, cotangent, materialize_grads=True)
+        for parameter, gradient in zip(own, gradients, strict=True):
+            earlier = found.get(id(parameter))  # of a layer that shares the parameter
+            found[id(parameter)] = gradient if earlier is None else earlier + gradient
+    parameters = [parameter for _, parameter in trainable(model)]
+    return tuple(found[id(one)] if id(one) in found else torch.zeros_like(one) for one in parameters)

@@ -2,7 +2,10 @@
 
 Every function takes tangents `[..., k, n]` (the rows are the tangents) and slopes `[..., k, m]`, the directional
 derivatives along them of m functions at a time, and returns coefficients `[..., k, m]`. Leading indices are
-independent of each other, to the last bit.
+independent of each other, to the last bit. Coefficients depend on the tangents V only through V V^T, if at all.
+
+An aggregation may carry, as attributes, `without_branch`: a form whose operations do not depend on values, with NaN
+where only the aggregation itself has a result; and `of_slopes_alone`: whether it does not look at the tangents.
 """
 
 from __future__ import annotations
@@ -26,25 +29,6 @@ def mean(tangents: Tensor, slopes: Tensor) -> Tensor:
     return slopes / tangents.shape[-2]
 
 
-def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
-    """Project the gradient orthogonally onto the span of the tangents (arXiv 2410.17764, Definition 5).
-
-    Defined for every set of tangents: with k >= n spanning ones the estimate is the gradient itself; with dependent
-    ones the coefficients are those of minimum norm. Well-conditioned tangents are solved through the Cholesky
-    factor of their Gram matrix, all others through their singular values.
-    """
-    coefficients = projection_if_well_conditioned(tangents, slopes)
-    if not coefficients.isfinite().all():
-        k, m = slopes.shape[-2:]
-        sets = (tangents.reshape(-1, *tangents.shape[-2:]), slopes.reshape(-1, k, m), coefficients.reshape(-1, k, m))
-        general = [
-            _minimum_norm(V, d) if d.isfinite().all() and not c.isfinite().all() else c
-            for V, d, c in zip(*sets, strict=True)
-        ]
-        coefficients = torch.stack(general).reshape(slopes.shape)
-    return coefficients
-
-
 def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Project through the Cholesky factor of the Gram matrix; NaN where the tangents are too dependent for that.
 
@@ -65,6 +49,25 @@ def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     return torch.where(trusted[..., None, None], solution, torch.nan).to(given)
 
 
+def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
+    """Project the gradient orthogonally onto the span of the tangents (arXiv 2410.17764, Definition 5).
+
+    Defined for every set of tangents: with k >= n spanning ones the estimate is the gradient itself; with dependent
+    ones the coefficients are those of minimum norm. Well-conditioned tangents are solved through the Cholesky
+    factor of their Gram matrix, all others through their singular values.
+    """
+    coefficients = projection_if_well_conditioned(tangents, slopes)
+    if not coefficients.isfinite().all():
+        k, m = slopes.shape[-2:]
+        sets = (tangents.reshape(-1, *tangents.shape[-2:]), slopes.reshape(-1, k, m), coefficients.reshape(-1, k, m))
+        general = [
+            _minimum_norm(V, d) if d.isfinite().all() and not c.isfinite().all() else c
+            for V, d, c in zip(*sets, strict=True)
+        ]
+        coefficients = torch.stack(general).reshape(slopes.shape)
+    return coefficients
+
+
 def at_least_single(x: Tensor) -> Tensor:
     """Return a tensor in single precision if it has half, in which nothing can be solved."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -83,3 +86,7 @@ def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:
 
 
 AGGREGATIONS: dict[str, Aggregation] = {"sum": sum_, "mean": mean, "projection": projection}
+
+for _aggregation in (sum_, mean):
+    vars(_aggregation)["of_slopes_alone"] = True
+vars(projection)["without_branch"] = projection_if_well_conditioned

@@ -1,19 +1,15 @@
-"""The three choices of a forward gradient, and what a step learns."""
+"""A forward gradient: tangents V of a sampler, slopes d = V g along them, coefficients c of V and d, the step V^T c."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from frog_cli.gradients.aggregation import Aggregation
+from frog_cli.gradients.space import Estimate, Space, without_autocast
 from frog_cli.gradients.tangents import Sampler
-
-SampleLoss = Callable[[Tensor, Tensor], Tensor]
-"""Maps outputs `[B, ...]` and targets `[B, ...]` to one loss per sample, `[B]`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,28 +41,15 @@ class ForwardGradient:
             raise TypeError("tangents and aggregation must be functions, such as those in TANGENTS and AGGREGATIONS")
 
 
-class Estimate(NamedTuple):
-    """What one step learns about a loss.
-
-    Attributes:
-        loss: its mean over the batch.
-        gradients: what an optimiser multiplies by the learning rate and subtracts, one tensor per parameter.
-        failed: whether a search found no step, which then is zero; None for methods that always find one.
-    """
-
-    loss: Tensor
-    gradients: tuple[Tensor, ...]
-    failed: Tensor | None = None
+def estimate(method: ForwardGradient, space: Space, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+    """Estimate the gradient of the mean loss over a batch from tangents of a generator."""
+    V = method.tangents((method.k, space.dimension(inputs)), generator, space.dtype)
+    return estimate_along(V, method.aggregation, space, inputs, targets)
 
 
-class PointEstimate(NamedTuple):
-    """The same for a function at S points: values `[S]`, gradients `[S, n]` and failures `[S]`."""
-
-    values: Tensor
-    gradients: Tensor
-    failed: Tensor | None = None
-
-
-def without_autocast(device: torch.device) -> torch.autocast:
-    """Return a context in which products of tangents, slopes and coefficients keep their precision."""
-    return torch.autocast(device.type, enabled=False)
+def estimate_along(V: Tensor, aggregation: Aggregation, space: Space, *where: Tensor) -> Estimate:
+    """Estimate the gradient from given tangents V `[..., k, n]`, for a batch `(inputs, targets)` or at `(points,)`."""
+    measured = space.measure(*where, V)
+    with without_autocast(V.device):
+        coefficients = aggregation(V, measured.slopes.to(V.dtype))
+    return Estimate(measured.loss, space.step(V, coefficients, measured))

@@ -7,27 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vmap
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from frog_cli.engine.phases import begins
+from frog_cli.gradients.space import Tensors
 from frog_cli.jets.jets import Jet, NoRuleError, evaluate
-from frog_cli.jets.kernels import differentiable_kernels
-from frog_cli.jets.refusals import check_torch_knows, without_reverse_passes
+from frog_cli.jets.transforms import by_transforms
+from frog_cli.modules.restoring import random_state, set_random_state
 
-Tensors = tuple[Tensor, ...]
 Function = Callable[..., tuple[Tensor, Any]]
-Measured = tuple[Tensor, Tensor, Any]
+Slopes = tuple[Tensor, Tensor, Any]
 """A value `[...]`, the slopes `[k, ...]` along k tangents, and anything else worth keeping."""
 
 
-def forward(
-    function: Function,
-    primals: Tensors,
-    tangents: Tensors,
-    chunk_size: int | None = None,
-) -> Measured:
+def forward(function: Function, primals: Tensors, tangents: Tensors, chunk_size: int | None = None) -> Slopes:
     """Measure slopes by forward-mode automatic differentiation: no backward pass, no stored graph.
 
     The value is computed once for all tangents of a pass and shared by them, which costs about 1 + k evaluations.
@@ -46,28 +38,27 @@ def forward(
     return forward_in_chunks(function, primals, lambda: zip(*(t.split(chunk_size) for t in tangents), strict=True))
 
 
-def forward_in_chunks(function: Function, primals: Tensors, chunks: Callable[[], Iterable[Tensors]]) -> Measured:
+def forward_in_chunks(function: Function, primals: Tensors, chunks: Callable[[], Iterable[Tensors]]) -> Slopes:
     """Measure slopes as `forward` does, along tangents that are made chunk by chunk, and held no longer than used."""
     random_numbers = random_state(primals[0].device)
     try:
         return _pass_by_pass(_by_jets, function, primals, chunks(), random_numbers)
     except NoRuleError:  # an operation that torch may know
-        return _pass_by_pass(_by_transforms, function, primals, chunks(), random_numbers)
+        return _pass_by_pass(by_transforms, function, primals, chunks(), random_numbers)
 
 
 def _pass_by_pass(
-    measure: Callable[..., Measured],
+    measure: Callable[..., Slopes],
     function: Function,
     primals: Tensors,
     chunks: Iterable[Tensors],
     random_numbers: Tensor,
-) -> Measured:
+) -> Slopes:
     """Measure along chunk after chunk with the same random numbers: one dropout mask for all tangents."""
     value, kept = torch.empty(0), None
     slopes: list[Tensor] = []
     for chunk in chunks:
-        begins("derivatives")
-        random_state(primals[0].device, random_numbers)
+        set_random_state(primals[0].device, random_numbers)
         found, slope, besides = measure(function, primals, chunk)
         if not slopes:
             value, kept = found, besides
@@ -76,43 +67,11 @@ def _pass_by_pass(
     return value, slopes[0] if len(slopes) == 1 else torch.cat(slopes), kept
 
 
-def _by_jets(function: Function, primals: Tensors, tangents: Tensors) -> Measured:
+def _by_jets(function: Function, primals: Tensors, tangents: Tensors) -> Slopes:
     value, kept = evaluate(function, primals, tangents, order=1)
     if not isinstance(value, Jet):
         return value, value.new_zeros(tangents[0].shape[0], *value.shape), kept
     return value.value, value.first, tree_map(lambda one: one.value if isinstance(one, Jet) else one, kept)
-
-
-def _by_transforms(function: Function, primals: Tensors, tangents: Tensors) -> Measured:
-    """Measure through torch's own rules, which are more and slower."""
-
-    def along(*tangent: Tensor) -> Measured:
-        value, slope, kept = jvp(function, primals, tangent, has_aux=True)  # type: ignore[misc]
-        return value, slope, kept
-
-    # randomness="same": one dropout mask for all tangents, or they would belong to different functions
-    shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
-    with torch.enable_grad(), differentiable_kernels(), without_reverse_passes(), _OnlyWhatTorchKnows():
-        return shared_primal(*tangents)
-
-
-class _OnlyWhatTorchKnows(TorchFunctionMode):
-    """Refuses what torch's own forward mode gets wrong, such as differentiating what is done under `torch.no_grad`."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch."""
-        if not torch.is_grad_enabled() and function is not torch._C._set_grad_enabled:
-            raise NotImplementedError("torch.no_grad in a model, together with operations without a forward-mode rule")
-        check_torch_knows(function, args, kwargs or {})
-        return function(*args, **(kwargs or {}))
-
-
-def random_state(device: torch.device, state: Tensor | None = None) -> Tensor:
-    """Return the state of the device's default generator, after setting it if one is given."""
-    source = torch.cuda if device.type == "cuda" else torch.mps if device.type == "mps" else torch
-    if state is not None:
-        source.set_rng_state(state)
-    return source.get_rng_state()
 
 
 def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Second-order searches: how slopes and curvature along K tangents become the coefficients of a step.
+"""Second-order step rules: how slopes and curvature along K tangents become the coefficients of a step.
 
-The step is -learning_rate V c, as for first-order aggregations (arXiv 2408.10419, Section 5). Leading indices are
+The step is -learning_rate V^T c, as for first-order aggregations (arXiv 2408.10419, Section 5). Leading indices are
 independent of each other.
 """
 
@@ -13,18 +13,18 @@ from torch import Tensor
 
 from frog_cli.gradients.aggregation import at_least_single
 
-Search = Callable[[Tensor, Tensor], Tensor]
+StepRule = Callable[[Tensor, Tensor], Tensor]
 """Maps slopes `[..., K]` and curvature `[..., K, K]` to coefficients `[..., K]`, NaN where there is no solution."""
 
 _JITTER = (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # relative to the mean of |diagonal|
 
 
-def line_search(slopes: Tensor, curvature: Tensor, *, damping: float) -> Tensor:
+def line_step(slopes: Tensor, curvature: Tensor, *, damping: float) -> Tensor:
     """Divide the slope by the absolute curvature plus `damping`, for one tangent (Eq. 1)."""
     return slopes / (curvature.squeeze(-1).abs() + damping)
 
 
-def hyperplane_search(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Tensor:
+def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Tensor:
     """Solve for the step to the stationary point of the quadratic in the plane of the tangents (Eq. 9 and 10).
 
     A singular curvature gets growing multiples of the identity added to it, up to its own size; if that does not help

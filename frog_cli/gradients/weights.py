@@ -1,148 +1,110 @@
-"""Weight perturbation: tangents live in the space of all trained parameters, n their number."""
+"""The space of weights: tangents live in the space of all trained parameters, n their number."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from frog_cli.engine.phases import begins
-from frog_cli.engine.regenerated import RegeneratedTangents
-from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.gradients.estimate import Estimate, ForwardGradient, SampleLoss, without_autocast
-from frog_cli.gradients.measurement import forward, forward_in_chunks, simulated
-from frog_cli.modules.calls import (
-    Buffers,
-    attributes_restored,
-    call_with,
-    cloned_buffers,
-    copied,
-    take_over,
-    trainable,
-    untouched,
-)
+from frog_cli.gradients.estimate import ForwardGradient, estimate
+from frog_cli.gradients.measurement import forward, simulated
+from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
+from frog_cli.modules.calls import Buffers, call_with, cloned_buffers, copied, take_over, trainable, untouched
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
+from frog_cli.modules.restoring import attributes_restored
 
 
 def estimate_from_weights(
-    method: ForwardGradient,
-    model: Module,
-    loss: SampleLoss,
-    inputs: Tensor,
-    targets: Tensor,
-    generator: Generator,
+    method: ForwardGradient, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
 ) -> Estimate:
     """Estimate the gradient from k tangents over the whole parameter vector, measured on the mean loss.
 
     Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
     """
-    check_batch(inputs)
-    parameters = [parameter for _, parameter in trainable(model)]
-    sizes = [parameter.numel() for parameter in parameters]
-    begins("tangents")
-    V = method.tangents((method.k, sum(sizes)), generator, parameters[0].dtype)
-    if method.measure == "forward":
+    return estimate(method, weights(model, loss, method.measure, method.chunk_size), inputs, targets, generator)
+
+
+def weights(
+    model: Module, loss: SampleLoss, how: Literal["forward", "simulated"] = "forward", chunk_size: int | None = None
+) -> Space:
+    """Return the space of a model's weights, with slopes `[k, 1]` of the mean loss measured in one of two ways."""
+
+    def measured_forward(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        parameters = parameters_of(model)
         values = tuple(parameter.detach() for parameter in parameters)
-        value, slopes, buffers = forward(
-            _mean_loss(model, loss, inputs, targets), values, shaped(V, parameters), method.chunk_size
-        )
-        value = check_reached_through_modules(value, parameters).detach()
+        function = mean_loss(model, loss, inputs, targets)
+        value, slopes, buffers = forward(function, values, shaped(V, parameters), chunk_size)
         take_over(model, buffers)
-        slopes = slopes.unsqueeze(1)
-    else:
-        value, gradients, _ = backprop(model, loss, inputs, targets, generator)
+        return Measured(check_reached_through_modules(value, parameters).detach(), slopes.unsqueeze(1))
+
+    def measured_simulated(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        value, gradients, _ = backprop(model, loss, inputs, targets)
         with without_autocast(V.device):
-            slopes = simulated(torch.cat([gradient.flatten() for gradient in gradients]).unsqueeze(1), V)
-    begins("aggregation")
-    with without_autocast(V.device):
-        step = (method.aggregation(V, slopes.to(V.dtype)).mT @ V).squeeze(0)
-    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
+            return Measured(value, simulated(flat(gradients).unsqueeze(1), V))
+
+    return weight_space(model, {"forward": measured_forward, "simulated": measured_simulated}[how])
 
 
-def estimate_from_regenerated_weights(
-    method: ForwardGradient,
-    model: Module,
-    loss: SampleLoss,
-    inputs: Tensor,
-    targets: Tensor,
-    generator: Generator,
-) -> Estimate:
-    """Do the same as `estimate_from_weights`, with tangents that are drawn anew instead of being stored.
+def weight_space(model: Module, measure: Callable[[Tensor, Tensor, Tensor], Measured]) -> Space:
+    """Return the space of a model's weights with a measurement of its own."""
 
-    Beside the weights it holds `method.chunk_size` tangents while it measures and the step while it adds them up. Each
-    tangent is drawn twice, for a projection three times. For samplers whose entries are independent of each other.
-    """
-    check_batch(inputs)
-    parameters = [parameter for _, parameter in trainable(model)]
-    sizes = [parameter.numel() for parameter in parameters]
-    V = RegeneratedTangents(method.tangents, method.k, sum(sizes), generator, parameters[0].dtype)
-    size = method.chunk_size or method.k
+    def dimension(inputs: Any) -> int:
+        check_batch(inputs)
+        return sum(map(torch.numel, parameters_of(model)))
 
-    def chunks() -> Iterator[tuple[Tensor, ...]]:
-        for first in range(0, method.k, size):
-            begins("tangents")
-            yield shaped(V.rows(first, min(first + size, method.k)), parameters)
+    def step(V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:
+        del measured
+        with without_autocast(V.device):
+            combination = coefficients.mT @ V
+        return tuple(one.squeeze(0) for one in shaped(combination, parameters_of(model)))
 
-    values = tuple(parameter.detach() for parameter in parameters)
-    value, slopes, buffers = forward_in_chunks(_mean_loss(model, loss, inputs, targets), values, chunks)
-    value = check_reached_through_modules(value, parameters).detach()
-    take_over(model, buffers)
-    begins("aggregation")
-    with without_autocast(slopes.device):
-        step = V.combined(_coefficients(method, V, slopes.to(parameters[0].dtype)))
-    return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
+    return Space(dimension, parameters_of(model)[0].dtype, measure, step)
 
 
-def _coefficients(method: ForwardGradient, V: RegeneratedTangents, slopes: Tensor) -> Tensor:
-    """Return the coefficients of tangents that are never all there, from their slopes `[k]`."""
-    if method.aggregation in (AGGREGATIONS["sum"], AGGREGATIONS["mean"]):
-        stand_in = slopes.new_empty(method.k, 0)
-    else:  # coefficients depend on the products of tangents alone, and these have the same
-        eigenvalues, vectors = torch.linalg.eigh(V.gram())
-        stand_in = vectors * eigenvalues.clamp(min=0).sqrt()
-    return method.aggregation(stand_in, slopes.unsqueeze(1)).squeeze(1)
+def parameters_of(model: Module) -> list[Tensor]:
+    """Return the parameters that are trained, as the model holds them now."""
+    return [parameter for _, parameter in trainable(model)]
 
 
-def _mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor) -> Callable[..., Any]:
+def mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor) -> Callable[..., Any]:
     """Return the mean loss over a batch as a function of the parameters, with what the buffers become.
 
     However often it is called, the model is as it is now each time.
     """
     restore = attributes_restored(model, loss)
-    trained = [parameter for _, parameter in trainable(model)]
+    trained = parameters_of(model)
 
-    def mean_loss(*values: Tensor) -> tuple[Tensor, Buffers]:
+    def of_parameters(*values: Tensor) -> tuple[Tensor, Buffers]:
         restore()
         # clones made in here belong to the differentiated function, which alone may write to them
         buffers = cloned_buffers(model)
         outputs = call_with(model, values, buffers, untouched(inputs, model))
         return check_reached_through_modules(loss(outputs, copied(targets)), trained).mean(), buffers
 
-    return mean_loss
+    return of_parameters
 
 
-def shaped(V: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def shaped(V: Tensor, parameters: Sequence[Tensor]) -> Tensors:
     """Return tangents `[k, n]` in the shapes of the parameters, `[k, *shape]` each."""
     split = V.split([parameter.numel() for parameter in parameters], dim=1)
     return tuple(v.view(len(V), *parameter.shape) for v, parameter in zip(split, parameters, strict=True))
 
 
-def weight_dimension(model: Module, inputs: Tensor) -> int:
-    """Return n, the number of trained parameters; the batch does not matter."""
-    del inputs
-    return sum(parameter.numel() for _, parameter in trainable(model))
+def flat(gradients: Sequence[Tensor]) -> Tensor:
+    """Return gradients of all parameters as one vector `[n]`."""
+    return torch.cat([gradient.flatten() for gradient in gradients])
 
 
-def backprop(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+def backprop(
+    model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator | None = None
+) -> Estimate:
     """Return the gradient itself by one reverse pass: the reference."""
     del generator
     check_batch(inputs)
-    begins("derivatives")
     with torch.enable_grad():
         value = loss(model(untouched(inputs, model)), targets).mean()
-        parameters = [parameter for _, parameter in trainable(model)]
-        gradients = torch.autograd.grad(value, parameters, materialize_grads=True)
+        gradients = torch.autograd.grad(value, parameters_of(model), materialize_grads=True)
     return Estimate(value.detach(), gradients)

@@ -1,31 +1,20 @@
-"""A module as a pure function of its parameters, its inputs, and whatever else it keeps from one call to the next.
-
-Besides parameters a module keeps buffers, such as running statistics, and attributes of its own, such as a count of
-its calls. A step calls it several times, once for each chunk of tangents: all calls must see the same, and in the end
-it must be as after one.
-"""
+"""A module as a pure function of its trained parameters, its buffers and its inputs."""
 
 from __future__ import annotations
 
-import random
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
 from copy import deepcopy
-from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import Module, Parameter
+from torch.nn import Module
 from torch.utils._pytree import tree_map
 
 Buffers = dict[int, Tensor]
 """What stands for each buffer of a model, by the buffer's `id`, so that those that modules share are one."""
-
-_OF_EVERY_MODULE = frozenset(vars(Module())) - {"training"}
 
 
 def trainable(model: Module) -> list[tuple[str, Tensor]]:
@@ -104,135 +93,6 @@ def take_over(model: Module, buffers: Buffers) -> None:
     """Let a model's buffers have other values."""
     for buffer in model.buffers():
         buffer.copy_(buffers[id(buffer)])
-
-
-def attributes_restored(model: Module, loss: Any = None) -> Callable[[], None]:
-    """Return a function that gives a model and a loss the attributes that they have now.
-
-    Parameters, buffers, submodules and hooks of the model do not count; buffers of the loss do. Containers, arrays,
-    sources of random numbers and other objects among the attributes get the content that they have now, however deep
-    they are; what cannot be taken back, such as an iterator, stays as it is. Python's and numpy's own sources of random
-    numbers are taken back as well.
-    """
-    seen: set[int] = set()
-    restores = [random_numbers_restored()]
-    holders = [*model.modules(), *(loss.modules() if isinstance(loss, Module) else [loss])]
-    holders += loss.buffers() if isinstance(loss, Module) else []
-    restores += [restore for holder in holders if (restore := _content_restored(holder, seen))]
-
-    def restore_all() -> None:
-        for restore in restores:
-            restore()
-
-    return restore_all
-
-
-def random_numbers_restored() -> Callable[[], None]:
-    """Return a function that gives the sources of random numbers of Python and numpy the states that they have now."""
-    python, legacy = random.getstate(), np.random.get_state()
-
-    def restore() -> None:
-        random.setstate(python)
-        np.random.set_state(legacy)
-
-    return restore
-
-
-def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
-    """Return a function that gives an object the content that it has now, None if it has none that changes."""
-    if id(value) in seen or isinstance(value, _CONSTANT):
-        return None
-    seen.add(id(value))
-    if isinstance(value, Tensor):
-        return _tensor_restored(value)
-    if isinstance(value, np.ndarray):
-        kept = value.copy()
-        return lambda: value.__setitem__(..., kept)
-    if isinstance(value, torch.Generator):
-        state = value.get_state()
-        return lambda: cast(None, value.set_state(state))
-    if isinstance(value, random.Random):
-        of_python = value.getstate()
-        return lambda: value.setstate(of_python)
-    if isinstance(value, np.random.Generator):
-        of_numpy = value.bit_generator.state
-        return lambda: setattr(value.bit_generator, "state", of_numpy)
-    if isinstance(value, list | deque | dict | set):
-        members = list(value.values() if isinstance(value, dict) else value)
-        content = value.copy()
-
-        def refill() -> None:
-            value.clear()
-            value.extend(content) if isinstance(value, list | deque) else value.update(content)
-
-        return _together(refill, members, seen)
-    if isinstance(value, tuple):
-        return _together(None, value, seen)
-    own = getattr(value, "__dict__", None)
-    if not isinstance(own, dict) or isinstance(value, type):
-        return None
-    hidden = _OF_EVERY_MODULE if isinstance(value, Module) else frozenset[str]()
-    attributes = {name: one for name, one in own.items() if name not in hidden}
-
-    def reset() -> None:
-        for name in [name for name in own if name not in hidden and name not in attributes]:
-            del own[name]
-        own.update(attributes)
-
-    return _together(reset, attributes.values(), seen)
-
-
-_CONSTANT = int, float, complex, str, bytes, bool, type(None), Parameter, ModuleType, FunctionType, BuiltinFunctionType
-
-
-def _together(first: Callable[[], None] | None, members: Iterable[Any], seen: set[int]) -> Callable[[], None] | None:
-    """Return a function that restores a container and all of its members."""
-    restores = [first] if first else []
-    restores += [
-        one for member in members if not isinstance(member, Module) and (one := _content_restored(member, seen))
-    ]
-
-    def restore() -> None:
-        for one in restores:
-            one()
-
-    return restore if restores else None
-
-
-def _tensor_restored(tensor: Tensor) -> Callable[[], None] | None:
-    if tensor.layout != torch.strided or tensor.is_inference():
-        return None
-    version = tensor._version
-    try:
-        before = torch._lazy_clone(tensor.detach())  # copied when it is written to
-    except RuntimeError:  # memory of others, such as numpy's
-        before = tensor.detach().clone()
-
-    def restore() -> None:
-        nonlocal version
-        if tensor._version != version:
-            with torch.no_grad():
-                tensor.copy_(before)
-            version = tensor._version
-
-    return restore
-
-
-@contextmanager
-def kept_as_it_is(model: Module) -> Iterator[None]:
-    """Give a model, at the end, the buffers and attributes that it had."""
-    restore = attributes_restored(model)
-    buffers = [(module, module._buffers.copy()) for module in model.modules()]
-    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        yield
-    finally:
-        restore()
-        for module, own in buffers:
-            module._buffers.update(own)
-        with torch.no_grad():
-            for buffer, value in values:
-                buffer.copy_(value)
 
 
 def untouched(inputs: Any, model: Module) -> Any:

@@ -1,56 +1,26 @@
-"""Train a network to classify images."""
+"""The training of a network that classifies images."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn import Conv2d, Sequential
-from torch.nn.functional import cross_entropy
-from torch.optim import Optimizer
 
-from frog_cli.data.dataset import ImageData, Split
-from frog_cli.engine.phases import begins
-from frog_cli.engine.recording import (
-    BatchGradient,
-    Estimator,
-    recordable,
-    recorded_by_shape,
-    replayed,
-    replayed_backprop,
-    weights_and_modes,
-)
-from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
-from frog_cli.gradients.estimate import SampleLoss
-from frog_cli.gradients.measurement import random_state
-from frog_cli.gradients.second_order import measure_in_weights, search_in_weights
-from frog_cli.gradients.weights import (
-    backprop,
-    estimate_from_regenerated_weights,
-    estimate_from_weights,
-    weight_dimension,
-)
-from frog_cli.jets.kernels import differentiable_kernels
+from frog_cli.data.dataset import ImageData
 from frog_cli.models import MODELS
-from frog_cli.modules.calls import trainable, untouched
+from frog_cli.modules.calls import trainable
+from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import named
+from frog_cli.objectives.evaluation import evaluator
+from frog_cli.objectives.network_steps import batch_gradient, take_step
 from frog_cli.objectives.objective import Outcome, Row, never
-from frog_cli.settings.schema import Backprop, ClassificationRun, Regenerated, SecondOrder
+from frog_cli.settings.schema import ClassificationRun, SecondOrder
 
 SPLITS = ("training", "validation", "test")
-
-SPACES: dict[str, tuple[Estimator, Callable[[Any, Tensor], int]]] = {
-    "weights": (estimate_from_weights, weight_dimension),
-    "activities": (estimate_from_activities, activity_dimension),
-}
-
-sample_loss: SampleLoss = partial(cross_entropy, reduction="none")
 
 
 class Classification:
@@ -68,8 +38,7 @@ class Classification:
         self._parameters = [parameter for _, parameter in trainable(self._model)]
         self._optimizer = named.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)
-        self._convolves = any(isinstance(module, Conv2d) for module in self._model.modules())
-        self._score = recorded_by_shape(self._sum_of_scores, state=weights_and_modes(self._model))
+        self._evaluate = evaluator(self._model, run.evaluation_batch_size)
         self._schedule = named.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
         self._failures: list[Tensor] = []
@@ -86,8 +55,8 @@ class Classification:
         return self._run.epochs
 
     @property
-    def measured(self) -> int:
-        """The number of rows measured so far."""
+    def rows_recorded(self) -> int:
+        """The number of rows of metrics so far."""
         return len(self._rows)
 
     @property
@@ -120,7 +89,7 @@ class Classification:
         return torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size)
 
     def states(self) -> list[Row]:
-        """Return all that the way on depends on."""
+        """Return all that further steps depend on."""
         within_epoch = self._batches is not None
         device = self._parameters[0].device
         return [
@@ -154,20 +123,24 @@ class Classification:
         self._losses, self._failures = list(state["losses"]), list(state["failures"])
         self._tangents.set_state(state["tangents"])
         torch.set_rng_state(state["random_numbers"][0])
-        random_state(self._parameters[0].device, state["random_numbers"][1])
+        set_random_state(self._parameters[0].device, state["random_numbers"][1])
 
     def measure(self) -> list[Row]:
-        """Return loss and accuracy of all splits, and judge whether the run goes on."""
+        """Return loss and accuracy of all splits, with which the epoch ends."""
         row: Row = {"epoch": len(self._rows), "step": self._steps + len(self._losses)}
         for name, split in zip(SPLITS, self._data[:3], strict=True):
             row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = self._evaluate(split)
+        self._end_epoch(row)
+        return [row]
+
+    def _end_epoch(self, row: Row) -> None:
+        """Take in the metrics after an epoch: judge whether the run goes on, and let the learning rate fall."""
         self._rows.append(row)
         self._failed_steps += sum(torch.stack(self._failures).tolist()) if self._failures else 0
         self._outcome = self._judge()
         self._steps = int(row["step"])
         if row["epoch"] > 0:
             named.follow(self._schedule, row["validation_loss"])
-        return [row]
 
     def outcomes(self) -> list[Outcome]:
         """Return whether and how the run has ended."""
@@ -208,24 +181,6 @@ class Classification:
         error = 100 - row["test_accuracy_percent"]
         return f"epoch {row['epoch']}/{self._run.epochs}  loss: {losses}  test error {error:.2f} %"
 
-    def _evaluate(self, split: Split) -> tuple[float, float]:
-        """Return the mean loss and the accuracy in percent."""
-        self._model.eval()
-        size = self._run.evaluation_batch_size
-        batches = zip(split.images.split(size), split.labels.split(size), strict=True)
-        scores = torch.stack([self._score(images, labels)[0] for images, labels in batches])
-        loss, correct = scores.sum(0).div(len(split.labels)).tolist()
-        return loss, 100 * correct
-
-    def _sum_of_scores(self, images: Tensor, labels: Tensor) -> tuple[Tensor]:
-        """Return the sum of a batch's losses and the number of its correct classifications, as one tensor `[2]`."""
-        if self._convolves:  # a quarter faster, while nothing is differentiated
-            images = images.contiguous(memory_format=torch.channels_last)
-        with differentiable_kernels():  # the same ones while it is recorded as when it is not
-            outputs = self._model(untouched(images, self._model))
-        losses, correct = sample_loss(outputs, labels), outputs.argmax(1) == labels
-        return (torch.stack([losses.double().sum(), correct.double().sum()]),)
-
     def _judge(self) -> Outcome:
         run, row = self._run, self._rows[-1]
         if self._diverged_at() is not None:
@@ -257,45 +212,3 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
         found.update(name.encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
-
-
-def take_step(
-    gradient: BatchGradient,
-    parameters: Sequence[Tensor],
-    optimizer: Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    generator: Generator,
-) -> tuple[Tensor, Tensor | None]:
-    """Let an optimiser take one step by the gradient of a batch; return the loss before it and whether it failed."""
-    loss, gradients, failed = gradient(images, labels, generator)
-    begins("optimiser")
-    for parameter, estimated in zip(parameters, gradients, strict=True):
-        parameter.grad = estimated
-    optimizer.step()
-    for parameter in parameters:
-        parameter.grad = None  # before there are others
-    return loss, failed
-
-
-def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
-    """Return the method that the settings describe, recorded if the model allows it."""
-    if isinstance(run.gradient, Backprop):
-        if recordable(model):
-            return replayed_backprop(model, sample_loss, run.compile)
-        return partial(backprop, model, sample_loss)
-    if isinstance(run.gradient, SecondOrder):
-        search = partial(search_in_weights, named.second_order(run.gradient, run.tangents), model, sample_loss)
-        if recordable(model):
-            return partial(
-                search,
-                measure=recorded_by_shape(measure_in_weights(model, sample_loss), state=weights_and_modes(model)),
-            )
-        return search
-    method = named.forward_gradient(run.gradient, run.tangents)
-    if isinstance(run.tangents, Regenerated):
-        return partial(estimate_from_regenerated_weights, method, model, sample_loss)
-    estimator, dimension = SPACES[run.gradient.perturb]
-    if recordable(model):
-        return replayed(method, estimator, dimension, model, sample_loss, run.compile)
-    return partial(estimator, method, model, sample_loss)

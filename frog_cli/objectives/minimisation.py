@@ -1,4 +1,4 @@
-"""Minimise a closed-form function from one start, for all seeds of a run side by side."""
+"""The minimisation of a closed-form function from one start, for all seeds of a run side by side."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frog_cli.gradients import points
-from frog_cli.gradients.second_order import search_at_points
+from frog_cli.engine import point_gradients
 from frog_cli.objectives import named
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.objective import Outcome, Row, never
@@ -22,9 +21,9 @@ _POINTS_TOLD = 16  # a summary has the first and the last point up to so many di
 
 
 class Minimisation:
-    """The points of all seeds, and the way of each one's value.
+    """The points of all seeds, and how each one's value develops.
 
-    An epoch is the `record_every` steps between two rows of metrics. A lane that has ended moves on with the others
+    An epoch is the `record_every` steps between two rows of metrics. A replica that has ended moves on with the others
     until all have, but nothing of it counts any more.
     """
 
@@ -43,9 +42,9 @@ class Minimisation:
         self._failed = torch.zeros(run.record_every, len(runs), dtype=torch.bool, device=device)
         self._steps = 0  # before the epoch in progress
         self._steps_in_epoch = 0
-        self._measured = 0
+        self._rows_recorded = 0
         self._gradient = self._estimator()
-        self._lanes = [_Lane(run) for run in runs]
+        self._replicas = [_Replica(run) for run in runs]
 
     @property
     def epochs(self) -> int:
@@ -53,26 +52,26 @@ class Minimisation:
         return math.ceil(self._run.steps / self._run.record_every)
 
     @property
-    def measured(self) -> int:
-        """The number of rows measured so far."""
-        return self._measured
+    def rows_recorded(self) -> int:
+        """The number of rows of metrics so far."""
+        return self._rows_recorded
 
     @property
     def steps(self) -> int:
         """The number of steps taken so far."""
         return self._steps + self._steps_in_epoch
 
-    def _estimator(self) -> points.PointGradient:
+    def _estimator(self) -> point_gradients.PointGradient:
         """Return the method that the settings describe, from the next step on."""
         run = self._run
-        estimator: points.Estimator
+        estimator: point_gradients.Estimator
         if isinstance(run.gradient, Backprop):
-            estimator = partial(points.backprop, compiled=run.compile)
+            estimator = partial(point_gradients.backprop, compiled=run.compile)
         elif isinstance(run.gradient, Forward):
             method = named.forward_gradient(run.gradient, run.tangents)
-            estimator = partial(points.forward_gradient, method, compiled=run.compile)
+            estimator = partial(point_gradients.forward_gradient, method, compiled=run.compile)
         else:
-            estimator = partial(search_at_points, named.second_order(run.gradient, run.tangents))
+            estimator = partial(point_gradients.second_order, named.second_order(run.gradient, run.tangents))
         return estimator(self._function, self._points.detach(), self._seeds, self.steps)
 
     def epoch(self, stop: Callable[[], bool] = never) -> bool:
@@ -80,7 +79,7 @@ class Minimisation:
         for step in range(self._steps_in_epoch, min(self._run.record_every, self._run.steps - self._steps)):
             if stop():
                 return False
-            self._before[step], gradients, failed = self._gradient(self._points.detach())
+            self._before[step], (gradients,), failed = self._gradient(self._points.detach())
             for row, gradient in zip(self._rows, [gradients] if len(self._rows) == 1 else gradients, strict=True):
                 row.grad = gradient.view_as(row)
             if failed is not None:
@@ -90,34 +89,34 @@ class Minimisation:
         return True
 
     def states(self) -> list[Row]:
-        """Return for each lane all that its way on depends on."""
+        """Return for each replica all that its further steps depend on."""
         momenta = self._optimizer.state_dict()["state"]
         taken = self._steps_in_epoch
         return [
             {
-                "rows_recorded": lane.rows,
-                "measured": self._measured,
+                "rows_recorded": replica.rows,
+                "measured": self._rows_recorded,
                 "steps": self._steps,
                 "point": self._points.detach()[index].clone(),
-                "optimizer": _of_lane(momenta, index, self._shared),
+                "optimizer": _of_replica(momenta, index, self._shared),
                 "before": self._before[:taken, index].clone(),
                 "failed": self._failed[:taken, index].clone(),
-                "lane": lane.state(),
+                "lane": replica.state(),
             }
-            for index, lane in enumerate(self._lanes)
+            for index, replica in enumerate(self._replicas)
         ]
 
     def restore(self, states: Sequence[Row]) -> None:
-        """Go on from states of the same lanes, all after the same number of steps."""
-        self._measured, self._steps = states[0]["measured"], states[0]["steps"]
+        """Go on from states of the same replicas, all after the same number of steps."""
+        self._rows_recorded, self._steps = states[0]["measured"], states[0]["steps"]
         self._steps_in_epoch = taken = len(states[0]["before"])
         with torch.no_grad():
-            for index, (lane, state) in enumerate(zip(self._lanes, states, strict=True)):
+            for index, (replica, state) in enumerate(zip(self._replicas, states, strict=True)):
                 self._points[index] = state["point"]
                 self._before[:taken, index] = state["before"]
                 self._failed[:taken, index] = state["failed"]
-                lane.restore(state["lane"])
-        momenta = _of_all_lanes([state["optimizer"] for state in states], self._shared)
+                replica.restore(state["lane"])
+        momenta = _of_all_replicas([state["optimizer"] for state in states], self._shared)
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": momenta})
         self._gradient = self._estimator()
 
@@ -130,30 +129,30 @@ class Minimisation:
         failed = self._failed[: max(1, self._steps_in_epoch)].T.tolist()
         self._steps += self._steps_in_epoch
         self._steps_in_epoch = 0
-        self._measured += 1
-        return [lane.follow(*way) for lane, *way in zip(self._lanes, values, failed, strict=True)]
+        self._rows_recorded += 1
+        return [replica.follow(*way) for replica, *way in zip(self._replicas, values, failed, strict=True)]
 
     def outcomes(self) -> list[Outcome]:
         """Return for each seed whether and how it has ended."""
-        return [lane.outcome for lane in self._lanes]
+        return [replica.outcome for replica in self._replicas]
 
     def summaries(self) -> list[Row]:
         """Return each seed's best value, the step that reached it, and its last value and step."""
-        summaries = [lane.summary() for lane in self._lanes]
+        summaries = [replica.summary() for replica in self._replicas]
         if self._run.objective.n <= _POINTS_TOLD:
-            for run, lane, summary, point in zip(
-                self._runs, self._lanes, summaries, self._points.tolist(), strict=True
+            for run, replica, summary, point in zip(
+                self._runs, self._replicas, summaries, self._points.tolist(), strict=True
             ):
                 summary["first_point"] = _start(run).to(self._points.dtype).tolist()
-                if lane.outcome == "completed":  # the points of others have moved on
+                if replica.outcome == "completed":  # the points of others have moved on
                     summary["last_point"] = point
         return summaries
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return the mean over the seeds of the best value so far."""
         step = max((int(row["step"]) for row in rows if row), default=0)
-        best = fmean(lane.best for lane in self._lanes)
-        running = sum(lane.outcome == "running" for lane in self._lanes)
+        best = fmean(replica.best for replica in self._replicas)
+        running = sum(replica.outcome == "running" for replica in self._replicas)
         together = f" (mean of {len(rows)} seeds, {running} running)" if len(rows) > 1 else ""
         return f"step {step}/{self._run.steps}  best value {best:.6g}{together}"
 
@@ -167,23 +166,29 @@ def _start(run: FunctionRun) -> Tensor:
     return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))
 
 
-def _of_lane(momenta: dict[int, Row], index: int, shared: bool) -> Row:
-    """Return one lane's share of an optimiser's state: of tensors with a row per lane, or the lane's own."""
+def _of_replica(momenta: dict[int, Row], index: int, shared: bool) -> Row:
+    """Return one replica's share of an optimiser's state: of tensors with a row for each, or its own."""
     if not shared:
         return dict(momenta.get(index, {}))
     return {name: value[index].clone() for name, value in momenta.get(0, {}).items() if isinstance(value, Tensor)}
 
 
-def _of_all_lanes(shares: Sequence[Row], shared: bool) -> dict[int, Row]:
-    """Return the optimiser's state of which each lane has a share."""
+def _of_all_replicas(shares: Sequence[Row], shared: bool) -> dict[int, Row]:
+    """Return the optimiser's state of which each replica has a share."""
     if not shared:
         return {index: share for index, share in enumerate(shares) if share}
     joined = {name: torch.stack([share[name] for share in shares]) for name in shares[0]}
     return {0: joined} if joined else {}
 
 
-class _Lane:
-    """The way of one seed: a lane ends at its last step, when it diverges, or when it stops improving.
+# what checkpoints hold of a replica, by names that those of earlier versions have as well
+_IN_CHECKPOINTS = (
+    "_without_improvement", "_failed_steps", "_step", "_best_step", "_value", "best", "rows", "outcome",
+)  # fmt: skip
+
+
+class _Replica:
+    """One seed: it ends at its last step, when it diverges, or when it stops improving.
 
     It stops after `patience` consecutive steps of which none falls below the value before it
     (arXiv 2410.17764, Section IV-B, as its authors' code does it).
@@ -202,11 +207,12 @@ class _Lane:
 
     def state(self) -> Row:
         """Return all but the settings."""
-        return {name: value for name, value in vars(self).items() if name != "_run"}
+        return {name: getattr(self, name) for name in _IN_CHECKPOINTS}
 
     def restore(self, state: Row) -> None:
         """Go on from a state."""
-        vars(self).update(state)
+        for name in _IN_CHECKPOINTS:
+            setattr(self, name, state[name])
 
     def summary(self) -> Row:
         """Return the best value, the step that reached it, the last value and step, and how many steps failed."""

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 from frog_cli.errors import RequestError
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.second_order import SecondOrder
-from frog_cli.gradients.step_rules import hyperplane_search, line_search
+from frog_cli.gradients.step_rules import hyperplane_step, line_step
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.settings.schema import (
     ClassificationRun,
@@ -51,16 +51,16 @@ def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
 
 def second_order(gradient: LineSearch | HyperplaneSearch | Newton, tangents: Tangents) -> SecondOrder:
     """Return the second-order method that the settings describe."""
-    search = (
-        partial(line_search, damping=gradient.damping)
+    rule = (
+        partial(line_step, damping=gradient.damping)
         if isinstance(gradient, LineSearch)
-        else partial(hyperplane_search, absolute=gradient.eigenvalues == "absolute")
+        else partial(hyperplane_step, absolute=gradient.eigenvalues == "absolute")
     )
     return SecondOrder(
         directions=DIRECTIONS[gradient.name],
         k=gradient.k if isinstance(gradient, HyperplaneSearch) else 1,
         tangents=_sampler(tangents),
-        search=search,
+        rule=rule,
     )
 
 

@@ -15,15 +15,15 @@ def never() -> bool:
 
 
 class Objective(Protocol):
-    """Something that is minimised, for one seed or several side by side, one lane each."""
+    """Something that is minimised, for one seed or several side by side, one replica each."""
 
     @property
     def epochs(self) -> int:
         """The number of epochs if nothing ends it before."""
 
     @property
-    def measured(self) -> int:
-        """The number of rows measured so far, and so the next epoch; epoch 0 has no steps."""
+    def rows_recorded(self) -> int:
+        """The number of rows of metrics so far, and so the next epoch; epoch 0 has no steps."""
 
     @property
     def steps(self) -> int:
@@ -37,19 +37,19 @@ class Objective(Protocol):
         """
 
     def measure(self) -> Sequence[Row | None]:
-        """Return a row of metrics per lane, None for a lane that had ended before."""
+        """Return a row of metrics per replica, None for one that had ended before."""
 
     def outcomes(self) -> list[Outcome]:
-        """Return for each lane whether and how it has ended."""
+        """Return for each replica whether and how it has ended."""
 
     def summaries(self) -> list[Row]:
-        """Return the results of each lane."""
+        """Return the results of each replica."""
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return one line about the rows just measured, for a person."""
 
     def states(self) -> list[Row]:
-        """Return, for each lane, all that its way on depends on: numbers, strings, tensors, and lists and dicts."""
+        """Return, for each replica, all that its further steps depend on: numbers, text, tensors, lists and dicts."""
 
     def restore(self, states: Sequence[Row]) -> None:
-        """Go on from states of the same lanes, all after the same number of steps."""
+        """Go on from states of the same replicas, all after the same number of steps."""

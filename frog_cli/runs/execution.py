@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from pydantic import TypeAdapter
 
 from frog_cli.data import locations
 from frog_cli.engine.memory import keep_freed_memory
@@ -35,7 +31,9 @@ Starter = Callable[[list[Any]], Any]
 GiveUp = Callable[[Sequence[RunFolder], Sequence[Row | None]], bool]
 """Asked after each row of metrics whether runs that go side by side are given up."""
 
-_DATA: TypeAdapter[Digits | MNIST | CIFAR10 | ImageFolder] = TypeAdapter(Digits | MNIST | CIFAR10 | ImageFolder)
+DataSet = Digits | MNIST | CIFAR10 | ImageFolder
+
+_last_read: list[tuple[DataSet, torch.device, ImageData]] = []
 
 
 class Result(NamedTuple):
@@ -80,33 +78,33 @@ def carry_out(
     keep_freed_memory()
     device = named.device(request.runs[0].device, local_rank)
     folders = [RunFolder(parent, run) for run in request.runs]
-    waiting = [folder for folder in folders if request.overwrite or folder.finished() is None]
+    pending = [folder for folder in folders if request.overwrite or folder.finished() is None]
     errors: dict[Path, Exception] = {}
     with ExitStack() as locks:
-        ours = []
-        for folder in waiting:
+        held = []
+        for folder in pending:
             try:
                 locks.enter_context(locked(folder.path))
-                ours.append(folder)
+                held.append(folder)
             except (InProgressError, OSError) as error:
                 print(f"frog: {first_line(error)}", file=sys.stderr)
                 errors[folder.path] = error
         if not request.overwrite:  # another process may have finished one meanwhile
-            ours = [folder for folder in ours if folder.finished() is None]
-        start, side_by_side = _starter(request.runs[0], ours, device)
-        for lanes, states in _with_states(side_by_side, request.overwrite):
+            held = [folder for folder in held if folder.finished() is None]
+        start, side_by_side = _starter(request.runs[0], held, device)
+        for together, states in _with_states(side_by_side, request.overwrite):
             try:
-                _run(lanes, states, start, str(device), request.learning_rate, give_up, quiet)
+                _run(together, states, start, str(device), request.learning_rate, give_up, quiet)
             except (Interrupted, RequestError):
                 raise
             except Exception as error:
                 if not isinstance(error, GivenUpError):
                     traceback.print_exc()
-                errors |= {folder.path: error for folder in lanes}
+                errors |= {folder.path: error for folder in together}
                 if isinstance(error, GivenUpError):
-                    errors |= {folder.path: error for folder in ours if folder.finished() is None}
+                    errors |= {folder.path: error for folder in held if folder.finished() is None}
                     break
-    return [Result(folder, folder in waiting, errors.get(folder.path)) for folder in folders]
+    return [Result(folder, folder in pending, errors.get(folder.path)) for folder in folders]
 
 
 def first_line(error: BaseException) -> str:
@@ -117,10 +115,10 @@ def first_line(error: BaseException) -> str:
 def _with_states(
     side_by_side: list[list[RunFolder]], overwrite: bool
 ) -> Iterator[tuple[list[RunFolder], list[dict[str, Any]]]]:
-    """Yield lanes that go side by side from the same step, each with the state that it goes on from, if any."""
-    for lanes in side_by_side:
+    """Yield folders of runs that go side by side from the same step, each with the state to go on from, if any."""
+    for together in side_by_side:
         groups: dict[int, tuple[list[RunFolder], list[dict[str, Any]]]] = {}
-        for folder in lanes:
+        for folder in together:
             state = None if overwrite else folder.checkpoint()
             folders, states = groups.setdefault(-1 if state is None else state["steps"], ([], []))
             folders.append(folder)
@@ -128,27 +126,26 @@ def _with_states(
         yield from groups.values()
 
 
-def _starter(run: Run, waiting: list[RunFolder], device: torch.device) -> tuple[Starter, list[list[RunFolder]]]:
+def _starter(run: Run, pending: list[RunFolder], device: torch.device) -> tuple[Starter, list[list[RunFolder]]]:
     """Return how an objective for some seeds is made, with its data read, and which seeds go side by side."""
     if isinstance(run, FunctionRun):
         from frog_cli.objectives.minimisation import Minimisation
 
-        return lambda seeds: Minimisation(seeds, device), [waiting] if waiting else []
+        return lambda seeds: Minimisation(seeds, device), [pending] if pending else []
     from frog_cli.objectives.classification import Classification
 
     assert isinstance(run, ClassificationRun)
-    data: Any = _load(json.dumps(run.data.model_dump()), str(device)) if waiting else None
-    return lambda seeds: Classification(seeds[0], data, device), [[folder] for folder in waiting]
+    data: Any = _load(run.data, device) if pending else None
+    return lambda seeds: Classification(seeds[0], data, device), [[folder] for folder in pending]
 
 
-@lru_cache(maxsize=1)
-def _load(settings: str, device: str) -> ImageData:
-    """Read the data set that settings in JSON describe; the last one read is kept for the next request."""
-    import torch
-
+def _load(settings: DataSet, device: torch.device) -> ImageData:
+    """Read a data set; the last one is kept for the next request."""
     from frog_cli.data.dataset import load
 
-    return load(_DATA.validate_json(settings), torch.device(device))
+    if not _last_read or _last_read[0][:2] != (settings, device):
+        _last_read[:] = [(settings, device, load(settings, device))]
+    return _last_read[0][2]
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""The one training loop: steps, measurement, record, until every lane has ended."""
+"""The one training loop: steps, measurement, record, until every replica has ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def train(
     interruption: Interruption,
     give_up: Callable[[Sequence[RunFolder], Sequence[Row | None]], bool] | None = None,
 ) -> None:
-    """Minimise an objective and record each lane in its folder; epoch 0 is the state before the first step.
+    """Minimise an objective and record each replica in its folder; epoch 0 is the state before the first step.
 
     When a signal has come, the state after the last step is saved and `Interrupted` raised.
 
@@ -27,13 +27,13 @@ def train(
         GivenUpError: when `give_up`, asked after each row, says so.
     """
     often = folders[0].run.checkpoint
-    saved_at, saved_rows = perf_counter(), objective.measured
+    saved_at, saved_rows = perf_counter(), objective.rows_recorded
     while True:
         start = perf_counter()
-        if objective.measured > 0 and not objective.epoch(interruption):
+        if objective.rows_recorded > 0 and not objective.epoch(interruption):
             _stop(objective, folders, interruption)
         trained = perf_counter()
-        epoch = objective.measured
+        epoch = objective.rows_recorded
         rows = objective.measure()
         timings = {"row": epoch, "training_seconds": trained - start, "measuring_seconds": perf_counter() - trained}
         for folder, row in zip(folders, rows, strict=True):
@@ -47,10 +47,10 @@ def train(
             raise GivenUpError(f"given up after step {objective.steps}")
         if interruption():
             _stop(objective, folders, interruption)
-        enough_rows = often.rows is not None and objective.measured - saved_rows >= often.rows
+        enough_rows = often.rows is not None and objective.rows_recorded - saved_rows >= often.rows
         if enough_rows or (often.minutes is not None and perf_counter() - saved_at >= 60 * often.minutes):
             _save(objective, folders)
-            saved_at, saved_rows = perf_counter(), objective.measured
+            saved_at, saved_rows = perf_counter(), objective.rows_recorded
 
 
 def _save(objective: Objective, folders: Sequence[RunFolder]) -> None:

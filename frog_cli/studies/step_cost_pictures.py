@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from frog_cli.engine.phases import PARTS
+from frog_cli.engine.phases import PHASES
 from frog_cli.studies.step_cost_rows import REFERENCES, name_of
 
 
@@ -68,7 +68,7 @@ def draw_parts(rows: DataFrame) -> Figure:
     Parts are measured in a pass of their own, at another moment than the steps as a whole, so only their shares are
     taken from it: a bar is as long as the step takes in the picture of the cost.
     """
-    names = [name for name in (f"{part.replace(' ', '_')}_plain_passes" for part in PARTS) if name in rows]
+    names = [name for name in (f"{part.replace(' ', '_')}_plain_passes" for part in PHASES) if name in rows]
     bars = []
     for _, group in _networks(rows[~rows["gradient"].isin(REFERENCES)]):
         several = "k" in group and group["k"].notna().any()

@@ -12,14 +12,15 @@ from torch import Generator, Tensor
 from torch.nn import Sequential
 from torch.utils.checkpoint import checkpoint_sequential
 
-from frog_cli.engine import phases as parts
+from frog_cli.engine.batch_gradients import recordable
 from frog_cli.engine.memory import keep_freed_memory, peak_memory
-from frog_cli.engine.recording import recordable, recorded_by_shape
+from frog_cli.engine.phases import timed_by
+from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import MODELS
 from frog_cli.modules.calls import trainable
-from frog_cli.objectives import classification, named
-from frog_cli.objectives.classification import sample_loss
+from frog_cli.objectives import named, network_steps
+from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.config import BenchRequest
@@ -118,9 +119,9 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     model = _network(run, bench, images)
     parameters = [parameter for _, parameter in trainable(model)]
     optimizer = named.optimizer(run, parameters)
-    gradient = classification.batch_gradient(run, model)
+    gradient = network_steps.batch_gradient(run, model)
     generator = Generator(images.device).manual_seed(0)
-    return lambda: classification.take_step(gradient, parameters, optimizer, images, labels, generator)
+    return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
 
 
 def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
@@ -154,7 +155,7 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
     clock = _Clock(device)
     repetitions = []
     for step in steps:
-        with parts.told_to(clock):
+        with timed_by(clock):
             step()  # records its operations, if it can, with its parts
         repetitions.append(max(1, round(SHORTEST / clock.seconds(step))))
     seconds: list[list[float]] = [[] for _ in steps]
@@ -165,7 +166,7 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
     for step, found in zip(steps, seconds, strict=True):
         clock.stop()
         clock.parts.clear()  # also of what began before
-        with parts.told_to(clock):
+        with timed_by(clock):
             for _ in range(rounds):
                 step()
                 clock.stop()

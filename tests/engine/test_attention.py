@@ -49,7 +49,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_passes_through_jets(kind, monkeypatch):
-    monkeypatch.setattr("frog_cli.gradients.measurement._by_transforms", None)  # there is no falling back
+    monkeypatch.setattr("frog_cli.gradients.measurement.by_transforms", None)  # there is no falling back
     primals, tangents = factors(), factors(DIRECTIONS, seed=1)
 
     def attend(*x: Tensor) -> Tensor:

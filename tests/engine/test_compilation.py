@@ -7,11 +7,11 @@ import torch
 
 from frog_cli.engine import compilation, self_attention
 from frog_cli.engine.products import LONG, matrix_product
-from frog_cli.engine.recording import record, replayed
+from frog_cli.engine.recording import record
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.measurement import forward
 from tests.cases import case, sample_loss
-from tests.engine.test_recording import SPACES, change
+from tests.engine.test_recording import SPACES, change, replayed
 from tests.engine.test_recording import generator as new_generator
 
 
@@ -19,9 +19,9 @@ from tests.engine.test_recording import generator as new_generator
 @pytest.mark.parametrize("space", SPACES)
 def test_a_compiled_step_follows_the_weights_as_they_change(space, aggregation):
     model, images, labels = case("mlp")
-    estimator, dimension = SPACES[space]
+    estimator, where = SPACES[space]
     method = ForwardGradient(k=6, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS[aggregation])
-    compiled = replayed(method, estimator, dimension, model, sample_loss, compiled=True)
+    compiled = replayed(method, where, model, compiled=True)
     run_from, compiled_from = new_generator(), new_generator()
     for _ in range(3):
         run = estimator(method, model, sample_loss, images, labels, run_from)

@@ -3,20 +3,27 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.engine.recording import record, replayed, replayed_backprop
+from frog_cli.engine.batch_gradients import fast_backprop, fast_forward_gradient
+from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.recording import record
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
-from frog_cli.gradients.activities import activity_dimension, estimate_from_activities
-from frog_cli.gradients.weights import backprop, estimate_from_weights, weight_dimension
+from frog_cli.gradients.activities import activities, estimate_from_activities
+from frog_cli.gradients.weights import backprop, estimate_from_weights, weights
 from tests.cases import case, sample_loss
 
 SPACES = {
-    "weights": (estimate_from_weights, weight_dimension),
-    "activities": (estimate_from_activities, activity_dimension),
+    "weights": (estimate_from_weights, weights),
+    "activities": (estimate_from_activities, activities),
 }
 
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+def replayed(method, space, model, **options):
+    """Return a forward gradient as objectives take it."""
+    return fast_forward_gradient(method, space(model, sample_loss, method.measure, method.chunk_size), model, **options)
 
 
 def change(model) -> None:
@@ -31,12 +38,13 @@ def change(model) -> None:
 @pytest.mark.parametrize("space", SPACES)
 def test_replaying_equals_running_while_weights_and_shapes_change(space, aggregation, measure):
     model, images, labels = case("mlp")
-    estimator, dimension = SPACES[space]
+    estimator, where = SPACES[space]
     method = ForwardGradient(k=6, tangents=TANGENTS["normal"], measure=measure, aggregation=AGGREGATIONS[aggregation])
-    replay = replayed(method, estimator, dimension, model, sample_loss)
+    replay = replayed(method, where, model)
     run_from, replay_from = generator(), generator()
     for size in (6, 6, 4, 6, 4):
-        run = estimator(method, model, sample_loss, images[:size], labels[:size], run_from)
+        with faster_jets():
+            run = estimator(method, model, sample_loss, images[:size], labels[:size], run_from)
         replays = replay(images[:size], labels[:size], replay_from)
         for expected, found in zip([run.loss, *run.gradients], [replays.loss, *replays.gradients], strict=True):
             assert torch.equal(expected, found)
@@ -46,19 +54,21 @@ def test_replaying_equals_running_while_weights_and_shapes_change(space, aggrega
 @pytest.mark.parametrize("space", SPACES)
 def test_a_recording_is_not_used_for_other_weights_or_another_mode(space):
     model, images, labels = case("mlp")
-    estimator, dimension = SPACES[space]
+    estimator, where = SPACES[space]
     method = ForwardGradient(k=6, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
     replay, replay_backprop = (
-        replayed(method, estimator, dimension, model, sample_loss),
-        replayed_backprop(model, sample_loss),
+        replayed(method, where, model),
+        fast_backprop(model, sample_loss),
     )
     linear = next(module for module in model.modules() if isinstance(module, torch.nn.Linear))
     linear.register_forward_hook(lambda module, _, output: output if module.training else 2 * output)
     for _ in range(2):
         for mode in (True, False):
             model.train(mode)
+            with faster_jets():
+                run = estimator(method, model, sample_loss, images, labels, generator())
             for ours, theirs in (
-                (replay, estimator(method, model, sample_loss, images, labels, generator())),
+                (replay, run),
                 (replay_backprop, backprop(model, sample_loss, images, labels, generator())),
             ):
                 found = ours(images, labels, generator())
@@ -76,8 +86,9 @@ def test_dependent_tangents_take_the_general_solution(k):
         return TANGENTS["cone"](shape, source, dtype, angle=1e-3)
 
     method = ForwardGradient(k=k, tangents=nearly_parallel, measure="forward", aggregation=AGGREGATIONS["projection"])
-    run = estimate_from_activities(method, model, sample_loss, images, labels, generator())
-    replay = replayed(method, estimate_from_activities, activity_dimension, model, sample_loss)
+    with faster_jets():
+        run = estimate_from_activities(method, model, sample_loss, images, labels, generator())
+    replay = replayed(method, activities, model)
     for expected, found in zip(run.gradients, replay(images, labels, generator()).gradients, strict=True):
         assert torch.equal(expected, found)
 
@@ -87,7 +98,7 @@ def test_a_loss_that_is_not_finite_comes_through():
     method = ForwardGradient(
         k=2, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"]
     )
-    replay = replayed(method, estimate_from_weights, weight_dimension, model, sample_loss)
+    replay = replayed(method, weights, model)
     replay(images, labels, generator())
     with torch.no_grad():
         model[0][1].weight.fill_(torch.nan)
@@ -96,7 +107,7 @@ def test_a_loss_that_is_not_finite_comes_through():
 
 def test_backprop():
     model, images, labels = case("mlp")
-    replay = replayed_backprop(model, sample_loss)
+    replay = fast_backprop(model, sample_loss)
     for size in (6, 4, 6):
         expected = backprop(model, sample_loss, images[:size], labels[:size], generator())
         found = replay(images[:size], labels[:size], generator())

@@ -12,8 +12,8 @@ from torch import nn
 
 from frog_cli.engine.memory import peak_memory
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, Estimate, ForwardGradient, backprop, estimate_from_activities
-from frog_cli.gradients.second_order import SecondOrder, search_in_weights
-from frog_cli.gradients.step_rules import hyperplane_search, line_search
+from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
+from frog_cli.gradients.step_rules import hyperplane_step, line_step
 from tests.cases import sample_loss
 
 CPU = torch.device("cpu")
@@ -30,9 +30,9 @@ def deep_mlp(depth: int) -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
 
 def sampled(k: int) -> Callable[..., Estimate]:
     """Return a FoMoH step in the plane of k normal tangents."""
-    search = partial(line_search, damping=1e-8) if k == 1 else partial(hyperplane_search, absolute=False)
-    method = SecondOrder(directions="sampled", k=k, tangents=TANGENTS["normal"], search=search)
-    return partial(search_in_weights, method)
+    rule = partial(line_step, damping=1e-8) if k == 1 else partial(hyperplane_step, absolute=False)
+    method = SecondOrder(directions="sampled", k=k, tangents=TANGENTS["normal"], rule=rule)
+    return partial(estimate_second_order, method)
 
 
 def peaks(estimate) -> list[int]:

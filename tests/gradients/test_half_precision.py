@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from frog_cli.engine.regenerated import estimate_from_regenerated_weights
 from frog_cli.gradients import (
     AGGREGATIONS,
     TANGENTS,
     ForwardGradient,
     estimate_from_activities,
-    estimate_from_regenerated_weights,
     estimate_from_weights,
 )
-from frog_cli.gradients.second_order import SecondOrder, search_in_weights
-from frog_cli.gradients.step_rules import hyperplane_search, line_search
+from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
+from frog_cli.gradients.step_rules import hyperplane_step, line_step
 from tests.cases import sample_loss
 
 
@@ -45,9 +45,9 @@ FIRST = {
     "activities": estimate_from_activities,
 }
 SECOND = {
-    "line": (1, partial(line_search, damping=0.1)),
-    "plane": (2, partial(hyperplane_search, absolute=False)),
-    "downhill plane": (2, partial(hyperplane_search, absolute=True)),
+    "line": (1, partial(line_step, damping=0.1)),
+    "plane": (2, partial(hyperplane_step, absolute=False)),
+    "downhill plane": (2, partial(hyperplane_step, absolute=True)),
 }
 METHODS = {
     **{
@@ -59,10 +59,10 @@ METHODS = {
     },
     **{
         name: partial(
-            search_in_weights,
-            SecondOrder(directions="sampled", k=k, tangents=TANGENTS["normal"], search=search),
+            estimate_second_order,
+            SecondOrder(directions="sampled", k=k, tangents=TANGENTS["normal"], rule=rule),
         )
-        for name, (k, search) in SECOND.items()
+        for name, (k, rule) in SECOND.items()
     },
 }
 

@@ -18,7 +18,7 @@ from frog_cli.gradients import (
 )
 from frog_cli.gradients.activities import activity_sizes
 from frog_cli.gradients.aggregation import projection
-from frog_cli.gradients.weights import backprop, weight_dimension
+from frog_cli.gradients.weights import backprop
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
 from frog_cli.settings.schema import ResNet18, ViT
@@ -29,6 +29,10 @@ METHOD = ForwardGradient(k=5, tangents=TANGENTS["normal"], measure="forward", ag
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def weight_dimension(model) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def flat(gradients) -> torch.Tensor:
@@ -95,7 +99,7 @@ def test_projection_in_activity_space(name, k, measure):
 @pytest.mark.parametrize("name", MODELS)
 def test_as_many_tangents_as_dimensions_give_the_gradient(name, space, measure):
     model, images, labels = case(name)
-    n = weight_dimension(model, images) if space is weights else sum(activity_sizes(model, images))
+    n = weight_dimension(model) if space is weights else sum(activity_sizes(model, images))
     found = flat(space(replace(METHOD, k=n + 3, measure=measure), name).gradients)
     assert relative_error(found, weight_gradient(model, images, labels)) < 1e-9
 
@@ -104,7 +108,7 @@ def test_as_many_tangents_as_dimensions_give_the_gradient(name, space, measure):
 @pytest.mark.parametrize("name", MODELS)
 def test_sum_over_the_standard_basis_gives_the_gradient(name, space):
     model, images, labels = case(name)
-    n = weight_dimension(model, images) if space is weights else sum(activity_sizes(model, images))
+    n = weight_dimension(model) if space is weights else sum(activity_sizes(model, images))
     method = replace(METHOD, k=n, tangents=TANGENTS["standard_basis"], aggregation=AGGREGATIONS["sum"])
     assert relative_error(flat(space(method, name).gradients), weight_gradient(model, images, labels)) < 1e-12
 
@@ -416,7 +420,7 @@ def used_twice():
 def test_shared_parameters_are_perturbed_together_and_stay_parameters(make):
     torch.manual_seed(0)
     model, x, y = make().double(), torch.randn(4, 3).double(), torch.randint(3, (4,))
-    n = weight_dimension(model, x)
+    n = weight_dimension(model)
     for _ in range(2):
         estimate = estimate_from_weights(replace(METHOD, k=n), model, sample_loss, x, y, generator())
         assert relative_error(flat(estimate.gradients), weight_gradient(model, x, y)) < 1e-9
@@ -505,7 +509,7 @@ def test_attention_takes_the_kernel_that_can_be_differentiated():
     layer = torch.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
     model = torch.nn.Sequential(layer, torch.nn.Flatten(), torch.nn.Linear(12, 3)).double()
     x, y = torch.randn(4, 3, 4).double(), torch.randint(3, (4,))
-    method = replace(METHOD, k=weight_dimension(model, x))
+    method = replace(METHOD, k=weight_dimension(model))
     for training in (True, False):
         found = estimate_from_weights(method, model.train(training), sample_loss, x, y, generator())
         assert relative_error(flat(found.gradients), weight_gradient(model, x, y)) < 1e-8

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.gradients.step_rules import hyperplane_search, line_search
+from frog_cli.gradients.step_rules import hyperplane_step, line_step
 
 
 def matrix(K: int, seed: int = 0) -> torch.Tensor:
@@ -11,36 +11,36 @@ def matrix(K: int, seed: int = 0) -> torch.Tensor:
     return A + A.mT
 
 
-def test_line_search_divides_by_the_absolute_curvature():
+def test_line_step_divides_by_the_absolute_curvature():
     slopes, curvature = torch.tensor([[3.0], [3.0]]), torch.tensor([[[2.0]], [[-2.0]]])
-    assert line_search(slopes, curvature, damping=0.0).tolist() == [[1.5], [1.5]]
-    assert line_search(slopes, curvature, damping=1.0).tolist() == [[1.0], [1.0]]
+    assert line_step(slopes, curvature, damping=0.0).tolist() == [[1.5], [1.5]]
+    assert line_step(slopes, curvature, damping=1.0).tolist() == [[1.0], [1.0]]
 
 
 @pytest.mark.parametrize("K", [1, 2, 5])
-def test_hyperplane_search_solves(K):
+def test_hyperplane_step_solves(K):
     H, d = matrix(K), torch.arange(1.0, K + 1).double()
-    torch.testing.assert_close(H @ hyperplane_search(d, H, absolute=False), d)
+    torch.testing.assert_close(H @ hyperplane_step(d, H, absolute=False), d)
 
 
 def test_absolute_eigenvalues_always_go_downhill():
     for seed in range(50):
         H, d = matrix(4, seed), torch.ones(4).double()
-        assert hyperplane_search(d, H, absolute=True) @ d > 0
+        assert hyperplane_step(d, H, absolute=True) @ d > 0
     values, vectors = torch.linalg.eigh(matrix(4))
     expected = vectors @ ((vectors.mT @ d) / values.abs())
-    torch.testing.assert_close(hyperplane_search(d, matrix(4), absolute=True), expected)
+    torch.testing.assert_close(hyperplane_step(d, matrix(4), absolute=True), expected)
 
 
 def test_on_positive_curvature_both_agree():
     H = matrix(3) @ matrix(3)
     d = torch.ones(3).double()
-    torch.testing.assert_close(hyperplane_search(d, H, absolute=True), hyperplane_search(d, H, absolute=False))
+    torch.testing.assert_close(hyperplane_step(d, H, absolute=True), hyperplane_step(d, H, absolute=False))
 
 
 def test_singular_curvature_gets_jitter():
     H, d = torch.ones(2, 2).double(), torch.ones(2).double()
-    found = hyperplane_search(d, H, absolute=False)
+    found = hyperplane_step(d, H, absolute=False)
     torch.testing.assert_close(H @ found, d, rtol=1e-5, atol=0)  # (1 / 2, 1 / 2) is one of its solutions
 
 
@@ -48,6 +48,6 @@ def test_singular_curvature_gets_jitter():
 def test_what_has_no_solution_is_nan_and_no_other_step(absolute):
     slopes = torch.ones(3, 2).double()
     curvature = torch.stack([torch.zeros(2, 2), torch.eye(2), torch.full((2, 2), torch.nan)]).double()
-    found = hyperplane_search(slopes, curvature, absolute=absolute)
+    found = hyperplane_step(slopes, curvature, absolute=absolute)
     assert found.isnan().all(-1).tolist() == [True, False, True]
     torch.testing.assert_close(found[1], slopes[1])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from frog_cli.errors import RequestError
-from frog_cli.gradients.activities import activity_dimension, activity_sizes
+from frog_cli.gradients.activities import activity_sizes
 from frog_cli.models.cnn import cnn
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
@@ -22,7 +22,7 @@ def test_mlp_has_the_papers_dimension(width):
     """The paper counts n = 2w + 10 activities (arXiv 2410.17764, Section IV-D)."""
     model = mlp(MLP(name="mlp", width=width, depth=2), MNIST, 10)
     assert activity_sizes(model, IMAGES) == [width, width, 10]
-    assert activity_dimension(model, IMAGES) == 2 * width + 10
+    assert sum(activity_sizes(model, IMAGES)) == 2 * width + 10
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
@@ -64,14 +64,14 @@ def test_resnet18_has_the_papers_dimension(image, n):
     """11.8e3 on CIFAR10 (arXiv 2410.17764, Section IV-D); the same count on MNIST, where the paper prints 11.2e3."""
     model = resnet18(ResNet18(name="resnet18", grouping="paper"), image, 10)
     assert len(model) == 6
-    assert activity_dimension(model, torch.zeros(2, *image)) == n
+    assert sum(activity_sizes(model, torch.zeros(2, *image))) == n
 
 
 @pytest.mark.parametrize(("image", "n"), [(CIFAR10, 83_210), (MNIST, 64_010)])
 def test_vision_transformer_has_the_papers_dimension(image, n):
     model = vit(ViT(**PAPERS_VIT, grouping="paper"), image, 10)
     assert len(model) == 6
-    assert activity_dimension(model, torch.zeros(2, *image)) == n
+    assert sum(activity_sizes(model, torch.zeros(2, *image))) == n
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)

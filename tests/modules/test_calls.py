@@ -13,18 +13,19 @@ import pytest
 import torch
 from torch import nn
 
+from frog_cli.engine.regenerated import estimate_from_regenerated_weights
 from frog_cli.gradients import (
     AGGREGATIONS,
     TANGENTS,
     ForwardGradient,
     backprop,
     estimate_from_activities,
-    estimate_from_regenerated_weights,
     estimate_from_weights,
 )
-from frog_cli.gradients.second_order import SecondOrder, search_in_weights
-from frog_cli.gradients.step_rules import line_search
-from frog_cli.modules.calls import kept_as_it_is, trainable
+from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
+from frog_cli.gradients.step_rules import line_step
+from frog_cli.modules.calls import trainable
+from frog_cli.modules.restoring import kept_as_it_is
 from tests.cases import Follows, relative_error, sample_loss, weight_gradient
 
 METHOD = ForwardGradient(
@@ -219,9 +220,9 @@ def test_a_second_order_step_is_as_one_plain_pass(name, directions):
     torch.manual_seed(0)
     model, (x, y) = MODELS[name]().double(), batch()
     plain = deepcopy(model)
-    search = partial(line_search, damping=1e-8)
-    method = SecondOrder(directions=directions, k=1, tangents=TANGENTS["normal"], search=search)
-    search_in_weights(method, model, sample_loss, x, y, torch.Generator())
+    rule = partial(line_step, damping=1e-8)
+    method = SecondOrder(directions=directions, k=1, tangents=TANGENTS["normal"], rule=rule)
+    estimate_second_order(method, model, sample_loss, x, y, torch.Generator())
     weight_gradient(plain, x, y)
     for ours, theirs in zip(model.buffers(), plain.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
@@ -290,8 +291,8 @@ def test_a_search_along_the_gradient_sees_the_units_that_the_gradient_saw():
         seen.append(slopes)
         return slopes
 
-    method = SecondOrder(directions="gradient", k=1, tangents=TANGENTS["normal"], search=search)
-    step = flat(search_in_weights(method, model, sample_loss, x, y, torch.Generator()).gradients)
+    method = SecondOrder(directions="gradient", k=1, tangents=TANGENTS["normal"], rule=search)
+    step = flat(estimate_second_order(method, model, sample_loss, x, y, torch.Generator()).gradients)
     gradient = step / seen[0]
     assert seen[0].item() == pytest.approx(gradient.square().sum().item(), rel=1e-10)
 
@@ -308,7 +309,7 @@ def test_a_shared_buffer_that_one_module_replaces_is_refused():
 def test_a_model_is_kept_as_it_is():
     model, (x, _) = nn.Sequential(Counts(), Follows(), with_shared_statistics()).double(), batch()
     buffers, average = [buffer.clone() for buffer in model.buffers()], model[1].average
-    with kept_as_it_is(model):
+    with kept_as_it_is(model, x.device):
         model(x)
         assert model[0].calls == 1
     assert all(torch.equal(*pair) for pair in zip(buffers, model.buffers(), strict=True))

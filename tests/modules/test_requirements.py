@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from frog_cli.engine.regenerated import estimate_from_regenerated_weights
 from frog_cli.gradients import (
     AGGREGATIONS,
     TANGENTS,
@@ -18,24 +19,23 @@ from frog_cli.gradients import (
     ForwardGradient,
     backprop,
     estimate_from_activities,
-    estimate_from_regenerated_weights,
     estimate_from_weights,
 )
 from frog_cli.gradients.activities import activity_sizes
-from frog_cli.gradients.second_order import SecondOrder, search_in_weights
-from frog_cli.gradients.step_rules import line_search
+from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
+from frog_cli.gradients.step_rules import line_step
 from tests.cases import case, relative_error, sample_loss, weight_gradient
 
 METHOD = ForwardGradient(
     k=3, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"], chunk_size=2
 )
-FOMOH = SecondOrder(directions="sampled", k=1, tangents=TANGENTS["normal"], search=partial(line_search, damping=1e-8))
+FOMOH = SecondOrder(directions="sampled", k=1, tangents=TANGENTS["normal"], rule=partial(line_step, damping=1e-8))
 ESTIMATORS = {
     "weights": partial(estimate_from_weights, METHOD),
     "regenerated": partial(estimate_from_regenerated_weights, METHOD),
     "activities": partial(estimate_from_activities, METHOD),
     "simulated": partial(estimate_from_activities, replace(METHOD, measure="simulated")),
-    "second order": partial(search_in_weights, FOMOH),
+    "second order": partial(estimate_second_order, FOMOH),
     "backprop": backprop,
 }
 
@@ -144,7 +144,7 @@ def test_a_model_may_take_several_tensors_as_one_argument_in_weight_space():
     for estimator in (estimate_from_weights, estimate_from_regenerated_weights):
         found = estimator(method, model, sample_loss, both, labels, torch.Generator())
         assert relative_error(torch.cat([g.flatten() for g in found.gradients]), expected) < 1e-8
-    search_in_weights(FOMOH, model, sample_loss, both, labels, torch.Generator())
+    estimate_second_order(FOMOH, model, sample_loss, both, labels, torch.Generator())
 
 
 def test_normalisation_by_the_batch_is_warned_of_where_it_makes_slopes_wrong():

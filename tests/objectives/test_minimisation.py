@@ -172,7 +172,7 @@ def test_more_directions_search_better_up_to_newton():
     assert fomoh("gradient=fomoh_kd", "gradient.k=10") == pytest.approx(fomoh("gradient=newton"), rel=1e-3, abs=1e-20)
 
 
-def test_hyperplane_search_beats_fgd_with_its_best_rate_by_six_orders():
+def test_hyperplane_step_beats_fgd_with_its_best_rate_by_six_orders():
     two = ("experiment=fomoh_rosenbrock_2d", "seeds=10")
     searched = minimise(*two, "gradient=fomoh_kd", "gradient.k=2")
     rates = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)

@@ -7,7 +7,6 @@ import pytest
 from pandas import DataFrame
 
 from frog_cli.reproduction.figures import FIGURES, starts
-from frog_cli.verbs import quality
 
 EMPTY = DataFrame()
 
@@ -87,30 +86,3 @@ def test_searched_rates_stand_beside_the_name_of_their_problem():
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["logistic regression, mnist: FoMoH-2D, 5 epochs", "sphere, n = 64: projection, k = 16"]
     assert [text.get_text() for text in axes.texts] == ["5 times", "none published"]
-
-
-def test_curves_that_are_equal_but_for_chance_are_one_line_with_all_their_names():
-    cosines = {
-        ("sum", "normal"): 0.5,
-        ("mean", "normal"): 0.5,
-        ("projection", "normal"): 0.8,
-        ("mean", "normalised"): 0.501,
-    }
-    lengths = {
-        ("sum", "normal"): 8.0,
-        ("mean", "normal"): 1.0,
-        ("projection", "normal"): 0.8,
-        ("mean", "normalised"): 0.1,
-    }
-    rows = DataFrame(
-        {"gradient": gradient, "tangents": tangents, "angle": None, "k": k, "n": 4, "seeds": 10,
-         "cosine_mean": cosine, "cosine_standard_error": 0.001, "norm_ratio_standard_error": 0.001,
-         "norm_ratio_mean": lengths[gradient, tangents]}
-        for (gradient, tangents), cosine in cosines.items() for k in (1, 2, 8)
-    )  # fmt: skip
-    left, right = quality.draw(rows.astype({"angle": float})).axes
-    assert left.get_legend_handles_labels()[1] == [
-        "sum, normal tangents\nmean, normal tangents\nmean, normalised tangents",
-        "projection, normal tangents",
-    ]
-    assert len(right.get_legend_handles_labels()[1]) == 4

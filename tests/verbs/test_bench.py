@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from frog_cli.cli import main
-from frog_cli.objectives import classification
+from frog_cli.objectives import network_steps
 from frog_cli.studies.step_cost_rows import REFERENCES
 
 TINY = ["model=mlp", "model.width=8", "batch_size=4", "bench.rounds=2", "device=cpu"]
@@ -71,13 +71,13 @@ def test_every_gradient_can_be_measured_without_memory(words, runs):
 def test_steps_leave_the_weights_where_they_are(runs, monkeypatch):
     """Or a rate that is too large would let them grow until all numbers are infinite, and slow."""
     seen = []
-    take_step = classification.take_step
+    take_step = network_steps.take_step
 
     def spy(gradient, parameters, *arguments):
         seen.append([parameter.clone() for parameter in parameters])
         return take_step(gradient, parameters, *arguments)
 
-    monkeypatch.setattr(classification, "take_step", spy)
+    monkeypatch.setattr(network_steps, "take_step", spy)
     assert main(["bench", *TINY, "gradient=sum", "learning_rate=1e30", "bench.rounds=3"]) == 0
     assert len(seen) > 6
     for first, last in zip(seen[0], seen[-1], strict=True):

@@ -6,7 +6,9 @@ from functools import partial
 import pytest
 import torch
 
-from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, points
+from frog_cli.engine import point_gradients
+from frog_cli.engine.tangent_stream import TangentStream
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.aggregation import projection
 from frog_cli.objectives.functions import FUNCTIONS
 from tests.cases import project, relative_error
@@ -24,7 +26,7 @@ def starts(n: int, count: int) -> torch.Tensor:
 
 
 def first_tangents(method, seeds, n):
-    return next(points.TangentStream(method.tangents, seeds, torch.zeros(1, n).double(), method.k, after=0))
+    return next(TangentStream(method.tangents, seeds, torch.zeros(1, n).double(), method.k, after=0))
 
 
 @pytest.mark.parametrize("measure", ["forward", "simulated"])
@@ -33,7 +35,7 @@ def first_tangents(method, seeds, n):
 def test_projection_at_every_point(name, k, n, measure):
     function, seeds, x = FUNCTIONS[name].function, [0, 1, 2], starts(n, 3)
     method = replace(METHOD, k=k, measure=measure)
-    values, gradients, _ = points.forward_gradient(method, function, x, seeds)(x)
+    values, (gradients,), _ = point_gradients.forward_gradient(method, function, x, seeds)(x)
     assert torch.equal(values, function(x))
     for point, V, found in zip(x, first_tangents(method, seeds, n), gradients, strict=True):
         gradient = torch.func.grad(function)(point).unsqueeze(1)
@@ -43,7 +45,7 @@ def test_projection_at_every_point(name, k, n, measure):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_backprop_is_the_gradient(name):
     function, x = FUNCTIONS[name].function, starts(6, 2)
-    values, gradients, _ = points.backprop(function, x, [0, 1])(x)
+    values, (gradients,), _ = point_gradients.backprop(function, x, [0, 1])(x)
     assert torch.equal(values, function(x))
     torch.testing.assert_close(gradients, torch.func.vmap(torch.func.grad(function))(x), rtol=1e-14, atol=1e-14)
 
@@ -52,7 +54,7 @@ def test_backprop_is_the_gradient(name):
 def test_chunks_give_the_same_numbers(chunk_size):
     function, x = FUNCTIONS["rosenbrock"].function, starts(6, 2)
     at_once, chunked = (
-        points.forward_gradient(replace(METHOD, chunk_size=size), function, x, [0, 1])(x)[1]
+        point_gradients.forward_gradient(replace(METHOD, chunk_size=size), function, x, [0, 1])(x).gradients[0]
         for size in (None, chunk_size)
     )
     torch.testing.assert_close(chunked, at_once, rtol=1e-12, atol=1e-12)
@@ -71,36 +73,7 @@ def test_a_seed_does_not_depend_on_which_run_beside_it(name, n, aggregation, mea
 
 
 def _walk(method, function, seeds, x):
-    estimate = points.forward_gradient(method, function, x, seeds)
+    estimate = point_gradients.forward_gradient(method, function, x, seeds)
     for _ in range(5):
-        x = x - 1e-6 * estimate(x)[1]
+        x = x - 1e-6 * estimate(x).gradients[0]
     return x
-
-
-def stream_of(seeds, after=0):
-    return points.TangentStream(METHOD.tangents, seeds, torch.zeros(len(seeds), 4).double(), 4, after)
-
-
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 6, 7])
-def test_the_stream_goes_on_after_any_step(after, monkeypatch):
-    monkeypatch.setattr(points, "_SAMPLED_AHEAD", 50)  # blocks of 3 steps
-    whole, later = stream_of([0, 1]), stream_of([0, 1], after)
-    taken = [next(whole).clone() for _ in range(10)]
-    for expected in taken[after:]:
-        assert torch.equal(next(later), expected)
-
-
-def test_the_stream_depends_on_the_seed_alone_and_does_not_repeat(monkeypatch):
-    monkeypatch.setattr(points, "_SAMPLED_AHEAD", 50)  # blocks of 3 steps
-    streams = [stream_of(seeds) for seeds in ([0, 1], [1])]
-    taken = [[next(stream).clone() for _ in range(8)] for stream in streams]
-    for both, alone in zip(*taken, strict=True):
-        assert torch.equal(both[1], alone[0])
-    assert len({V[1].sum().item() for V in taken[0]}) == 8
-
-
-def test_peeking_takes_nothing():
-    stream = stream_of([0])
-    peeked = stream.peek().clone()
-    assert torch.equal(next(stream), peeked)
-    assert not torch.equal(next(stream), peeked)

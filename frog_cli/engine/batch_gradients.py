@@ -1,0 +1,122 @@
+"""Gradients of a network's loss over a batch, each as fast as it goes: recorded where the network allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module, MultiheadAttention, RNNBase
+from torch.nn.modules.dropout import _DropoutNd
+
+from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.phases import enter_phase, in_phase, in_phases
+from frog_cli.engine.recording import recorded_by_shape, with_recorded_measurement
+from frog_cli.gradients.aggregation import Aggregation
+from frog_cli.gradients.estimate import ForwardGradient, estimate_along
+from frog_cli.gradients.second_order import SecondOrder, curved_weights, directions, step_along
+from frog_cli.gradients.space import Estimate, SampleLoss, Space, Tensors
+from frog_cli.gradients.weights import backprop
+
+BatchGradient = Callable[[Tensor, Tensor, Generator], Estimate]
+"""Estimates the gradient of one model and loss, from inputs, targets and a source of tangents."""
+
+RANDOM = MultiheadAttention, RNNBase
+"""Modules that drop out without a module for it."""
+
+
+def recordable(model: Module) -> bool:
+    """Return whether a model's operations can be recorded: it keeps no statistics and draws no random numbers."""
+    draws = any(isinstance(module, _DropoutNd) and module.p > 0 for module in model.modules())
+    draws = draws or any(getattr(module, "dropout", 0) for module in model.modules() if isinstance(module, RANDOM))
+    return not draws and not any(True for _ in model.buffers())
+
+
+def fast_forward_gradient(
+    method: ForwardGradient, space: Space, model: Module, compiled: bool = False, phase_of_step: str = "aggregation"
+) -> BatchGradient:
+    """Return the same as `estimate`, recorded for each shape of a batch and then replayed if the model is recordable.
+
+    It reads the parameters where they are, so optimisers must change them in place, as those of torch.optim do.
+
+    Args:
+        method: the forward gradient.
+        space: where its tangents live.
+        model: whose gradient is estimated.
+        compiled: whether to compile the recordings, too.
+        phase_of_step: what the time counts as that it takes to make a step of coefficients.
+
+    Returns:
+        The same estimates, from a generator in the same state, but for the rounding of products.
+    """
+    space = in_phases(space, phase_of_step)
+    sample, aggregation = in_phase("tangents", method.tangents), in_phase("aggregation", method.aggregation)
+    recorded_form: Aggregation = getattr(method.aggregation, "without_branch", method.aggregation)
+
+    def along(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
+        loss, gradients, _ = estimate_along(V, in_phase("aggregation", recorded_form), space, inputs, targets)
+        return loss, *gradients
+
+    replay = recorded_by_shape(along, compiled, weights_and_modes(model)) if recordable(model) else None
+    dimensions: dict[torch.Size, int] = {}
+
+    def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        if inputs.shape not in dimensions:
+            dimensions[inputs.shape] = space.dimension(inputs)
+        V = sample((method.k, dimensions[inputs.shape]), generator, space.dtype)
+        if replay is not None:
+            loss, *gradients = replay(inputs, targets, V)
+            if recorded_form is method.aggregation or gradients[-1].isfinite().all():
+                return Estimate(loss, tuple(gradients))
+        with faster_jets():
+            return estimate_along(V, aggregation, space, inputs, targets)
+
+    return gradient
+
+
+def fast_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> BatchGradient:
+    """Return backpropagation, recorded for each shape of a batch if the model is recordable, and compiled if wanted."""
+
+    def estimate(inputs: Tensor, targets: Tensor) -> Tensors:
+        value, gradients, _ = backprop(model, loss, inputs, targets)
+        return value, *gradients
+
+    estimate = in_phase("derivatives", estimate)
+    replay = recorded_by_shape(estimate, compiled, weights_and_modes(model)) if recordable(model) else estimate
+
+    def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        del generator
+        value, *gradients = replay(inputs, targets)
+        return Estimate(value, tuple(gradients))
+
+    return gradient
+
+
+def fast_second_order(method: SecondOrder, model: Module, loss: SampleLoss) -> BatchGradient:
+    """Return the same as `estimate_second_order`, whose measurement is recorded if the model is recordable."""
+    space = curved_weights(model, loss)
+    if recordable(model):
+        space = with_recorded_measurement(space, partial(recorded_by_shape, state=weights_and_modes(model)))
+    space, rule = in_phases(space, "aggregation"), in_phase("aggregation", method.rule)
+
+    def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        enter_phase("tangents" if method.directions == "sampled" else "derivatives")
+        V = directions(method, model, loss, inputs, targets, generator)
+        with faster_jets():
+            return step_along(V, rule, space, inputs, targets)
+
+    return gradient
+
+
+def weights_and_modes(model: Module) -> Callable[[], Hashable]:
+    """Return what tells where a model's weights are and which of its modules are in training mode."""
+    modules = list(model.modules())
+
+    def state() -> Hashable:
+        return tuple(
+            (module.training, *(weight.data_ptr() for weight in module._parameters.values() if weight is not None))
+            for module in modules
+        )
+
+    return state

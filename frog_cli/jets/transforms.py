@@ -1,0 +1,42 @@
+"""Forward mode of first order through torch's own rules, which are more than those of jets, and slower."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vmap
+from torch.overrides import TorchFunctionMode
+
+from frog_cli.jets.kernels import differentiable_kernels
+from frog_cli.jets.refusals import check_torch_knows, without_reverse_passes
+
+Tensors = tuple[Tensor, ...]
+
+
+def by_transforms(
+    function: Callable[..., tuple[Tensor, Any]], primals: Tensors, tangents: Tensors
+) -> tuple[Tensor, Tensor, Any]:
+    """Return a function's value `[...]`, its slopes `[k, ...]` along tangents, and its second result."""
+
+    def along(*tangent: Tensor) -> tuple[Tensor, Tensor, Any]:
+        value, slope, kept = jvp(function, primals, tangent, has_aux=True)  # type: ignore[misc]
+        return value, slope, kept
+
+    # randomness="same": one dropout mask for all tangents, or they would belong to different functions
+    shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
+    with torch.enable_grad(), differentiable_kernels(), without_reverse_passes(), _OnlyWhatTorchKnows():
+        return shared_primal(*tangents)
+
+
+class _OnlyWhatTorchKnows(TorchFunctionMode):
+    """Refuses what torch's own forward mode gets wrong, such as differentiating what is done under `torch.no_grad`."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch."""
+        if not torch.is_grad_enabled() and function is not torch._C._set_grad_enabled:
+            raise NotImplementedError("torch.no_grad in a model, together with operations without a forward-mode rule")
+        check_torch_knows(function, args, kwargs or {})
+        return function(*args, **(kwargs or {}))
