@@ -239,7 +239,7 @@ def test_a_summary_is_json_whatever_diverged(runs):
 
 
 def test_settings_without_effect_do_not_change_the_identity():
-    from frog_cli.settings.config import train_request
+    from frog_cli.settings.requests import train_request
 
     def identity(*overrides: str) -> str:
         return identity(train_request(overrides).runs[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from frog_cli.settings.schema import Slurm
+from frog_cli.settings.verb_options import Slurm
 
 SAVED = 138
 """The exit status of a run that has saved its state after SIGUSR1."""

@@ -14,7 +14,7 @@ from frog_cli.settings.schema import (
     Cone,
     Forward,
     FunctionRun,
-    HyperplaneSearch,
+    HyperplaneStep,
     ImageFolder,
     Run,
     samples_tangents,
@@ -59,7 +59,7 @@ def slug(run: Run) -> str:
         size += "-groupnorm" if getattr(run.model, "norm", "batch") == "group" else ""
         words = [run.model.name + size, run.data.variant if isinstance(run.data, ImageFolder) else run.data.name]
     words.append(run.gradient.name)
-    if isinstance(run.gradient, Forward | HyperplaneSearch):
+    if isinstance(run.gradient, Forward | HyperplaneStep):
         words.append(f"k{run.gradient.k}")
     if samples_tangents(run.gradient):
         if isinstance(run.tangents, Cone):

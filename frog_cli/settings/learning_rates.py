@@ -15,7 +15,7 @@ from frog_cli.settings.schema import (
     Cone,
     Forward,
     FunctionRun,
-    HyperplaneSearch,
+    HyperplaneStep,
     ImageFolder,
     Run,
     samples_tangents,
@@ -57,7 +57,7 @@ def factors(run: Run) -> dict[str, str]:
         if found.get("norm") == "batch":  # as published, and as before there was a choice
             del found["norm"]
     found["gradient"] = run.gradient.name
-    if isinstance(run.gradient, Forward | HyperplaneSearch):
+    if isinstance(run.gradient, Forward | HyperplaneStep):
         found["k"] = run.gradient.k
     if samples_tangents(run.gradient):
         found["tangents"] = run.tangents.name

@@ -24,7 +24,7 @@ from frog_cli.runs.execution import first_line
 from frog_cli.runs.folder import RunFolder, runs_root
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.progress import Progress
-from frog_cli.settings import config
+from frog_cli.settings.requests import quality_request, search_request, train_request
 from frog_cli.settings.schema import ClassificationRun, Run
 
 HELP = """usage: frog reproduce TARGET ... [scale=smoke] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
@@ -304,9 +304,9 @@ def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | N
     from frog_cli.runs import execution
 
     words = [*order.job.words.split(), _seeds(order.job)]
-    request = config.train_request(words)
+    request = train_request(words)
     if extra:
-        request = config.train_request([*words, *_fitting(extra, request.runs[0])])
+        request = train_request([*words, *_fitting(extra, request.runs[0])])
     if order.only_done:
         done = [run for run in request.runs if RunFolder(parent, run).finished() is not None]
         if not done:
@@ -339,7 +339,7 @@ def _fitting(extra: Sequence[str], run: Run) -> list[str]:
 def _study(job: Job) -> Outcome:
     from frog_cli.studies import quality
 
-    settings = config.quality_request(job.words.split())
+    settings = quality_request(job.words.split())
     with Progress(1, "estimator", silent=True) as progress:
         studied = quality.study(settings, progress)
     about: dict[str, Any] = environment()
@@ -353,9 +353,9 @@ def _search(job: Job, extra: Sequence[str]) -> Outcome:
     from frog_cli.search.execution import carry_out
 
     words = job.words.split()
-    plan = config.search_request(words)
+    plan = search_request(words)
     if extra:
-        plan = config.search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
+        plan = search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
     execution.check([plan.request])
     ended_well = carry_out(plan, Ranks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

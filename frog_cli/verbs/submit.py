@@ -14,8 +14,10 @@ from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.runs.folder import RunFolder, runs_location, runs_root
 from frog_cli.runs.identity import digest
-from frog_cli.settings import config, learning_rates, option_help
-from frog_cli.settings.schema import ClassificationRun, Slurm
+from frog_cli.settings import composing, learning_rates, option_help
+from frog_cli.settings.requests import search_request, slurm_settings, train_request
+from frog_cli.settings.schema import ClassificationRun
+from frog_cli.settings.verb_options import Slurm
 
 HELP = """usage: frog submit [--dry-run] [slurm.option=value ...] VERB [words of the verb ...]
 
@@ -41,7 +43,7 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog submit` and return its exit status."""
-    settings = config.slurm_settings([word for word in arguments if word.startswith("slurm.")])
+    settings = slurm_settings([word for word in arguments if word.startswith("slurm.")])
     words = [word for word in arguments if not word.startswith("slurm.") and word != "--dry-run"]
     if not words or words[0] not in VERBS:
         given = f"frog submit {words[0]}" if words else "frog submit"
@@ -90,11 +92,11 @@ def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
     """Return the commands of the jobs that are not done, after all checks, and how many are."""
     if verb not in ("train", "search"):
         return [[verb, *words]], 0
-    combinations = config.combinations(words)
+    combinations = composing.combinations(words)
     waiting = []
     for combination in combinations:
         searching = verb == "search"
-        request = config.search_request(combination).request if searching else config.train_request(combination)
+        request = search_request(combination).request if searching else train_request(combination)
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
         folders = [RunFolder(runs_location(), run) for run in request.runs]

@@ -10,7 +10,8 @@ import yaml
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
 from frog_cli.runs.folder import runs_root
-from frog_cli.settings import config, option_help
+from frog_cli.settings import composing, option_help
+from frog_cli.settings.requests import train_request
 
 HELP = """usage: frog train [-m] [--cfg] [option=value ...]
 
@@ -28,8 +29,8 @@ Minimise something with the gradient, model and data of your choice. Examples:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog train` and return its exit status: 0 done, 1 a run failed or diverged."""
-    combinations = config.combinations([argument for argument in arguments if argument != "--cfg"])
-    requests = [config.train_request(combination) for combination in combinations]
+    combinations = composing.combinations([argument for argument in arguments if argument != "--cfg"])
+    requests = [train_request(combination) for combination in combinations]
     if "--cfg" in arguments:
         print(yaml.safe_dump_all([request.runs[0].model_dump() for request in requests], sort_keys=False), end="")
         for note in [note for request in requests for note in request.notes]:
