@@ -150,6 +150,7 @@ def _compose_choices(verb: str, choices: list[str]) -> DictConfig:
 
 
 def _composes(verb: str, choices: list[str]) -> DictConfig | None:
+    """Return what some choices of groups lead to, None if they do not go together."""
     try:
         return compose(verb, choices)
     except HydraException:

@@ -63,7 +63,7 @@ class Forward(Options):
 
 
 class LineStep(Options):
-    """A second-order line search: along sampled tangents, or along the gradient."""
+    """A second-order step along one direction: a sampled tangent, or the gradient."""
 
     name: Literal["fomoh", "fomoh_bp"]
     damping: Annotated[float, Field(ge=0, allow_inf_nan=False), Allowed("must be a finite number, at least 0")] = Field(
@@ -73,7 +73,7 @@ class LineStep(Options):
 
 
 class HyperplaneStep(Options):
-    """A second-order search in the plane of k tangents."""
+    """A second-order step in the plane of k tangents."""
 
     name: Literal["fomoh_kd"]
     k: Tangents
@@ -82,7 +82,7 @@ class HyperplaneStep(Options):
 
 
 class Newton(Options):
-    """A second-order search in the whole space."""
+    """A second-order step in the whole space."""
 
     name: Literal["newton"]
     eigenvalues: Eigenvalues
@@ -278,7 +278,7 @@ class Checkpoint(Options):
 
 
 class Run(Options):
-    """What every run has."""
+    """The options that every run has."""
 
     seed: Seed = Field(description="of initial weights, batch order and tangents")
     learning_rate: LearningRate = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,29 +62,27 @@ def main(arguments: Sequence[str]) -> int:
         settings = settings.model_copy(update={"mpi": srun.mpi_type()})
     logs = runs_root().resolve() / "slurm"
     name = f"frog-{verb}"
-    environment = {
-        "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
-        "FROG_RUNS": str(runs_location().resolve()),
-        "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
-    }
-    if "OMP_NUM_THREADS" not in os.environ:
-        environment["OMP_NUM_THREADS"] = str(settings.cpus)
-    text = slurm.script(settings, name, sys.executable, commands, str(Path.cwd()), str(logs), environment)
+    here, environment = str(Path.cwd()), _environment(settings)
+    text = slurm.script(settings, name, sys.executable, commands, here, str(logs), environment)
     if "--dry-run" in arguments:
         print(text, end="")
         return 0
     logs.mkdir(exist_ok=True)
     path = logs / f"{name}-{digest({'script': text})}.sh"
     write_atomically(path, text)
-    try:
-        submitted = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=True)
-    except FileNotFoundError:
-        raise RequestError("frog submit", "there is no sbatch here; --dry-run prints the script") from None
-    except subprocess.CalledProcessError as error:
-        raise RequestError("sbatch", f"refuses {path}: {error.stderr.strip()}") from None
-    job = submitted.stdout.strip().partition(";")[0]
+    job = slurm.submit(path)
     print(f"job {job}, {len(commands)} to run\n  script   {path}\n  output   {logs}/{name}-{job}*.log")
     return 0
+
+
+def _environment(settings: Slurm) -> dict[str, str]:
+    """Return the variables with which a job finds the same folders as here, and uses the cores that it has."""
+    environment = {
+        "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
+        "FROG_RUNS": str(runs_location().resolve()),
+        "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
+    }
+    return environment if "OMP_NUM_THREADS" in os.environ else environment | {"OMP_NUM_THREADS": str(settings.cpus)}
 
 
 def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
@@ -93,7 +90,7 @@ def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
     if verb not in ("train", "search"):
         return [[verb, *words]], 0
     combinations = composing.combinations(words)
-    waiting = []
+    missing = []
     for combination in combinations:
         searching = verb == "search"
         request = search_request(combination).request if searching else train_request(combination)
@@ -101,5 +98,5 @@ def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
             locations.check(request.runs[0].data)
         folders = [RunFolder(runs_location(), run) for run in request.runs]
         if searching or request.overwrite or any(folder.finished() is None for folder in folders):
-            waiting.append([verb, *combination])
-    return waiting, len(combinations) - len(waiting)
+            missing.append([verb, *combination])
+    return missing, len(combinations) - len(missing)
