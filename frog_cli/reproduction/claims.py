@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pandas import DataFrame, Series
 
-from frog_cli.reproduction.figures import Rows, by_run, starts
+from frog_cli.reproduction.frames import Frames, describe_starts, values_by_run
 
 _EQUAL = 1e-6  # relative difference up to which values count as equal
 
@@ -29,15 +29,15 @@ class Claim(NamedTuple):
 
     text: str
     source: str
-    judge: Callable[[dict[str, Rows]], Verdict]
+    judge: Callable[[dict[str, Frames]], Verdict]
 
 
 _UNKNOWN = Verdict(None, "")
 
 
-def more_tangents_help_functions(rows: dict[str, Rows]) -> Verdict:
+def more_tangents_help_functions(frames: dict[str, Frames]) -> Verdict:
     """Compare 16 tangents with one, by their mean over the seeds, for each function and dimension above 16."""
-    runs = rows["fig4"]["runs"]
+    runs = frames["fig4"]["runs"]
     if runs.empty:
         return _UNKNOWN
     means = runs[runs["n"] > 16].groupby(["function", "n", "gradient", "k"])["best_value"].mean()
@@ -58,10 +58,10 @@ def more_tangents_help_functions(rows: dict[str, Rows]) -> Verdict:
     return Verdict(all(better == cases for better, cases in counts), f"{'; '.join(texts)} ({basis})")
 
 
-def more_tangents_help_networks(rows: dict[str, Rows]) -> Verdict:
+def more_tangents_help_networks(frames: dict[str, Frames]) -> Verdict:
     """Ask whether the lowest test error falls from each k to the next, for each network and family."""
     found, texts = [], []
-    for (network, family), group in _networks(rows).groupby(["network", "gradient"], sort=False):
+    for (network, family), group in _networks(frames).groupby(["network", "gradient"], sort=False):
         group = _of_shared_seeds(group, "k")
         means = group.groupby("k")["best_test_error_percent"].mean().sort_index()
         if len(means) > 1:
@@ -70,10 +70,10 @@ def more_tangents_help_networks(rows: dict[str, Rows]) -> Verdict:
     return Verdict(all(found), "; ".join(texts)) if texts else _UNKNOWN
 
 
-def projection_is_like_mean_on_networks(rows: dict[str, Rows]) -> Verdict:
+def projection_is_like_mean_on_networks(frames: dict[str, Frames]) -> Verdict:
     """Ask whether the lowest test errors of projection and mean overlap from seed to seed, for each network and k."""
     found, texts = [], []
-    for (network, k), group in _pairs(_networks(rows)):
+    for (network, k), group in _pairs(_networks(frames)):
         errors = group.groupby("gradient")["best_test_error_percent"].agg(["mean", "min", "max"])
         if group["seed"].nunique() > 1:  # one seed has no spread
             found.append(bool(errors["min"].max() <= errors["max"].min()))
@@ -83,11 +83,11 @@ def projection_is_like_mean_on_networks(rows: dict[str, Rows]) -> Verdict:
     return Verdict(all(found), "projection and mean: " + "; ".join(texts)) if found else _UNKNOWN
 
 
-def projection_trains_more_smoothly(rows: dict[str, Rows]) -> Verdict:
+def projection_trains_more_smoothly(frames: dict[str, Frames]) -> Verdict:
     """Compare in how many epochs the test loss rises, with projection and with the mean of as many tangents."""
-    curves = rows["fig6"]["curves"]
+    curves = frames["fig6"]["curves"]
     better, texts = [], []
-    pairs = _pairs(_networks({"fig6": rows["fig6"]}))
+    pairs = _pairs(_networks({"fig6": frames["fig6"]}))
     for (network, k), group in pairs:
         runs = group[["request", "seed", "gradient"]].merge(curves, on=["request", "seed"])
         rises = runs.sort_values("epoch").groupby(["gradient", "seed"])["test_loss"].apply(_share_of_rises)
@@ -109,9 +109,9 @@ def _share_of_rises(losses: Series) -> float:
     return float((losses.diff().dropna() > 0).mean())
 
 
-def _networks(rows: dict[str, Rows]) -> DataFrame:
+def _networks(frames: dict[str, Frames]) -> DataFrame:
     """Return the runs of forward gradients on networks, with the name of each network."""
-    found = [table["runs"] for table in (rows.get("fig6"), rows.get("table1")) if table and not table["runs"].empty]
+    found = [table["runs"] for table in (frames.get("fig6"), frames.get("table1")) if table and not table["runs"].empty]
     runs = pd.concat([DataFrame(columns=["gradient", "network", "k", "seed"]), *found], ignore_index=True)
     runs = runs[runs["gradient"] != "backprop"]
     return runs.assign(network=runs.apply(_network, axis=1)) if len(runs) else runs
@@ -129,9 +129,9 @@ def _pairs(runs: DataFrame) -> list[tuple[Any, DataFrame]]:
     return [(key, group) for key, group in found if {*group["gradient"]} == {"mean", "projection"}]
 
 
-def projection_is_best_near_n(rows: dict[str, Rows]) -> Verdict:
+def projection_is_best_near_n(frames: dict[str, Frames]) -> Verdict:
     """Find where the cosine similarities of projection and mean differ most."""
-    table = rows["fig3"]["quality"]
+    table = frames["fig3"]["quality"]
     if table.empty:
         return _UNKNOWN
     table = table[table["tangents"] == "normal"]
@@ -146,9 +146,9 @@ def projection_is_best_near_n(rows: dict[str, Rows]) -> Verdict:
     return Verdict(never_worse and bool(0.8 * n <= widest <= 1.2 * n), text)
 
 
-def projection_beats_mean_in_descent(rows: dict[str, Rows]) -> Verdict:
+def projection_beats_mean_in_descent(frames: dict[str, Frames]) -> Verdict:
     """Compare projection and mean of the same k > 1 on Rosenbrock."""
-    runs = rows["fig4"]["runs"]
+    runs = frames["fig4"]["runs"]
     if runs.empty:
         return _UNKNOWN
     runs = runs[(runs["function"] == "rosenbrock") & (runs["n"] > 1)]
@@ -162,9 +162,9 @@ def projection_beats_mean_in_descent(rows: dict[str, Rows]) -> Verdict:
     return Verdict(better > len(means) / 2, f"{text} ({basis}; diverged runs count with their lowest value)")
 
 
-def the_cone_hurts_mean(rows: dict[str, Rows]) -> Verdict:
+def the_cone_hurts_mean(frames: dict[str, Frames]) -> Verdict:
     """Compare the narrowest with the widest cone."""
-    table, runs = rows["fig5"]["quality"], rows["fig5"]["runs"]
+    table, runs = frames["fig5"]["quality"], frames["fig5"]["runs"]
     if table.empty or runs.empty:
         return _UNKNOWN
     runs = runs.assign(value=runs["best_value"] / runs["n"])
@@ -191,9 +191,9 @@ def the_cone_hurts_mean(rows: dict[str, Rows]) -> Verdict:
     return Verdict(hurt and unhurt, f"from {wide:g} to {narrow:g} degrees: {'; '.join(texts)} ({basis})")
 
 
-def methods_order_by_k(rows: dict[str, Rows]) -> Verdict:
+def methods_order_by_k(frames: dict[str, Frames]) -> Verdict:
     """Compare the lowest validation losses of the methods without schedule, over the seeds that all of them have."""
-    runs = _named_methods(rows["fomoh_logistic_regression"]["runs"])
+    runs = _named_methods(frames["fomoh_logistic_regression"]["runs"])
     runs = _of_shared_seeds(runs[~runs["scheduled"]], "method")
     losses = runs.groupby("method")["best_validation_loss"].mean().reindex([*_METHODS]).dropna()
     if len(losses) < len(_METHODS):
@@ -202,12 +202,12 @@ def methods_order_by_k(rows: dict[str, Rows]) -> Verdict:
     return Verdict(bool((losses.diff().dropna() < 0).all()), text)
 
 
-def dimension_orders_the_search(rows: dict[str, Rows]) -> Verdict:
+def dimension_orders_the_search(frames: dict[str, Frames]) -> Verdict:
     """Ask whether the medians over all runs of the lowest value end in the order of K, and since which step they do.
 
     Equal medians are in order: those that have reached the minimum get no lower.
     """
-    runs, curves = (rows["fomoh_rosenbrock_10d"][kind] for kind in ("runs", "curves"))
+    runs, curves = (frames["fomoh_rosenbrock_10d"][kind] for kind in ("runs", "curves"))
     if runs.empty:
         return _UNKNOWN
     searches = runs[runs["gradient"] == "fomoh_kd"]
@@ -220,12 +220,12 @@ def dimension_orders_the_search(rows: dict[str, Rows]) -> Verdict:
         step, before = medians.loc[disordered[-1]], medians.shift(axis=1).loc[disordered[-1]]
         above = [f"K = {k:g} ({step[k]:.3g}) above the one before ({before[k]:.3g})" for k in step.index[step > before]]
         texts.append(f"last out of order after {step.name:g} steps: {', '.join(above)}")
-    return Verdict(last not in disordered, f"{'; '.join(texts)} ({starts(searches)})")
+    return Verdict(last not in disordered, f"{'; '.join(texts)} ({describe_starts(searches)})")
 
 
-def schedules_help(rows: dict[str, Rows]) -> Verdict:
+def schedules_help(frames: dict[str, Frames]) -> Verdict:
     """Compare the last validation losses with and without a schedule, over the seeds that have both."""
-    runs = _named_methods(rows["fomoh_logistic_regression"]["runs"])
+    runs = _named_methods(frames["fomoh_logistic_regression"]["runs"])
     texts, better = [], []
     for method, group in runs.groupby("method", sort=False):
         both = _of_shared_seeds(group, "scheduled")
@@ -236,9 +236,9 @@ def schedules_help(rows: dict[str, Rows]) -> Verdict:
     return Verdict(all(better), "last validation loss, " + "; ".join(texts)) if better else _UNKNOWN
 
 
-def whole_space_is_newton(rows: dict[str, Rows]) -> Verdict:
+def whole_space_is_newton(frames: dict[str, Frames]) -> Verdict:
     """Compare the median curves of K = 10 and of Newton's method."""
-    curves, runs = rows["fomoh_rosenbrock_10d"]["curves"], rows["fomoh_rosenbrock_10d"]["runs"]
+    curves, runs = frames["fomoh_rosenbrock_10d"]["curves"], frames["fomoh_rosenbrock_10d"]["runs"]
     if runs.empty:
         return _UNKNOWN
     search = _medians(curves, runs[(runs["gradient"] == "fomoh_kd") & (runs["k"] == 10)])
@@ -247,7 +247,7 @@ def whole_space_is_newton(rows: dict[str, Rows]) -> Verdict:
         return _UNKNOWN
     both = (search > 1e-12) & (newton > 1e-12)
     difference = float(((search - newton).abs() / newton)[both].max())
-    text = f"largest relative difference of the medians while above 1e-12: {difference:.2g} ({starts(runs)})"
+    text = f"largest relative difference of the medians while above 1e-12: {difference:.2g} ({describe_starts(runs)})"
     return Verdict(difference < 1e-3, text)
 
 
@@ -290,7 +290,7 @@ def _range(runs: DataFrame, name: str) -> str:
 
 def _medians(curves: DataFrame, runs: DataFrame) -> Series:
     """Return the median over all runs of the lowest value so far, by step; nothing if there are no runs."""
-    return Series(dtype=float) if runs.empty else by_run(curves, runs).median(axis=1)
+    return Series(dtype=float) if runs.empty else values_by_run(curves, runs).median(axis=1)
 
 
 FIRST, SECOND = "arXiv 2410.17764", "arXiv 2408.10419"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import read_csv
-from frog_cli.reproduction import results, targets
+from frog_cli.reproduction import stored_rows, tables, targets
 from frog_cli.reproduction.targets import Scale, Target
 
 _ROWS_SHOWN = 40  # longer tables are only linked
@@ -29,32 +29,32 @@ within the spread if the ranges of their seeds overlap. $g_v$ and FGD are the pa
 """
 
 
-def write(place: Path, scale: Scale = "paper") -> Path:
+def write(results: Path, scale: Scale = "paper") -> Path:
     """Write all tables anew, and README.md with them, into a folder of results; return its path."""
     from frog_cli.reproduction.claims import CLAIMS
-    from frog_cli.reproduction.figures import rows_of
+    from frog_cli.reproduction.frames import read_frames
 
     loaded = {name: targets.load(name) for name in targets.names()}
-    tables = {name: results.tabulate(target, place, scale) for name, target in loaded.items()}
+    written = {name: tables.write_tables(target, results, scale) for name, target in loaded.items()}
     text = _BEGIN
     for name, target in loaded.items():
-        wanted, left = targets.jobs(target, scale), results.missing(target, scale)
+        wanted, left = targets.jobs(target, scale), stored_rows.missing(target, scale)
         total, open_ = targets.count(wanted), targets.count(left)
-        cells = [f"[{name}](#{name})", target.source, total - open_, open_, _reproduced(target, tables[name])]
+        cells = [f"[{name}](#{name})", target.source, total - open_, open_, _reproduced(target, written[name])]
         text += f"| {' | '.join(map(str, cells))} |\n"
     text += "\n## What the papers claim\n\n| claim | source | verdict by our runs |\n|---|---|---|\n"
-    rows = {name: rows_of(target, place, scale) for name, target in loaded.items()}
+    frames = {name: read_frames(target, results, scale) for name, target in loaded.items()}
     for claim in CLAIMS:
-        text += f"| {claim.text} | {claim.source} | {claim.judge(rows)} |\n"
+        text += f"| {claim.text} | {claim.source} | {claim.judge(frames)} |\n"
     for name, target in loaded.items():
-        text += _section(target, place, tables[name])
-    write_atomically(place / "README.md", text)
-    return place / "README.md"
+        text += _section(target, results, written[name])
+    write_atomically(results / "README.md", text)
+    return results / "README.md"
 
 
-def _reproduced(target: Target, tables: Sequence[Path]) -> str:
+def _reproduced(target: Target, paths: Sequence[Path]) -> str:
     """Return how many published numbers lie within our spread; for learning rates, within a factor of 3."""
-    rows = [row for path in tables for row in read_csv(path)]
+    rows = [row for path in paths for row in read_csv(path)]
     if target.name == "learning_rates":
         ratios = [float(row["ratio"]) for row in rows if row.get("ratio")]
         near = sum(1 / 3 <= ratio <= 3 for ratio in ratios)
@@ -69,14 +69,14 @@ def _reproduced(target: Target, tables: Sequence[Path]) -> str:
     return f"{published}; {judged.count('yes')} of {len(judged)} that are run are within our spread"
 
 
-def _section(target: Target, place: Path, tables: Sequence[Path]) -> str:
+def _section(target: Target, results: Path, paths: Sequence[Path]) -> str:
     """Return what is shown of a target."""
     lines = ["", f"## {target.name}", "", f"{target.title} ({target.source})."]
     if target.remarks:
         lines += ["", target.remarks.strip()]
-    picture = place / f"{target.name}.png"
+    picture = results / f"{target.name}.png"
     lines += ["", f"![{target.title}]({picture.name})" if picture.exists() else "No runs yet, so no picture."]
-    for path in tables:
+    for path in paths:
         rows = read_csv(path)
         lines += ["", f"Table: [{path.name}]({path.name}), {len(rows)} rows."]
         if len(rows) > _ROWS_SHOWN:

@@ -58,6 +58,27 @@ class Job(NamedTuple):
     words: str
     seeds: tuple[int, ...]
 
+    @property
+    def options(self) -> dict[str, str]:
+        """Return the values that its words give to options, by the names of the options."""
+        return options(self.words.split())
+
+    @property
+    def arguments(self) -> list[str]:
+        """Return the words behind the verb that carries it out."""
+        seeds = [f"seeds=[{','.join(map(str, self.seeds))}]"] if self.seeds else []
+        return [*self.words.split(), *seeds]
+
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """Return its runs: its words with each of its seeds."""
+        return [(self.words, seed) for seed in self.seeds]
+
+
+def options(words: Sequence[str]) -> dict[str, str]:
+    """Return the values that words such as gradient.k=4 give to options, by the names of the options."""
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
 
 def names() -> list[str]:
     """Return the names of all targets, in the order of the papers."""
@@ -98,9 +119,9 @@ def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, .
     found = []
     for line in train:
         for combination in composing.sweep(line.split()):
+            given = options(combination).get("seeds")
+            seeds = [0] if given is None else seed_list(yaml.safe_load(given), {})
             words = [word for word in combination if not word.startswith("seeds=")]
-            given = [word.removeprefix("seeds=") for word in combination if word.startswith("seeds=")]
-            seeds = seed_list(yaml.safe_load(given[0]), {}) if given else [0]
             found.append(Job("train", " ".join(words), tuple(seeds or ())))
     found += [Job("quality", line, ()) for line in quality]
     for line in search:
@@ -111,27 +132,17 @@ def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, .
 
 def pooled(target: Target, jobs: Sequence[Job]) -> dict[str, list[Job]]:
     """Return the jobs that are taken together, by the words that stand for all of them."""
-    groups: dict[tuple[str, ...], list[Job]] = {}
+    groups: dict[tuple[tuple[str, str | None], ...], list[Job]] = {}
     for job in jobs:
-        key = tuple(_pooled_option(target, word) or word for word in job.words.split())
+        key = tuple((name, None if name in target.pooled else value) for name, value in job.options.items())
         groups.setdefault(key, []).append(job)
-    return {_sweep(target, group): group for group in groups.values()}
+    return {_sweep(group): group for group in groups.values()}
 
 
-def _sweep(target: Target, group: Sequence[Job]) -> str:
-    """Return words of `frog train -m` that stand for all jobs of a group."""
-    columns = zip(*(job.words.split() for job in group), strict=True)
-    found = []
-    for column in columns:
-        option = _pooled_option(target, column[0])
-        values = [word.split("=", 1)[1] for word in column] if option else []
-        found.append(f"{option}={','.join(dict.fromkeys(values))}" if option else column[0])
-    return " ".join(found)
-
-
-def _pooled_option(target: Target, word: str) -> str | None:
-    option = word.split("=", 1)[0]
-    return option if option in target.pooled else None
+def _sweep(group: Sequence[Job]) -> str:
+    """Return words of `frog train -m` that stand for all jobs of a group, which give the same options."""
+    values = {name: dict.fromkeys(job.options[name] for job in group) for name in group[0].options}
+    return " ".join(f"{name}={','.join(different)}" for name, different in values.items())
 
 
 def count(jobs: Sequence[Job]) -> int:

@@ -1,3 +1,1 @@
-"""A run: its name and folder, its execution from request to result, the one training loop, checkpoints, locks and
-signals, and the row and the picture that are made of its folder.
-"""
+"""A run: its name and folder, its execution, the one training loop, checkpoints, locks, signals, row and picture."""

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from frog_cli.data import locations
+from frog_cli.settings import methods
 from frog_cli.settings.schema import (
     MLP,
     ClassificationRun,
-    Cone,
-    Forward,
     FunctionRun,
-    HyperplaneStep,
     ImageFolder,
     Run,
+    model_settings,
     samples_tangents,
 )
 
@@ -32,8 +31,8 @@ def identity_settings(run: Run) -> dict[str, Any]:
     settings["gradient"].pop("chunk_size", None)
     for where_from in ("root", "download", "stands_for"):
         settings.get("data", {}).pop(where_from, None)
-    if isinstance(run, ClassificationRun) and settings["model"].get("norm") == "batch":
-        del settings["model"]["norm"]  # so that runs from before there was a choice are the same
+    if isinstance(run, ClassificationRun):
+        settings["model"] = model_settings(run.model)
     if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
         settings["data"]["files"] = locations.digest(run.data)
     return settings
@@ -45,7 +44,7 @@ def identity(run: Run) -> str:
 
 
 def digest(settings: Mapping[str, Any]) -> str:
-    """Return ten digits that tell settings from others."""
+    """Return the first ten digits of the settings' SHA-256."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -56,14 +55,6 @@ def slug(run: Run) -> str:
         words = [run.objective.name, f"n{run.objective.n}"]
     if isinstance(run, ClassificationRun):
         size = str(run.model.width) if isinstance(run.model, MLP) else ""
-        size += "-groupnorm" if getattr(run.model, "norm", "batch") == "group" else ""
+        size += "-groupnorm" if model_settings(run.model).get("norm") == "group" else ""
         words = [run.model.name + size, run.data.variant if isinstance(run.data, ImageFolder) else run.data.name]
-    words.append(run.gradient.name)
-    if isinstance(run.gradient, Forward | HyperplaneStep):
-        words.append(f"k{run.gradient.k}")
-    if samples_tangents(run.gradient):
-        if isinstance(run.tangents, Cone):
-            words.append(f"cone{run.tangents.angle:g}")
-        elif run.tangents.name != "normal":
-            words.append(run.tangents.name)
-    return "-".join(words)
+    return "-".join([*words, methods.of_run(run).name_of_runs()])

@@ -10,16 +10,8 @@ from typing import NamedTuple
 from frog_cli.errors import RequestError
 from frog_cli.files.csv import read_csv
 from frog_cli.files.shipped import folder
-from frog_cli.settings.schema import (
-    ClassificationRun,
-    Cone,
-    Forward,
-    FunctionRun,
-    HyperplaneStep,
-    ImageFolder,
-    Run,
-    samples_tangents,
-)
+from frog_cli.settings import methods
+from frog_cli.settings.schema import ClassificationRun, FunctionRun, ImageFolder, Run, model_settings
 
 FOUND = ("learning_rate", "batch_size")
 """The columns that are looked up; all others are settings that must agree, but for those of the search itself."""
@@ -51,20 +43,9 @@ def factors(run: Run) -> dict[str, str]:
     if isinstance(run, ClassificationRun):
         data = run.data.stands_for if isinstance(run.data, ImageFolder) else None
         found |= {"model": run.model.name, "data": data or run.data.name}
-        found |= {
-            name: f"{value:g}" if isinstance(value, float) else value for name, value in run.model if name != "name"
-        }
-        if found.get("norm") == "batch":  # as published, and as before there was a choice
-            del found["norm"]
-    found["gradient"] = run.gradient.name
-    if isinstance(run.gradient, Forward | HyperplaneStep):
-        found["k"] = run.gradient.k
-    if samples_tangents(run.gradient):
-        found["tangents"] = run.tangents.name
-        if isinstance(run.tangents, Cone):
-            found["angle"] = f"{run.tangents.angle:g}"
-    if isinstance(run, ClassificationRun) and isinstance(run.gradient, Forward):
-        found["perturb"] = run.gradient.perturb
+        options = {name: value for name, value in model_settings(run.model).items() if name != "name"}
+        found |= {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
+    found |= methods.of_run(run).columns()
     if run.optimizer.name != "SGD" or run.optimizer.options:
         found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
     if isinstance(run, ClassificationRun) and run.schedule.name != "none":

@@ -266,6 +266,12 @@ class ViT(Options):
     )
 
 
+def model_settings(model: Options) -> dict[str, Any]:
+    """Return what tells a model from others, without norm=batch: it was all there was, and is what is published."""
+    settings = model.model_dump()
+    return {name: value for name, value in settings.items() if (name, value) != ("norm", "batch")}
+
+
 class Checkpoint(Options):
     """How often an unfinished run saves its state: after so many rows of metrics, or minutes, whichever is first."""
 

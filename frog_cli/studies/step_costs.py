@@ -23,10 +23,11 @@ from frog_cli.objectives import named, network_steps
 from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
+from frog_cli.settings.methods import step_columns
 from frog_cli.settings.requests import BenchRequest
 from frog_cli.settings.schema import Backprop, ClassificationRun
 from frog_cli.settings.verb_options import Bench
-from frog_cli.studies.step_cost_rows import REFERENCES, image_of, method_of
+from frog_cli.studies.step_cost_rows import REFERENCES, image_of
 
 LEARNING_RATE = 1e-12  # of all steps: with a larger one the weights might grow until they are infinite
 
@@ -70,7 +71,8 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     images = torch.randn(first.batch_size, *image, device=device)
     labels = torch.randint(bench.classes, (first.batch_size,), device=device)
     backprop = first.model_copy(update={"gradient": Backprop(name="backprop")})
-    methods: list[Row] = [*({"gradient": name} for name in REFERENCES), *map(method_of, same_network)]
+    methods: list[Row] = [{"gradient": name} for name in REFERENCES]
+    methods += [step_columns(run) for run in same_network]
     steps = [_reference(name, backprop, bench, images, labels) for name in REFERENCES]
     steps += [_step(run, bench, images, labels) for run in same_network]
     found = _in_turns(steps, bench.rounds, bench.memory, device)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from frog_cli.errors import RequestError
-from frog_cli.reproduction import report, results, targets
-from frog_cli.reproduction.targets import Scale, Target
+from frog_cli.reproduction import report, targets
+from frog_cli.reproduction.stored_rows import results_folder
 
 HELP = """usage: frog plot TARGET ...
 
@@ -27,25 +26,13 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         raise RequestError("frog plot", f"needs targets: {', '.join(targets.names())}, all")
     chosen = targets.chosen(arguments)
+
+    from frog_cli.reproduction.figures import all as figures
+
     for target in chosen:
-        paths = draw(target, results.root())
+        paths = figures.draw(target, results_folder())
         if not paths and len(chosen) == 1:
             raise RequestError(target.name, f"has no rows yet; frog reproduce {target.name} makes them")
         print(*paths, sep="\n")
-    print(report.write(results.root()))
+    print(report.write(results_folder()))
     return 0
-
-
-def draw(target: Target, place: Path, scale: Scale = "paper") -> list[Path]:
-    """Draw the picture of a target as PNG and PDF and return the paths; nothing if it has no rows."""
-    from frog_cli.reproduction.figures import FIGURES, rows_of
-    from frog_cli.search import pictures as search_pictures
-
-    found = rows_of(target, place, scale)
-    if all(table.empty for table in found.values()):
-        return []
-    figure = FIGURES[target.name](found)
-    paths = [place / f"{target.name}.png", place / f"{target.name}.pdf"]
-    figure.savefig(paths[0], dpi=150)
-    figure.savefig(paths[1], metadata={"CreationDate": None})
-    return paths + (search_pictures.draw_all() if target.name == "learning_rates" else [])

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import as_csv
-from frog_cli.reproduction import report, results, targets
-from frog_cli.runs import row as rows
+from frog_cli.reproduction import report, tables, targets
+from frog_cli.reproduction.stored_rows import results_folder
+from frog_cli.runs.all_runs import rows_of_folder
 from frog_cli.runs.folder import runs_location
 
 HELP = """usage: frog table runs [FILE]
@@ -38,16 +36,16 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError("frog table", f"needs runs, or targets: {', '.join(targets.names())}, all")
     if arguments[0] != "runs":
         for target in targets.chosen(arguments):
-            for path in results.tabulate(target, results.root()):
+            for path in tables.write_tables(target, results_folder()):
                 print(path)
-        print(report.write(results.root()))
+        print(report.write(results_folder()))
         return 0
     if len(arguments) > 2:
         raise RequestError(f"table {' '.join(arguments)}", "must be frog table runs, or frog table runs FILE")
     parent = runs_location()
     if not parent.is_dir():
         raise RequestError(f"FROG_RUNS={parent}", "is not a folder")
-    found, refused = collect(parent)
+    found, refused = rows_of_folder(parent)
     for why in refused:
         print(f"frog: {why}", file=sys.stderr)
     text = as_csv(found)
@@ -56,16 +54,3 @@ def main(arguments: Sequence[str]) -> int:
     else:
         print(text, end="")
     return 1 if refused else 0
-
-
-def collect(parent: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return a row for each run in a folder, and why other things in it are none."""
-    found, refused = [], []
-    for folder in sorted(parent.iterdir()):
-        if not (folder / "config.yaml").exists() or folder.name.startswith("quality-"):
-            continue
-        try:
-            found.append(rows.of_run(folder))
-        except (ValueError, OSError, yaml.YAMLError) as error:
-            refused.append(f"{folder} is not a run of frog: {rows.reason(error)}")
-    return found, refused

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction import claims
+from frog_cli.reproduction import claims, stored_rows
+from frog_cli.reproduction.frames import read_frames
+from frog_cli.reproduction.targets import jobs, load, names
 
 EMPTY = DataFrame()
 
@@ -187,3 +189,24 @@ def test_schedules_are_judged_by_the_seeds_with_and_without_one():
     assert verdict.holds is True  # FoMoH-3D would be 0.4 without and 0.8 with, if all of its seeds counted
     assert "FoMoH: 1.1000 without, 1.0000 with (seeds 0, 1)" in verdict.numbers
     assert "FoMoH-3D: 0.4000 without, 0.3000 with (seed 0 only)" in verdict.numbers
+
+
+def test_runs_with_and_without_a_schedule_are_told_apart(place):
+    target = load("fomoh_logistic_regression")
+    methods = {("mean", 1): 9.0, ("fomoh", None): 8.0, ("fomoh_kd", 2): 7.0, ("fomoh_kd", 3): 6.0}
+    rows = []
+    for job in jobs(target, "paper"):
+        options = job.options
+        gradient, k = options["gradient"], int(options["gradient.k"]) if "gradient.k" in options else None
+        schedule = None if options.get("schedule.name") == "none" else options.get("schedule.name")
+        loss = methods.get((gradient, k), 1.0)
+        rows.append(
+            {"request": job.words, "run": "r", "outcome": "completed", "gradient": gradient, "k": k,
+             "schedule": schedule, "seed": 0, "best_validation_loss": loss,
+             "last_validation_loss": loss - bool(schedule)}
+        )  # fmt: skip
+    stored_rows.add(target, "paper", "runs", rows)
+    read = {name: read_frames(load(name), place) for name in names()}
+    assert read[target.name]["runs"]["schedule"].isna().sum() == 6  # two of them of methods that go backward
+    assert claims.methods_order_by_k(read).holds is True
+    assert claims.schedules_help(read).holds is True

@@ -5,7 +5,7 @@ import pytest
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.reproduction import targets
-from frog_cli.reproduction.figures import FIGURES
+from frog_cli.reproduction.figures.all import FIGURES
 from frog_cli.settings.composing import sweep
 from frog_cli.settings.requests import quality_request, search_request, train_request
 

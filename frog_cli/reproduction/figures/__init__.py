@@ -1,0 +1,1 @@
+"""One file for each figure, with the axes of the paper: from the rows of a target to a picture."""

@@ -1,0 +1,72 @@
+"""Making what is missing of targets: which jobs that are, and carrying them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from frog_cli.errors import Interrupted
+from frog_cli.reproduction import stored_rows, targets, workers
+from frog_cli.reproduction.orders import Order, Outcome, carry_out
+from frog_cli.reproduction.requests import Request
+from frog_cli.reproduction.targets import Scale
+from frog_cli.runs.folder import runs_root
+from frog_cli.runs.progress import Progress
+
+
+def missing(request: Request) -> list[Order]:
+    """Return the jobs that are missing; with --only-done those of runs, which alone can be taken in."""
+    only_done = "--only-done" in request.flags
+    return [
+        Order(target, job, only_done)
+        for target in request.targets
+        for job in stored_rows.missing(target, request.scale)
+        if job.kind == "train" or not only_done
+    ]
+
+
+def make(
+    orders: Sequence[Order], scale: Scale, processes: int, extra: Sequence[str], local_rank: int | None
+) -> list[str]:
+    """Carry out jobs and add their rows as they end; return what could not be made.
+
+    Raises:
+        Interrupted: after a signal, when all that was in progress has saved its state.
+    """
+    if not orders:
+        return []
+    failures: list[str] = []
+    interrupted = None
+    done, total = 0, targets.count([order.job for order in orders])
+    parent = runs_root() / "smoke-runs" if scale == "smoke" else runs_root()
+    parent.mkdir(exist_ok=True)
+    side_by_side = processes > 1 and len(orders) > 1
+    with Progress(total, "run") as progress:
+        for order, outcome in (
+            workers.outcomes(orders, processes, parent, extra)
+            if side_by_side
+            else _one_by_one(orders, parent, extra, local_rank)
+        ):
+            # curves first: a row among the runs says that all of them is there
+            stored_rows.add(order.target, scale, "curves", outcome.curves)
+            stored_rows.add(order.target, scale, "quality" if order.job.kind == "quality" else "runs", outcome.rows)
+            failures += outcome.failures
+            interrupted = interrupted or outcome.interrupted
+            done += 0 if outcome.interrupted else max(1, len(order.job.seeds))
+            progress.show(
+                done, f"{done} of {total} runs, the last {order.target.name}: {order.job.words}", done == total
+            )
+    if interrupted:
+        raise Interrupted(interrupted)
+    return failures
+
+
+def _one_by_one(
+    orders: Sequence[Order], parent: Path, extra: Sequence[str], local_rank: int | None
+) -> Iterator[tuple[Order, Outcome]]:
+    """Yield jobs as they end in this process; the one that a signal interrupts is the last."""
+    for order in orders:
+        outcome = carry_out(order, parent, extra, local_rank)
+        yield order, outcome
+        if outcome.interrupted:
+            return

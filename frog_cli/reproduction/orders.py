@@ -1,0 +1,123 @@
+"""One job of a target, and carrying it out in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from frog_cli.cluster.ranks import Ranks
+from frog_cli.errors import Interrupted, RequestError
+from frog_cli.files.csv import Row, read_csv
+from frog_cli.reproduction.targets import Curves, Job, Target
+from frog_cli.runs import execution
+from frog_cli.runs import row as rows
+from frog_cli.runs.environment import environment
+from frog_cli.runs.folder import RunFolder
+from frog_cli.runs.progress import Progress
+from frog_cli.settings.requests import quality_request, search_request, train_request
+from frog_cli.settings.schema import ClassificationRun, Run
+
+_OF_NETWORKS = ("data.", "evaluation_batch_size")
+
+
+class Order(NamedTuple):
+    """One job of one target."""
+
+    target: Target
+    job: Job
+    only_done: bool  # run nothing: take in the runs that are done
+
+
+class Outcome(NamedTuple):
+    """The rows of a job, and why it has fewer than it should."""
+
+    rows: list[Row]
+    curves: list[Row]
+    failures: list[str]
+    interrupted: int | None = None  # by this signal
+
+
+def carry_out(order: Order, parent: Path, extra: Sequence[str], local_rank: int | None = None) -> Outcome:
+    """Carry out a job and return its rows.
+
+    Args:
+        order: the job.
+        parent: the folder that the folders of its runs are in.
+        extra: options for all jobs, of which it takes those that it has.
+        local_rank: of this process, among those of the same machine that share its GPUs.
+    """
+    try:
+        if order.job.kind == "train":
+            return _train(order, parent, extra, local_rank)
+        if order.job.kind == "quality":
+            return _study(order.job)
+        return _search(order.job, extra)
+    except Interrupted as interrupted:
+        return Outcome([], [], [], interrupted.status - 128)
+    except Exception as error:  # one job that fails does not end the others
+        why = str(error) if isinstance(error, RequestError) else execution.first_line(error)
+        return Outcome([], [], [f"{order.target.name}, {order.job.words}: {why}"])
+
+
+def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | None) -> Outcome:
+    """Carry out runs that differ in their seeds; those that are done already only become rows."""
+    words = order.job.arguments
+    request = train_request(words)
+    if extra:
+        request = train_request([*words, *_fitting(extra, request.runs[0])])
+    if order.only_done:
+        done = [run for run in request.runs if RunFolder(parent, run).finished() is not None]
+        if not done:
+            return Outcome([], [], [])
+        request = request._replace(runs=done)
+    else:
+        execution.check([request])
+    found, curves, failures = [], [], []
+    for result in execution.carry_out(request, parent, local_rank=local_rank, quiet=True):
+        where = {"request": order.job.words}
+        if result.error is not None:
+            failures.append(f"{order.target.name}, {result.folder.path.name}: {execution.first_line(result.error)}")
+            continue
+        found.append(where | rows.of_run(result.folder.path))
+        if order.target.curves is not None:
+            curve = _curve(read_csv(result.folder.path / "metrics.csv"), order.target.curves)
+            curves += [{**where, "seed": result.folder.run.seed, **row} for row in curve]
+    return Outcome(found, curves, failures)
+
+
+def _curve(metrics: Sequence[Row], kept: Curves) -> list[Row]:
+    """Return what a target keeps of the rows of metrics.csv: the first ones, some of the others, and the last."""
+    last = len(metrics) - 1
+    chosen = [row for i, row in enumerate(metrics) if i < kept.first or i % kept.every == 0 or i == last]
+    return [{name: row[name] for name in kept.columns} for row in chosen]
+
+
+def _fitting(extra: Sequence[str], run: Run) -> list[str]:
+    """Return the options that a run has: functions have no data."""
+    return [word for word in extra if isinstance(run, ClassificationRun) or not word.startswith(_OF_NETWORKS)]
+
+
+def _study(job: Job) -> Outcome:
+    """Carry out a study of approximation quality."""
+    from frog_cli.studies import quality
+
+    settings = quality_request(job.words.split())
+    with Progress(1, "estimator", silent=True) as progress:
+        studied = quality.study(settings, progress)
+    about: dict[str, Any] = environment()
+    on = {"torch": about["versions"]["torch"], **{name: about[name] for name in ("processor", "threads", "commit")}}
+    return Outcome([{"request": job.words, **row, **on} for row in studied], [], [])
+
+
+def _search(job: Job, extra: Sequence[str]) -> Outcome:
+    """Carry out a search, which keeps its own rows."""
+    from frog_cli.search.execution import carry_out
+
+    words = job.words.split()
+    plan = search_request(words)
+    if extra:
+        plan = search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
+    execution.check([plan.request])
+    ended_well = carry_out(plan, Ranks())
+    return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

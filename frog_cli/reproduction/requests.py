@@ -1,0 +1,60 @@
+"""What frog reproduce is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from frog_cli.errors import RequestError
+from frog_cli.reproduction import targets
+from frog_cli.reproduction.targets import Scale, Target
+from frog_cli.runs.folder import runs_root
+
+FLAGS = ("--list", "--dry-run", "--only-done")
+
+_WITHOUT_EFFECT = ("device", "compile", "evaluation_batch_size", "checkpoint.", "data.root", "data.download")
+"""Options that do not change what a run is."""
+
+
+class Request(NamedTuple):
+    """Targets, at which scale, and how their jobs are carried out."""
+
+    flags: set[str]
+    targets: list[Target]
+    scale: Scale
+    workers: int | None  # processes; None: as many as suit the machine
+    extra: list[str]  # options for all jobs
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """Return what the words behind `frog reproduce` ask for.
+
+    Raises:
+        RequestError: if a word is wrong.
+    """
+    flags = {word for word in arguments if word.startswith("--")}
+    named = [word for word in arguments if "=" not in word and word not in flags]
+    options = targets.options([word for word in arguments if "=" in word])
+    scale, workers = _scale(options.pop("scale", "paper")), _workers(options.pop("workers", None))
+    for option, value in options.items():
+        if not option.startswith(_WITHOUT_EFFECT):
+            raise RequestError(f"{option}={value}", "would make other runs than those of the target")
+    for flag in flags - {*FLAGS}:
+        raise RequestError(flag, "must be --list, --dry-run or --only-done")
+    if not named and "--list" not in flags:
+        raise RequestError("frog reproduce", f"needs a target: {', '.join(targets.names())}, all")
+    chosen = targets.chosen(named)
+    runs_root()
+    return Request(flags, chosen, scale, workers, [f"{name}={value}" for name, value in options.items()])
+
+
+def _scale(given: str) -> Scale:
+    if given not in ("paper", "smoke"):
+        raise RequestError(f"scale={given}", "must be paper or smoke")
+    return "smoke" if given == "smoke" else "paper"
+
+
+def _workers(given: str | None) -> int | None:
+    if given is not None and (not given.isdecimal() or int(given) < 1):
+        raise RequestError(f"workers={given}", "must be a whole number, at least 1")
+    return None if given is None else int(given)

@@ -1,0 +1,107 @@
+"""The rows of a target, which last in results/TARGET/: read, added, and which runs have none yet."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from frog_cli.errors import InProgressError
+from frog_cli.files.atomic import write_atomically
+from frog_cli.files.csv import Row, as_csv, read_csv
+from frog_cli.reproduction.targets import Job, Scale, Target, jobs
+from frog_cli.runs.folder import runs_location
+from frog_cli.runs.lock import locked
+from frog_cli.settings import learning_rates
+
+KINDS = {"runs": ("request", "seed"), "quality": ("request", "tangents", "angle", "gradient", "k"), "curves": ()}
+"""The files of a target, and the columns that identify a row; those of curves are request, seed and the step."""
+
+
+def results_folder(scale: Scale = "paper") -> Path:
+    """Return the folder of results: FROG_RESULTS, or results; those of a smoke test are kept with its runs."""
+    return runs_location() / "smoke" if scale == "smoke" else Path(os.environ.get("FROG_RESULTS") or "results")
+
+
+def read(target: Target, results: Path, kind: str) -> list[dict[str, str]]:
+    """Return the rows of one kind that a target has."""
+    return read_csv(results / target.name / f"{kind}.csv")
+
+
+def read_current(target: Target, results: Path, kind: str, scale: Scale) -> list[dict[str, str]]:
+    """Return the rows of one kind whose runs or studies a target asks for now; its file keeps others as well."""
+    wanted = jobs(target, scale)
+    requests = {job.words for job in wanted}
+    runs_of_target = {run for job in wanted for run in job.runs}
+    return [
+        row
+        for row in read(target, results, kind)
+        if ((row["request"], int(row["seed"])) in runs_of_target if "seed" in row else row["request"] in requests)
+    ]
+
+
+def add(target: Target, scale: Scale, kind: str, rows: Sequence[Row]) -> None:
+    """Add rows to those of a target, or replace the same ones; other processes may add at the same time."""
+    if not rows:
+        return
+    results = results_folder(scale)
+    key = KINDS[kind] or ("request", "seed", list(rows[0])[2])
+    position = {job.words: index for index, job in enumerate(jobs(target, scale))}
+    with _wait_for_lock(results / target.name):
+        merged = {_key(row, key): row for row in [*read(target, results, kind), *rows]}
+
+        def order(row: Row) -> Any:
+            seed = int(row["seed"]) if "seed" in row else 0
+            return position.get(row["request"], len(position)), row["request"], seed
+
+        ordered = [_in_columns(row) for row in sorted(merged.values(), key=order)]
+        write_atomically(results / target.name / f"{kind}.csv", as_csv(ordered))
+
+
+def _in_columns(row: Row) -> Row:
+    """Return a row with all settings in front, so that columns are the same whichever row comes first."""
+    front = ("request", "run", "outcome", *learning_rates.FACTORS) if "run" in row else ()
+    return {name: row.get(name) for name in front} | row
+
+
+def missing(target: Target, scale: Scale) -> list[Job]:
+    """Return the jobs of a target that have no row yet, with the seeds that are missing."""
+    results = results_folder(scale)
+    done = {(row["request"], int(row["seed"])) for row in read(target, results, "runs")}
+    studied = {row["request"] for row in read(target, results, "quality")}
+    searched = {row["search_request"] for row in learning_rates.rows("searched")}
+    left = []
+    for job in jobs(target, scale):
+        if job.kind == "train":
+            seeds = tuple(seed for seed in job.seeds if (job.words, seed) not in done)
+            left += [job._replace(seeds=seeds)] if seeds else []
+        elif job.words not in (studied if job.kind == "quality" else searched):
+            left.append(job)
+    return left
+
+
+def _key(row: Row, names: Sequence[str]) -> tuple[str, ...]:
+    values = (row.get(name) for name in names)
+    return tuple("" if value is None else str(value) for value in values)
+
+
+@contextmanager
+def _wait_for_lock(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, once no other process holds it.
+
+    Raises:
+        InProgressError: if that takes more than a minute.
+    """
+    with ExitStack() as held:
+        for _ in range(600):
+            try:
+                held.enter_context(locked(folder))
+                break
+            except InProgressError:
+                time.sleep(0.1)
+        else:
+            raise InProgressError(f"{folder} has been locked for a minute; if nobody writes there, delete its lock")
+        yield

@@ -1,0 +1,107 @@
+"""The tables of a target, results/TARGET.csv, made from its rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean, median, stdev
+
+from frog_cli.files.atomic import write_atomically
+from frog_cli.files.csv import Row, as_csv, read_csv
+from frog_cli.files.shipped import folder
+from frog_cli.reproduction import stored_rows, targets
+from frog_cli.reproduction.targets import Job, Scale, Target, jobs
+from frog_cli.settings import learning_rates
+
+_ABOUT = ("torch", "device", "processor", "threads", "commit", "finished")
+"""Columns that say when and on what a row was computed."""
+
+
+def write_tables(target: Target, results: Path, scale: Scale = "paper") -> list[Path]:
+    """Write the tables of a target from its rows; return their paths."""
+    tables: dict[str, list[Row]] = {}
+    wanted = jobs(target, scale)
+    if any(job.kind == "train" for job in wanted):
+        runs = stored_rows.read(target, results, "runs")
+        tables[""] = _summary(target, [job for job in wanted if job.kind == "train"], runs)
+    if any(job.kind == "quality" for job in wanted):
+        rows = stored_rows.read_current(target, results, "quality", scale)
+        tables["_quality" if tables else ""] = [
+            {name: value for name, value in row.items() if name not in (*_ABOUT, "request")} for row in rows
+        ]
+    if any(job.kind == "search" for job in wanted):
+        tables[""] = rates_beside_published([job.words for job in wanted if job.kind == "search"])
+    paths = []
+    for suffix, table in tables.items():
+        path = results / f"{target.name}{suffix}.csv"
+        results.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, as_csv(table))
+        paths.append(path)
+    return paths
+
+
+def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str]]) -> list[Row]:
+    """Return a row for the jobs that are taken together: settings, mean and spread, and what was published."""
+    table = []
+    used = {name for row in rows for name in learning_rates.FACTORS if row.get(name)}
+    for words, group in targets.pooled(target, wanted).items():
+        runs_of_group = {run for job in group for run in job.runs}
+        found = [row for row in rows if (row["request"], int(row["seed"])) in runs_of_group]
+        factors = {name: found[0].get(name) if found else None for name in learning_rates.FACTORS}
+        row: Row = {"request": words} | {name: value for name, value in factors.items() if name in used}
+        row |= {"runs": len(found), "missing": len(runs_of_group) - len(found)}
+        row["diverged"] = sum(one["outcome"] == "diverged" for one in found)
+        for metric in target.metrics:
+            values = [float(one[metric]) for one in found if one.get(metric)]
+            row |= {f"{metric}_{name}": _statistic(function, values) for name, function in _STATISTICS.items()}
+            row |= _published(target, group[0], metric, values)
+        table.append(row)
+    return table
+
+
+_STATISTICS: dict[str, Callable[[list[float]], float]] = {
+    "mean": fmean,
+    "std": stdev,
+    "median": median,
+    "min": min,
+    "max": max,
+}
+
+
+def _statistic(function: Callable[[list[float]], float], values: list[float]) -> float | None:
+    return None if not values or (function is stdev and len(values) < 2) else function(values)
+
+
+def _published(target: Target, job: Job, metric: str, values: Sequence[float]) -> Row:
+    """Return the published value of a metric beside ours, nothing if the target has no published values."""
+    path = folder("sweeps") / "published" / f"{target.name}_{metric}.csv"
+    if not path.exists():
+        return {}
+    wanted = {name: job.options.get(name) for name in ("model", "data", "gradient")}
+    wanted["k"] = job.options.get("gradient.k", "")
+    matches = [row for row in read_csv(path) if all(row[name] == value for name, value in wanted.items())]
+    if len(matches) != 1:
+        return {}
+    published = float(matches[0][metric])
+    row: Row = {f"{metric}_published": published}
+    if values:
+        row[f"{metric}_difference"] = fmean(values) - published
+        row[f"{metric}_published_within_spread"] = "yes" if min(values) <= published <= max(values) else "no"
+    return row
+
+
+def rates_beside_published(wanted: Sequence[str]) -> list[Row]:
+    """Return searched learning rates beside the published ones: first those that are wanted, found or not."""
+    found = {row["search_request"]: row for row in learning_rates.rows("searched")}
+    table = []
+    for words in dict.fromkeys([*wanted, *found]):
+        searched = found.get(words, {})
+        row: Row = {"request": words, **learning_rates.settings(searched)}
+        row["searched"] = searched.get("learning_rate")
+        published = learning_rates.find("published", learning_rates.settings(searched)) if searched else []
+        if len(published) == 1:
+            row["published"] = published[0]["learning_rate"]
+            row["ratio"] = float(searched["learning_rate"]) / float(row["published"])
+        row |= {name: value for name, value in searched.items() if name.startswith(learning_rates.OF_THE_SEARCH)}
+        table.append(row)
+    return table

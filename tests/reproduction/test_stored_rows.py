@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+
+from frog_cli.reproduction import stored_rows, targets
+from tests.reproduction.made_up_rows import row
+
+FIG4 = targets.load("fig4")
+
+
+def add_many(process: int) -> None:
+    words = targets.jobs(FIG4, "paper")[process].words
+    for seed in range(5):
+        stored_rows.add(FIG4, "paper", "runs", [row(words, seed, "best_value", -float(seed))])
+
+
+def test_rows_are_kept_in_the_order_of_the_target_and_replaced_by_the_same(place):
+    first, second = (job.words for job in targets.jobs(FIG4, "paper")[:2])
+    stored_rows.add(FIG4, "paper", "runs", [row(second, 1, "best_value", -1.5), row(second, 0, "best_value", 2.0)])
+    stored_rows.add(FIG4, "paper", "runs", [row(first, 0, "best_value", 3.0), row(second, 0, "best_value", 4.0)])
+    found = stored_rows.read(FIG4, place, "runs")
+    assert [(one["request"], one["seed"]) for one in found] == [(first, "0"), (second, "0"), (second, "1")]
+    assert [one["best_value"] for one in found] == ["3.0", "4.0", "-1.5"]  # a negative number is no formula
+
+
+def test_processes_that_add_at_the_same_time_lose_nothing(place):
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(add_many, range(4))
+    found = stored_rows.read(FIG4, place, "runs")
+    assert len({(one["request"], one["seed"]) for one in found}) == len(found) == 20
+
+
+@pytest.mark.usefixtures("place")
+def test_what_has_no_row_is_missing_seed_by_seed():
+    job, *others = targets.jobs(FIG4, "paper")
+    stored_rows.add(FIG4, "paper", "runs", [row(job.words, seed, "best_value", 1.0) for seed in (0, 3)])
+    assert stored_rows.missing(FIG4, "paper") == [job._replace(seeds=(1, 2, 4)), *others]
