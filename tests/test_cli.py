@@ -239,16 +239,14 @@ def test_a_summary_is_json_whatever_diverged(runs):
 
 
 def test_settings_without_effect_do_not_change_the_identity():
-    from frog_cli.runs import identity as runs
-    from frog_cli.settings.config import train_request
+    from frog_cli.runs import identity
+    from frog_cli.settings.requests import train_request
 
-    def identity(*overrides: str) -> str:
-        return runs.identity(train_request(overrides).runs[0])
+    def name(*overrides: str) -> str:
+        return identity.identity(train_request(overrides).runs[0])
 
-    assert (
-        identity() == identity("device=cpu") == identity("gradient.chunk_size=2") == identity("evaluation_batch_size=9")
-    )
-    assert identity("gradient=backprop") == identity("gradient=backprop", "tangents=rademacher")
+    assert name() == name("device=cpu") == name("gradient.chunk_size=2") == name("evaluation_batch_size=9")
+    assert name("gradient=backprop") == name("gradient=backprop", "tangents=rademacher")
     different = [
         [],
         ["seed=1"],
@@ -257,8 +255,8 @@ def test_settings_without_effect_do_not_change_the_identity():
         ["model.depth=3"],
         ["gradient.measure=simulated"],
     ]
-    assert len({identity(*overrides) for overrides in different}) == len(different)
-    assert identity("data=mnist", "learning_rate=1", "data.root=/a") == identity(
+    assert len({name(*overrides) for overrides in different}) == len(different)
+    assert name("data=mnist", "learning_rate=1", "data.root=/a") == name(
         "data=mnist", "learning_rate=1", "data.root=/b"
     )
 

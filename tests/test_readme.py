@@ -11,7 +11,8 @@ import torch
 
 from frog_cli.cli import main
 from frog_cli.reproduction import targets
-from frog_cli.settings.config import bench_request, quality_request, search_request, sweep, train_request
+from frog_cli.settings.composing import sweep
+from frog_cli.settings.requests import bench_request, quality_request, search_request, train_request
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))

@@ -71,7 +71,7 @@ class Ranks:
         return int(per_task) if per_task else max(1, len(os.sched_getaffinity(0)) // self.local_size)
 
     def share_cores(self) -> None:
-        """Let torch use that many threads."""
+        """Let torch use as many threads as `threads` says."""
         threads = self.threads()
         if threads:
             import torch

@@ -1,11 +1,14 @@
-"""The text of a batch script for Slurm, from settings alone."""
+"""Batch jobs of Slurm: the text of a script, from settings alone, and its submission."""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from frog_cli.settings.schema import Slurm
+from frog_cli.errors import RequestError
+from frog_cli.settings.verb_options import Slurm
 
 SAVED = 138
 """The exit status of a run that has saved its state after SIGUSR1."""
@@ -65,6 +68,21 @@ def script(
         launcher = "srun --kill-on-bad-exit=1 " + (f"--mpi={settings.mpi} " if settings.mpi else "")
     lines += ["esac", f'{launcher}{shlex.quote(python)} -m frog_cli "${{words[@]}}" &', _REST]
     return "\n".join(lines)
+
+
+def submit(script: Path) -> str:
+    """Submit a script and return the number of its job.
+
+    Raises:
+        RequestError: if there is no Slurm here, or it refuses the script.
+    """
+    try:
+        submitted = subprocess.run(["sbatch", "--parsable", str(script)], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        raise RequestError("frog submit", "there is no sbatch here; --dry-run prints the script") from None
+    except subprocess.CalledProcessError as error:
+        raise RequestError("sbatch", f"refuses {script}: {error.stderr.strip()}") from None
+    return submitted.stdout.strip().partition(";")[0]
 
 
 def seconds(time: str) -> int:

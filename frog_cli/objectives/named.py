@@ -20,9 +20,9 @@ from frog_cli.settings.schema import (
     ClassificationRun,
     Cone,
     Forward,
-    HyperplaneSearch,
+    HyperplaneStep,
     Independent,
-    LineSearch,
+    LineStep,
     Newton,
     Regenerated,
     Run,
@@ -49,16 +49,16 @@ def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
     )
 
 
-def second_order(gradient: LineSearch | HyperplaneSearch | Newton, tangents: Tangents) -> SecondOrder:
+def second_order(gradient: LineStep | HyperplaneStep | Newton, tangents: Tangents) -> SecondOrder:
     """Return the second-order method that the settings describe."""
     rule = (
         partial(line_step, damping=gradient.damping)
-        if isinstance(gradient, LineSearch)
+        if isinstance(gradient, LineStep)
         else partial(hyperplane_step, absolute=gradient.eigenvalues == "absolute")
     )
     return SecondOrder(
         directions=DIRECTIONS[gradient.name],
-        k=gradient.k if isinstance(gradient, HyperplaneSearch) else 1,
+        k=gradient.k if isinstance(gradient, HyperplaneStep) else 1,
         tangents=_sampler(tangents),
         rule=rule,
     )

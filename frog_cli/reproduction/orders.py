@@ -16,7 +16,7 @@ from frog_cli.runs.environment import environment
 from frog_cli.runs.folder import RunFolder
 from frog_cli.runs.progress import Progress
 from frog_cli.search import execution as search
-from frog_cli.settings import config
+from frog_cli.settings.requests import quality_request, search_request, train_request
 from frog_cli.settings.schema import ClassificationRun, Run
 
 _OF_NETWORKS = ("data.", "evaluation_batch_size")
@@ -64,9 +64,9 @@ def carry_out(order: Order, parent: Path, extra: Sequence[str], local_rank: int 
 def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | None) -> Outcome:
     """Carry out runs that differ in their seeds; those that are done already only become rows."""
     words = order.job.arguments
-    request = config.train_request(words)
+    request = train_request(words)
     if extra:
-        request = config.train_request([*words, *_fitting(extra, request.runs[0])])
+        request = train_request([*words, *_fitting(extra, request.runs[0])])
     if order.only_done:
         done = [run for run in request.runs if RunFolder(parent, run).finished() is not None]
         if not done:
@@ -103,7 +103,7 @@ def _study(job: Job) -> Outcome:
     """Carry out a study of approximation quality."""
     from frog_cli.studies import quality  # with torch, which listing what is missing need not wait for
 
-    settings = config.quality_request(job.words.split())
+    settings = quality_request(job.words.split())
     with Progress(1, "estimator", silent=True) as progress:
         studied = quality.study(settings, progress)
     about: dict[str, Any] = environment()
@@ -114,9 +114,9 @@ def _study(job: Job) -> Outcome:
 def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
     words = job.words.split()
-    plan = config.search_request(words)
+    plan = search_request(words)
     if extra:
-        plan = config.search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
+        plan = search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
     execution.check([plan.request])
     ended_well = search.carry_out(plan, Ranks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

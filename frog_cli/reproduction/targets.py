@@ -11,8 +11,10 @@ from pydantic import Field
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
-from frog_cli.settings import config
-from frog_cli.settings.schema import Count, Options
+from frog_cli.settings import composing
+from frog_cli.settings.requests import seed_list
+from frog_cli.settings.schema import Options
+from frog_cli.settings.types import Count
 
 Scale = Literal["paper", "smoke"]
 
@@ -116,15 +118,15 @@ def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, .
     """Return what lines stand for; reading the many of a large grid takes time."""
     found = []
     for line in train:
-        for combination in config.sweep(line.split()):
+        for combination in composing.sweep(line.split()):
             given = options(combination).get("seeds")
-            seeds = [0] if given is None else config.seed_list(yaml.safe_load(given), {})
+            seeds = [0] if given is None else seed_list(yaml.safe_load(given), {})
             words = [word for word in combination if not word.startswith("seeds=")]
             found.append(Job("train", " ".join(words), tuple(seeds or ())))
     found += [Job("quality", line, ()) for line in quality]
     for line in search:
         for words_of_one in [line] if "=" in line else _grid(line):
-            found += [Job("search", " ".join(combination), ()) for combination in config.sweep(words_of_one.split())]
+            found += [Job("search", " ".join(combination), ()) for combination in composing.sweep(words_of_one.split())]
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from frog_cli.files.csv import Row
 from frog_cli.runs.folder import RunFolder
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
-from frog_cli.settings.config import Request
+from frog_cli.settings.requests import Request
 from frog_cli.settings.schema import CIFAR10, MNIST, ClassificationRun, Digits, FunctionRun, ImageFolder, Run
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from frog_cli.search import pictures, tables
 from frog_cli.search.curves import mean_curve
 from frog_cli.search.judge import Judge
 from frog_cli.search.record import Evaluation, Record, Values, best_of
-from frog_cli.settings import config, learning_rates
-from frog_cli.settings.config import SearchRequest
+from frog_cli.settings import composing, learning_rates
+from frog_cli.settings.requests import SearchRequest, with_values
 from frog_cli.settings.schema import Run
 
 
@@ -105,7 +105,7 @@ def _proposals(
 def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, values: Values, ranks: Ranks) -> None:
     """Run what frog train runs with some values, and add what came out to the record."""
     start = perf_counter()
-    request = config.with_values(plan.request, values)
+    request = with_values(plan.request, values)
     parent = folder / "trials" / f"{number:05d}"  # of its own: two proposals may have the same values
     results = execution.carry_out(request, parent, Judge(plan.search, record), ranks.local_rank, quiet=True)
     for result in results:
@@ -139,13 +139,13 @@ def _as_text(values: Values) -> str:
 
 def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluation]) -> None:
     """Write the tables and the picture of a search where searched rates are looked up, and print what it has found."""
-    run = config.with_values(plan.request, best.values).runs[0]
+    run = with_values(plan.request, best.values).runs[0]
     place = learning_rates.searched()
     name = tables.write(place, plan, run, best, evaluations)
     picture = pictures.draw(place, name)
     diverged, given_up = (sum(one.outcome == how for one in evaluations) for how in ("diverged", "given up"))
     published = _published(run)
-    usual = config.compose_settings("search", [])[1]["evaluations"]
+    usual = composing.defaults("search")["evaluations"]
     changed = {"evaluations": len(evaluations)} if len(evaluations) < usual else {}
     changed |= tables.changed(plan, ("low", "high"))
     asked = "".join(f" searched.{option}={value}" for option, value in changed.items())

@@ -12,7 +12,7 @@ from frog_cli.files.csv import Row
 from frog_cli.runs.folder import RunFolder
 from frog_cli.search.curves import loss_in, lowest_so_far, mean_curve
 from frog_cli.search.record import Evaluation, Record, best_of
-from frog_cli.settings.schema import Search
+from frog_cli.settings.verb_options import Search
 
 _LOOK_AGAIN = 1.0  # seconds after which the record may hold a better evaluation, by another process
 

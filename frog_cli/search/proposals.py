@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from frog_cli.search.propulate_import import propulate
 from frog_cli.search.record import Evaluation, Values
-from frog_cli.settings.schema import Interval, Search
+from frog_cli.settings.verb_options import Interval, Search
 
 _RANDOM = 0.1  # a share of proposals that owe nothing to earlier ones; Propulate's 0.4 is for spaces of many dimensions
 _WIDEST, _NARROWEST = 0.05, 0.004  # how far mutations reach, as a share of the interval: ever closer to the best

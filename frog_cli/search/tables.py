@@ -15,8 +15,8 @@ from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import as_csv
 from frog_cli.runs.environment import environment
 from frog_cli.search.record import Evaluation
-from frog_cli.settings import config, learning_rates
-from frog_cli.settings.config import SearchRequest
+from frog_cli.settings import composing, learning_rates
+from frog_cli.settings.requests import SearchRequest
 from frog_cli.settings.schema import ClassificationRun, Run
 
 _EVALUATIONS = "evaluations_"
@@ -48,7 +48,7 @@ def write(place: Path, plan: SearchRequest, run: Run, best: Evaluation, evaluati
 
 def changed(plan: SearchRequest, options: Sequence[str]) -> dict[str, Any]:
     """Return those of some options of a search that are not at their defaults, with their values."""
-    usual = config.compose_settings("search", [])[1]
+    usual = composing.defaults("search")
     return {option: value for option in options if (value := getattr(plan.search, option)) != usual[option]}
 
 

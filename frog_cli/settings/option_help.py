@@ -1,6 +1,6 @@
 """Options as help shows them: each with its default, what it means and what is allowed.
 
-Defaults come from conf/, the rest from frog_cli.schema; the head of its file in conf/ says what a choice is.
+Defaults come from conf/, the rest from the schemas; the head of its file in conf/ says what a choice is.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from frog_cli.files.shipped import folder
-from frog_cli.settings import config
-from frog_cli.settings.schema import Allowed, ClassificationRun, FunctionRun, RequestOptions, Run
+from frog_cli.settings import composing, refusals
+from frog_cli.settings.schema import ClassificationRun, FunctionRun, Run
+from frog_cli.settings.types import Allowed
+from frog_cli.settings.verb_options import RequestOptions
 
 WIDTH = 110
 INDENT = 30  # where descriptions begin
@@ -42,23 +44,23 @@ def options(schemas: Sequence[type[BaseModel]], settings: Mapping[str, Any], pre
         inner = [schema for field in fields for schema in _alternatives(field) if _describes(schema, value)]
         if inner:
             yield from options(inner, value, f"{prefix}{name}.")
-        elif not (name == "name" and prefix.removesuffix(".") in config.GROUPS):
-            yield Option(f"{prefix}{name}", config.as_text(value), fields[0].description or "", _allowed(fields[0]))
+        elif not (name == "name" and prefix.removesuffix(".") in composing.GROUPS):
+            yield Option(f"{prefix}{name}", refusals.as_text(value), fields[0].description or "", _allowed(fields[0]))
 
 
 def of_verb(verb: str, schema: type[BaseModel], prefix: str = "", changes: Mapping[str, Any] | None = None) -> str:
     """Return the options of a verb that has a folder of its own in conf/."""
-    settings = config.compose_settings(verb, [])[1] | dict(changes or {})
+    settings = composing.defaults(verb) | dict(changes or {})
     return layout(option.entry() for option in options([schema], settings, prefix))
 
 
 def of_training(words: Sequence[str]) -> str:
     """Return the groups and their choices, and the options with those choices that are among some words."""
-    given = config.choices_among(words)
-    settings = config.compose_settings("train", given)[1]
-    chosen = {*given, *(f"{group}={settings[group]['name']}" for group in config.GROUPS if group in settings)}
+    given = composing.choices_among(words)
+    settings = composing.compose_settings("train", given)[1]
+    chosen = {*given, *(f"{group}={settings[group]['name']}" for group in composing.GROUPS if group in settings)}
     parts = ["choices, with * before those in effect:"]
-    for group, names in config.groups("train").items():
+    for group, names in composing.groups("train").items():
         choices = {f"{group}={name}": about(group, name) for name in names}
         parts.append(layout((f"{'*' if choice in chosen else ' '} {choice}", text) for choice, text in choices.items()))
     kind = FunctionRun if "steps" in settings else ClassificationRun
@@ -90,9 +92,9 @@ def _others(shown: set[str]) -> Iterator[tuple[str, str]]:
     """Yield choices that have options which are not shown, and these options."""
     having: dict[tuple[str, str], str] = {}
     for kind in (ClassificationRun, FunctionRun):
-        common = {*Run.model_fields, *config.GROUPS}
+        common = {*Run.model_fields, *composing.GROUPS}
         own = [name for field in kind.model_fields if field not in common for name in _names(kind, field)]
-        for group in (group for group in config.GROUPS if group in kind.model_fields):
+        for group in (group for group in composing.GROUPS if group in kind.model_fields):
             for schema in _alternatives(kind.model_fields[group]):
                 names = [f"{group}.{name}" for name in schema.model_fields if name != "name"]
                 names += own if group == "objective" else []

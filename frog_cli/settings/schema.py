@@ -1,97 +1,38 @@
-"""Every option: its type, what is allowed and what it means. Defaults stand in conf/, never here.
+"""What a run is: every option, with its type and what it means. Defaults stand in conf/, never here.
 
 Nothing here imports torch: a wrong request is refused in a fraction of a second.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, Field
 
-
-@dataclass(frozen=True)
-class Allowed:
-    """Reports any failure of the annotated type as the one sentence that says what is allowed."""
-
-    text: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return how pydantic validates the annotated type, with that sentence."""
-        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
-
-    def _check(self, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return handler(value)
-        except ValidationError:
-            raise PydanticCustomError("not_allowed", self.text) from None
-
-
-Count = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1")]
-CountOrNull = Annotated[int | None, Field(ge=1), Allowed("must be a whole number, at least 1, or null")]
-BatchSize = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1, published or searched")]
-Seed = Annotated[int, Field(ge=0, lt=2**63), Allowed("must be a whole number, at least 0")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0")]
-PositiveOrNull = Annotated[
-    float | None, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0, or null")
-]
-LearningRate = Annotated[
-    float, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0, published or searched")
-]
-LogarithmOfRate = Annotated[
-    float, Field(allow_inf_nan=False), Allowed("must be a finite number, the logarithm of a rate")
-]
-LogarithmOrNull = Annotated[
-    float | None, Field(allow_inf_nan=False), Allowed("must be a finite number, the logarithm of a rate, or null")
-]
-Angle = Annotated[float, Field(gt=0, le=90), Allowed("must be an angle in degrees above 0, at most 90")]
-SeedOrNull = Annotated[int | None, Field(ge=0, lt=2**63), Allowed("must be a whole number, at least 0, or null")]
-Seeds = Annotated[
-    list[Seed] | Count, Allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]")
-]
-SeedsOrNull = Annotated[
-    list[Seed] | Count | None,
-    Allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]"),
-]
-Validation = Annotated[
-    Count | Annotated[float, Field(gt=0, lt=1)] | Literal["test"],
-    Allowed("must be a whole number of training images, at least 1, or a share between 0 and 1, or test"),
-]
-Switch = Annotated[bool, Allowed("must be true or false")]
-Device = Annotated[
-    str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), Allowed("must be auto, cpu, cuda, cuda:N or mps")
-]
-_WordOrNull = Annotated[
-    str | None, Field(pattern=r"^[\w.,:+-]+$"), Allowed("must be letters, digits and . , : + - only, or null")
-]
-Grouping = Literal["fine", "paper", "coarse"]
-Perturb = Literal["weights", "activities"]
-Distribution = Literal["normal", "rademacher", "normalised", "standard_basis"]
-ConeName = Literal["cone", "normalised_cone"]
-CONES: tuple[ConeName, ...] = get_args(ConeName)
-
-
-# options that several groups have
-Tangents = Annotated[Count, Field(description="number of tangents")]
-Eigenvalues = Annotated[
-    Literal["signed", "absolute"],
-    Field(description="signed: as in the paper, to any stationary point; absolute: always downhill"),
-]
-OnFailure = Annotated[
-    Literal["skip", "stop"], Field(description="skip a step that has no solution and go on, or stop the run")
-]
-Root = Annotated[str, Field(description="a folder in torchvision's layout; FROG_DATA or ./data unless it is given")]
-Download = Annotated[Switch, Field(description="true: fetch what is missing through torchvision")]
-HeldOut = Annotated[
-    Validation,
-    Field(
-        description="training images held out, or a share of them, the same ones for every seed; test: validate on the "
-        "test images, hold out none"
-    ),
-]
-Limit = Annotated[CountOrNull, Field(description="use only so many images of each split; null: all")]
+from frog_cli.settings.types import (
+    Allowed,
+    Angle,
+    BatchSize,
+    ConeName,
+    Count,
+    CountOrNull,
+    Device,
+    Distribution,
+    Download,
+    Eigenvalues,
+    Grouping,
+    HeldOut,
+    LearningRate,
+    Limit,
+    OnFailure,
+    Perturb,
+    PositiveOrNull,
+    Root,
+    Seed,
+    SeedOrNull,
+    Switch,
+    Tangents,
+)
 
 
 class Options(BaseModel):
@@ -121,8 +62,8 @@ class Forward(Options):
     chunk_size: CountOrNull = Field(description="tangents per vectorised pass, bounds memory; null: all at once")
 
 
-class LineSearch(Options):
-    """A second-order line search: along sampled tangents, or along the gradient."""
+class LineStep(Options):
+    """A second-order step along one direction: a sampled tangent, or the gradient."""
 
     name: Literal["fomoh", "fomoh_bp"]
     damping: Annotated[float, Field(ge=0, allow_inf_nan=False), Allowed("must be a finite number, at least 0")] = Field(
@@ -131,8 +72,8 @@ class LineSearch(Options):
     on_failure: OnFailure
 
 
-class HyperplaneSearch(Options):
-    """A second-order search in the plane of k tangents."""
+class HyperplaneStep(Options):
+    """A second-order step in the plane of k tangents."""
 
     name: Literal["fomoh_kd"]
     k: Tangents
@@ -141,7 +82,7 @@ class HyperplaneSearch(Options):
 
 
 class Newton(Options):
-    """A second-order search in the whole space."""
+    """A second-order step in the whole space."""
 
     name: Literal["newton"]
     eigenvalues: Eigenvalues
@@ -149,7 +90,7 @@ class Newton(Options):
 
 
 FirstOrder = Backprop | Forward
-SecondOrder = LineSearch | HyperplaneSearch | Newton
+SecondOrder = LineStep | HyperplaneStep | Newton
 
 
 def samples_tangents(gradient: FirstOrder | SecondOrder) -> bool:
@@ -223,12 +164,6 @@ class Classification(Options):
     """Classify images."""
 
     name: Literal["classification"]
-
-
-class Preset(Options):
-    """What an objective says of the gradient that is chosen with it."""
-
-    perturb: Perturb = Field(description="what gradient.perturb is unless it is given")
 
 
 class Digits(Options):
@@ -348,34 +283,8 @@ class Checkpoint(Options):
     )
 
 
-class Searched(Options):
-    """Which searches `learning_rate=searched` takes rates from: by default those of runs that cost as much as this."""
-
-    evaluations: CountOrNull = Field(
-        description="learning_rate=searched takes rates of searches of so many runs; null: the default number, or more"
-    )
-    low: LogarithmOrNull = Field(description="of searches from this logarithm of a rate on; null: the default")
-    high: LogarithmOrNull = Field(description="of searches up to this logarithm of a rate; null: the default")
-    epochs: CountOrNull = Field(description="of runs of so many epochs; null: as many as this run")
-    steps: CountOrNull = Field(description="of runs of so many steps, for functions; null: as many as this run")
-    batch_size: CountOrNull = Field(description="of runs of this batch size; null: that of this run")
-    limit: Annotated[Count | Literal["none"] | None, Allowed("must be a whole number, at least 1, none or null")] = (
-        Field(description="of runs with this data.limit; none: without one; null: that of this run")
-    )
-
-
-class RequestOptions(Options):
-    """What a request says beside what each of its runs is told."""
-
-    searched: Searched
-    seeds: SeedsOrNull = Field(description="one run for each; null: one run with the seed above")
-    fail_fast: Switch = Field(description="true: the first run of a sweep that fails ends it")
-    overwrite: Switch = Field(description="true: repeat runs that are done already")
-    objective: Preset
-
-
 class Run(Options):
-    """What every run has."""
+    """The options that every run has."""
 
     seed: Seed = Field(description="of initial weights, batch order and tangents")
     learning_rate: LearningRate = Field(
@@ -414,107 +323,3 @@ class ClassificationRun(Run):
     batch_size: BatchSize = Field(description="images per step; published, searched: looked up for these settings")
     evaluation_batch_size: Count = Field(description="images per pass when losses and accuracies are measured")
     schedule: Schedule
-
-
-class Interval(Options):
-    """Numbers between two bounds, drawn evenly, or evenly in their logarithms."""
-
-    low: float
-    high: float
-    log: Switch
-
-
-class Search(Options):
-    """A search for the learning rate, and for further hyperparameters by the dotted names of their options."""
-
-    evaluations: Count = Field(description="how many learning rates are tried")
-    low: LogarithmOfRate = Field(description="log10 of the smallest learning rate")
-    high: LogarithmOfRate = Field(description="log10 of the largest learning rate")
-    also: dict[
-        str,
-        Annotated[
-            Interval | Annotated[list[bool | int | float | str], Field(min_length=1)],
-            Allowed("must be a list of values, or {low: .., high: .., log: true or false}"),
-        ],
-    ] = Field(
-        description="further hyperparameters by their options, each with a list of values or an interval, as in "
-        "'{batch_size: [64, 128], schedule.factor: {low: 0.1, high: 0.9, log: false}}'"
-    )
-    seed: Seed = Field(description="of the proposals")
-    population: Annotated[int, Field(ge=2), Allowed("must be a whole number, at least 2")] = Field(
-        description="how many of the best evaluations breed; so many random proposals come first"
-    )
-    margin: Positive = Field(
-        description="a run is clearly worse while it lacks more than this share of what the best run had gained by then"
-    )
-    patience: CountOrNull = Field(
-        description="rows of metrics in a row in which a run is clearly worse before it is given up; null: never"
-    )
-
-
-class Slurm(Options):
-    """What a batch job asks of Slurm."""
-
-    time: Annotated[
-        str,
-        Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$"),
-        Allowed("must be a limit of Slurm: minutes, HH:MM:SS or D-HH:MM:SS"),
-    ] = Field(description="limit of one stretch; a job that reaches it saves its state and goes back into the queue")
-    tasks: Count = Field(description="processes; more than one only for frog search, which they share")
-    cpus: Count = Field(description="cores of each process")
-    gpus: CountOrNull = Field(description="GPUs of the job; its processes take them in turn")
-    memory: _WordOrNull = Field(description="of the job, such as 16G; null: the cluster's default")
-    partition: _WordOrNull = Field(description="where the job waits; null: the cluster's default")
-    account: _WordOrNull = Field(description="who pays; null: your default")
-    qos: _WordOrNull = Field(description="quality of service; null: your default")
-    at_once: CountOrNull = Field(description="how many jobs of a sweep may run at the same time; null: all")
-    notice: Count = Field(description="seconds before the limit at which the job is told to save its state")
-    mpi: _WordOrNull = Field(
-        description="srun --mpi=..; null: what the MPI library here understands, else the cluster's default"
-    )
-    setup: Annotated[list[str], Allowed("must be a list of lines of shell, such as ['module load mpi']")] = Field(
-        description="what the script does before the run"
-    )
-    options: Annotated[
-        list[Annotated[str, Field(pattern=r"^--[\w-]+(=[^\s]+)?$")]],
-        Allowed("must be a list of options of sbatch, such as ['--constraint=a100']"),
-    ] = Field(description="what else is asked of sbatch")
-
-
-class Bench(Options):
-    """A measurement of what steps cost."""
-
-    image: Annotated[
-        list[Count] | None,
-        Field(min_length=3, max_length=3),
-        Allowed("must be [channels,height,width], such as [3,32,32], or null"),
-    ] = Field(description="size of the images; null: those of data")
-    classes: Count = Field(description="how many classes the network tells apart")
-    rounds: Count = Field(description="how often each step is timed; all steps take turns")
-    memory: Switch = Field(description="whether to measure peak memory, too")
-
-
-class Quality(Options):
-    """A study of approximation quality: every combination of the lists, over all seeds."""
-
-    n: Count = Field(description="dimension of the gradient")
-    k: Annotated[list[Count], Field(min_length=1), Allowed("must be a list of whole numbers, each at least 1")] = Field(
-        description="numbers of tangents"
-    )
-    gradients: Annotated[
-        list[Literal["sum", "mean", "projection"]],
-        Field(min_length=1),
-        Allowed("must be a list of sum, mean, projection"),
-    ] = Field(description="how the slopes along the tangents are combined")
-    tangents: Annotated[
-        list[Distribution | ConeName],
-        Field(min_length=1),
-        Allowed("must be a list of normal, rademacher, normalised, standard_basis, cone, normalised_cone"),
-    ] = Field(description="how the tangents are drawn")
-    angles: Annotated[
-        list[Angle] | None,
-        Field(min_length=1),
-        Allowed("must be a list of angles in degrees, each above 0 and at most 90, or null"),
-    ] = Field(description="to the first tangent; for cone and normalised_cone only")
-    seeds: Seeds = Field(description="one estimate for each")
-    device: Device = Field(description="where to compute; auto: on a GPU if there is one")

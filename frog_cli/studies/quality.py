@@ -18,8 +18,9 @@ from frog_cli.gradients import AGGREGATIONS, TANGENTS
 from frog_cli.gradients.measurement import simulated
 from frog_cli.objectives import named
 from frog_cli.runs.progress import Progress
-from frog_cli.settings import config
-from frog_cli.settings.schema import CONES, Quality
+from frog_cli.settings.requests import seed_list
+from frog_cli.settings.types import CONES
+from frog_cli.settings.verb_options import Quality
 
 ELEMENTS_AT_ONCE = 2**23  # tangents of so many numbers are held in memory together
 
@@ -36,7 +37,7 @@ class Estimator(NamedTuple):
 def study(settings: Quality, progress: Progress) -> list[Row]:
     """Return a row for each estimator, with the statistics of its estimates over the seeds."""
     device = named.device(settings.device)
-    seeds = config.seed_list(settings.seeds, {}) or []
+    seeds = seed_list(settings.seeds, {}) or []
     rows: list[Row] = []
     for estimator in estimators(settings):
         cosine, ratio = approximate(estimator, settings.n, seeds, device)

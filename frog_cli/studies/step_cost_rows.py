@@ -6,7 +6,8 @@ from typing import Any
 
 from frog_cli.errors import RequestError
 from frog_cli.settings import methods
-from frog_cli.settings.schema import Bench, ClassificationRun, ImageFolder
+from frog_cli.settings.schema import ClassificationRun, ImageFolder
+from frog_cli.settings.verb_options import Bench
 
 IMAGES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 

@@ -23,9 +23,10 @@ from frog_cli.objectives import named, network_steps
 from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
-from frog_cli.settings.config import BenchRequest
 from frog_cli.settings.methods import step_columns
-from frog_cli.settings.schema import Backprop, Bench, ClassificationRun
+from frog_cli.settings.requests import BenchRequest
+from frog_cli.settings.schema import Backprop, ClassificationRun
+from frog_cli.settings.verb_options import Bench
 from frog_cli.studies.step_cost_rows import REFERENCES, image_of
 
 LEARNING_RATE = 1e-12  # of all steps: with a larger one the weights might grow until they are infinite

@@ -10,8 +10,9 @@ from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import as_csv
 from frog_cli.runs.folder import runs_root
 from frog_cli.runs.identity import digest, slug
-from frog_cli.settings import config, option_help
-from frog_cli.settings.schema import Bench
+from frog_cli.settings import option_help
+from frog_cli.settings.requests import bench_request
+from frog_cli.settings.verb_options import Bench
 from frog_cli.studies.step_cost_rows import image_of
 
 HELP = """usage: frog bench [-m] [bench.OPTION=value ...] [option=value ...]
@@ -34,7 +35,7 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog bench` and return its exit status."""
-    request = config.bench_request(arguments)
+    request = bench_request(arguments)
     for run in request.runs:
         image_of(run, request.bench)  # or a refusal, before anything is made
     words = sorted(arguments)

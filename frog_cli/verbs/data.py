@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from frog_cli.errors import RequestError
-from frog_cli.settings import config
+from frog_cli.settings.requests import train_request
 from frog_cli.settings.schema import CIFAR10, MNIST, ClassificationRun
 
 NAMES = ("mnist", "cifar10")
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in arguments:
         if name not in NAMES:
             raise RequestError(name, f"must be one of {', '.join(NAMES)}")
-    requests = [config.train_request([f"data={name}", "data.download=true"]) for name in arguments]
+    requests = [train_request([f"data={name}", "data.download=true"]) for name in arguments]
 
     from frog_cli.data.dataset import READERS
 

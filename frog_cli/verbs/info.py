@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
-from frog_cli.settings import config
+from frog_cli.settings.requests import train_request
 from frog_cli.settings.schema import ClassificationRun
 
 HELP = """usage: frog info [option=value ...]
@@ -28,7 +28,7 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog info` and return its exit status."""
-    run = config.train_request(arguments).runs[0]
+    run = train_request(arguments).runs[0]
     if not isinstance(run, ClassificationRun):
         raise RequestError("frog info", "shows networks, which only objective=classification has")
     locations.check(run.data)

@@ -12,8 +12,9 @@ from frog_cli.files.csv import as_csv
 from frog_cli.runs.environment import environment
 from frog_cli.runs.folder import runs_root
 from frog_cli.runs.identity import digest
-from frog_cli.settings import config, option_help
-from frog_cli.settings.schema import Quality
+from frog_cli.settings import option_help
+from frog_cli.settings.requests import quality_request
+from frog_cli.settings.verb_options import Quality
 
 HELP = """usage: frog quality [option=value ...]
 
@@ -34,7 +35,7 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog quality` and return its exit status."""
-    settings = config.quality_request(arguments)
+    settings = quality_request(arguments)
     folder = runs_root() / f"quality-n{settings.n}-{digest(settings.model_dump(exclude={'device'}))}"
 
     import pandas

@@ -9,9 +9,9 @@ from frog_cli.errors import RequestError
 from frog_cli.runs import execution
 from frog_cli.runs.folder import runs_root
 from frog_cli.search.execution import carry_out
-from frog_cli.settings import config, option_help
-from frog_cli.settings.config import SearchRequest
-from frog_cli.settings.schema import Search
+from frog_cli.settings import composing, option_help
+from frog_cli.settings.requests import SearchRequest, search_definition, search_request
+from frog_cli.settings.verb_options import Search
 
 HELP = """usage: frog search [-m] [option=value ...]
        mpiexec -n N frog search ...
@@ -34,7 +34,7 @@ options of the search (frog train --help has the others), their defaults, and in
 def help_text(words: Sequence[str] = ()) -> str:
     """Return the usage with every option of a search, whose defaults an experiment may change."""
     given = dict(word.split("=", 1) for word in words if "=" in word)
-    return HELP + option_help.of_verb("search", Search, "search.", config.search_definition(given).get("search"))
+    return HELP + option_help.of_verb("search", Search, "search.", search_definition(given).get("search"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,7 +50,7 @@ def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
     """Return the searches that are asked for, after all checks."""
     from frog_cli.search.propulate_import import propulate
 
-    plans = [config.search_request(combination) for combination in config.combinations(arguments)]
+    plans = [search_request(combination) for combination in composing.combinations(arguments)]
     for plan in plans:
         if plan.search.evaluations < size:
             raise RequestError(

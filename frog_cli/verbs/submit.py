@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,10 @@ from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.runs.folder import RunFolder, runs_location, runs_root
 from frog_cli.runs.identity import digest
-from frog_cli.settings import config, learning_rates, option_help
-from frog_cli.settings.schema import ClassificationRun, Slurm
+from frog_cli.settings import composing, learning_rates, option_help
+from frog_cli.settings.requests import search_request, slurm_settings, train_request
+from frog_cli.settings.schema import ClassificationRun
+from frog_cli.settings.verb_options import Slurm
 
 HELP = """usage: frog submit [--dry-run] [slurm.option=value ...] VERB [words of the verb ...]
 
@@ -41,7 +42,7 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog submit` and return its exit status."""
-    settings = config.slurm_settings([word for word in arguments if word.startswith("slurm.")])
+    settings = slurm_settings([word for word in arguments if word.startswith("slurm.")])
     words = [word for word in arguments if not word.startswith("slurm.") and word != "--dry-run"]
     if not words or words[0] not in VERBS:
         given = f"frog submit {words[0]}" if words else "frog submit"
@@ -61,43 +62,41 @@ def main(arguments: Sequence[str]) -> int:
         settings = settings.model_copy(update={"mpi": srun.mpi_type()})
     logs = runs_root().resolve() / "slurm"
     name = f"frog-{verb}"
-    environment = {
-        "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
-        "FROG_RUNS": str(runs_location().resolve()),
-        "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
-    }
-    if "OMP_NUM_THREADS" not in os.environ:
-        environment["OMP_NUM_THREADS"] = str(settings.cpus)
-    text = slurm.script(settings, name, sys.executable, commands, str(Path.cwd()), str(logs), environment)
+    here, environment = str(Path.cwd()), _environment(settings)
+    text = slurm.script(settings, name, sys.executable, commands, here, str(logs), environment)
     if "--dry-run" in arguments:
         print(text, end="")
         return 0
     logs.mkdir(exist_ok=True)
     path = logs / f"{name}-{digest({'script': text})}.sh"
     write_atomically(path, text)
-    try:
-        submitted = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=True)
-    except FileNotFoundError:
-        raise RequestError("frog submit", "there is no sbatch here; --dry-run prints the script") from None
-    except subprocess.CalledProcessError as error:
-        raise RequestError("sbatch", f"refuses {path}: {error.stderr.strip()}") from None
-    job = submitted.stdout.strip().partition(";")[0]
+    job = slurm.submit(path)
     print(f"job {job}, {len(commands)} to run\n  script   {path}\n  output   {logs}/{name}-{job}*.log")
     return 0
+
+
+def _environment(settings: Slurm) -> dict[str, str]:
+    """Return the variables with which a job finds the same folders as here, and uses the cores that it has."""
+    environment = {
+        "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
+        "FROG_RUNS": str(runs_location().resolve()),
+        "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
+    }
+    return environment if "OMP_NUM_THREADS" in os.environ else environment | {"OMP_NUM_THREADS": str(settings.cpus)}
 
 
 def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
     """Return the commands of the jobs that are not done, after all checks, and how many are."""
     if verb not in ("train", "search"):
         return [[verb, *words]], 0
-    combinations = config.combinations(words)
-    waiting = []
+    combinations = composing.combinations(words)
+    missing = []
     for combination in combinations:
         searching = verb == "search"
-        request = config.search_request(combination).request if searching else config.train_request(combination)
+        request = search_request(combination).request if searching else train_request(combination)
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
         folders = [RunFolder(runs_location(), run) for run in request.runs]
         if searching or request.overwrite or any(folder.finished() is None for folder in folders):
-            waiting.append([verb, *combination])
-    return waiting, len(combinations) - len(waiting)
+            missing.append([verb, *combination])
+    return missing, len(combinations) - len(missing)

@@ -10,7 +10,8 @@ import yaml
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
 from frog_cli.runs.folder import runs_root
-from frog_cli.settings import config, option_help
+from frog_cli.settings import composing, option_help
+from frog_cli.settings.requests import train_request
 
 HELP = """usage: frog train [-m] [--cfg] [option=value ...]
 
@@ -26,10 +27,15 @@ Minimise something with the gradient, model and data of your choice. Examples:
 """
 
 
+def help_text(words: Sequence[str] = ()) -> str:
+    """Return the usage with every choice, and every option of the choices among some words."""
+    return f"{HELP}\n{option_help.of_training(words)}"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog train` and return its exit status: 0 done, 1 a run failed or diverged."""
-    combinations = config.combinations([argument for argument in arguments if argument != "--cfg"])
-    requests = [config.train_request(combination) for combination in combinations]
+    combinations = composing.combinations([argument for argument in arguments if argument != "--cfg"])
+    requests = [train_request(combination) for combination in combinations]
     if "--cfg" in arguments:
         print(yaml.safe_dump_all([request.runs[0].model_dump() for request in requests], sort_keys=False), end="")
         for note in [note for request in requests for note in request.notes]:
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         for note in request.notes:
             print(f"frog: {note}", file=sys.stderr)
         for result in execution.carry_out(request, parent):
-            line, failed = _judge(name, result)
+            line, failed = _outcome(name, result)
             results.append(line)
             failures += [line] if failed else []
             picture = result.folder.path / "curve.png"  # of a run that has failed there may be none
@@ -68,12 +74,7 @@ def _names(combinations: list[list[str]]) -> list[str]:
     return [" ".join(combination[position] for position in varying) for combination in combinations]
 
 
-def help_text(words: Sequence[str] = ()) -> str:
-    """Return the usage with every choice, and every option of the choices among some words."""
-    return f"{HELP}\n{option_help.of_training(words)}"
-
-
-def _judge(name: str, result: Result) -> tuple[str, bool]:
+def _outcome(name: str, result: Result) -> tuple[str, bool]:
     """Return the result of a run in one line, under the name of its request, and whether the run failed."""
     title = f"{name} seed {result.folder.run.seed}".strip()
     if result.error is not None:

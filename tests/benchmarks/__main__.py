@@ -17,7 +17,7 @@ from frog_cli.engine.memory import keep_freed_memory
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import Row, as_csv, read_csv
 from frog_cli.runs.environment import environment
-from frog_cli.settings.config import bench_request
+from frog_cli.settings.requests import bench_request
 from frog_cli.studies.step_cost_pictures import draw_cost, draw_memory, draw_parts
 from frog_cli.studies.step_cost_table import as_text
 from frog_cli.studies.step_costs import measure

@@ -9,7 +9,7 @@ from frog_cli.data.dataset import ImageData, load
 from frog_cli.files.csv import Row
 from frog_cli.objectives.classification import Classification
 from frog_cli.objectives.network_steps import sample_loss, take_step
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 from frog_cli.torchvision_import import torchvision
 from tests.benchmarks.comparison import compared, seconds
 

@@ -13,7 +13,7 @@ from frog_cli.files.csv import Row
 from frog_cli.gradients.aggregation import AGGREGATIONS
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.minimisation import Minimisation
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 from tests.benchmarks.comparison import compared, seconds
 
 ROUNDS = 5

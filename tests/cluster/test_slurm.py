@@ -15,7 +15,7 @@ import pytest
 
 from frog_cli.cli import main
 from frog_cli.cluster.slurm import script, seconds
-from frog_cli.settings.config import slurm_settings
+from frog_cli.settings.requests import slurm_settings
 
 EVIL = "data.variant='$(touch /tmp/no); `no` \"no\" ; &'"
 

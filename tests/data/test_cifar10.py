@@ -12,7 +12,7 @@ import torch
 from frog_cli.data.cifar10 import read_cifar10
 from frog_cli.data.locations import check
 from frog_cli.errors import RequestError
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 from frog_cli.torchvision_import import torchvision
 
 TRAINING = [f"data_batch_{number}" for number in range(1, 6)]

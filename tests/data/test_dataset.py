@@ -5,7 +5,7 @@ import torch
 
 from frog_cli.data.dataset import load
 from frog_cli.errors import RequestError
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ from frog_cli.data.locations import check
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.runs.identity import identity
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from frog_cli.data.dataset import load
 from frog_cli.objectives.classification import Classification
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 CPU = torch.device("cpu")
 

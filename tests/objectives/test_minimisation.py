@@ -7,7 +7,7 @@ import torch
 
 from frog_cli.objectives.functions import FUNCTIONS, rosenbrock
 from frog_cli.objectives.minimisation import Minimisation
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ import torch
 
 from frog_cli.errors import RequestError
 from frog_cli.objectives import named
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 
 def parameters():

@@ -6,7 +6,8 @@ from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.reproduction import targets
 from frog_cli.reproduction.figures.by_target import FIGURES
-from frog_cli.settings.config import quality_request, search_request, sweep, train_request
+from frog_cli.settings.composing import sweep
+from frog_cli.settings.requests import quality_request, search_request, train_request
 
 NUMBERS = {"fig3": 1, "fig4": 3 * 11 * 8 * 5, "fig5": 1 + 4 * 6 * 5, "fig6": 3 * 8 * 3, "table1": 4 * 8 * 3,
            "fomoh_step": 5 * 200, "fomoh_rosenbrock_2d": 6 * 10, "fomoh_rosenbrock_10d": 10 * (9 * 5 + 1),

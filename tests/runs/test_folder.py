@@ -7,7 +7,7 @@ import pytest
 from frog_cli.errors import RequestError
 from frog_cli.files import atomic
 from frog_cli.runs.folder import RunFolder, runs_root
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 
 @pytest.fixture

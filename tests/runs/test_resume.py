@@ -19,7 +19,7 @@ from frog_cli.cli import main
 from frog_cli.data.dataset import load
 from frog_cli.objectives.classification import Classification
 from frog_cli.objectives.minimisation import Minimisation
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 from frog_cli.settings.schema import FunctionRun
 
 MINIMISE = [

@@ -20,7 +20,7 @@ import yaml
 
 from frog_cli.cli import main
 from frog_cli.errors import RequestError
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 MPIEXEC = shutil.which("mpiexec") or str(Path(sys.executable).with_name("mpiexec"))
 SPHERE = ["objective=sphere", "objective.n=8", "gradient.k=4", "steps=40", "record_every=13"]

@@ -6,7 +6,7 @@ import pytest
 
 from frog_cli.search.proposals import propose
 from frog_cli.search.record import Evaluation
-from frog_cli.settings.schema import Interval, Search
+from frog_cli.settings.verb_options import Interval, Search
 
 
 def search(**changes) -> Search:

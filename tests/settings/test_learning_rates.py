@@ -7,7 +7,7 @@ import pytest
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.settings import learning_rates
-from frog_cli.settings.config import train_request
+from frog_cli.settings.requests import train_request
 
 
 def rate(*overrides: str) -> float:

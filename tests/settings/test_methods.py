@@ -9,8 +9,8 @@ import pytest
 
 from frog_cli.files.csv import as_csv
 from frog_cli.settings import methods
-from frog_cli.settings.config import train_request
 from frog_cli.settings.methods import Method
+from frog_cli.settings.requests import train_request
 
 CONE = ["objective=sphere", "objective.n=8", "tangents=normalised_cone", "tangents.angle=22.5", "learning_rate=1"]
 ACTIVITIES = ["model=mlp", "gradient.k=16", "gradient.chunk_size=4", "gradient.measure=simulated"]

@@ -12,13 +12,13 @@ from pydantic import BaseModel
 
 from frog_cli.cli import main
 from frog_cli.files.shipped import folder
-from frog_cli.settings import schema
-from frog_cli.settings.config import GROUPS, compose_settings, groups
+from frog_cli.settings import schema, verb_options
+from frog_cli.settings.composing import GROUPS, compose_settings, groups
 from frog_cli.settings.option_help import INDENT, WIDTH, about
 
 SCHEMAS = [
     one
-    for one in vars(schema).values()
+    for one in (vars(schema) | vars(verb_options)).values()
     if isinstance(one, type) and issubclass(one, BaseModel) and one is not BaseModel
 ]
 OWN = {
@@ -61,7 +61,7 @@ def test_every_option_of_every_schema_has_a_description(one):
     """But for the name of a choice, the bounds of an interval, and what has options of its own."""
     for name, field in one.model_fields.items():
         nested = any(f"{other.__name__}" in str(field.annotation) for other in SCHEMAS) and name != "also"
-        if not nested and name != "name" and one is not schema.Interval:
+        if not nested and name != "name" and one is not verb_options.Interval:
             assert field.description, f"{one.__name__}.{name}"
 
 

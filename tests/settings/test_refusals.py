@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.settings.test_config import QUALITY_REFUSED, REFUSED
+from tests.settings.test_requests import QUALITY_REFUSED, REFUSED
 
 MORE = {
     "train": [

@@ -1,15 +1,12 @@
-"""What frog search refuses, and that whatever sweeps/definitions/ says is a search."""
+"""What frog search refuses."""
 
 from __future__ import annotations
 
 import subprocess
 
 import pytest
-import yaml
 
 from frog_cli.cli import main
-from frog_cli.files.shipped import folder
-from frog_cli.settings.config import groups, search_request, sweep
 from tests.search.test_execution import command, needs_mpiexec
 
 REFUSALS = {
@@ -42,32 +39,3 @@ def test_more_processes_than_evaluations_are_refused_on_one_rank_only():
     done = subprocess.run(command(3, "search.evaluations=2"), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr == "frog: search.evaluations=2: must be at least one for each of 3 processes\n"
-
-
-@pytest.mark.parametrize("path", sorted((folder("sweeps") / "definitions").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_definition_composes(path):
-    definition = yaml.safe_load(path.read_text())
-    assert set(definition) <= {"search", "options", "grid"}
-    for line in definition["grid"]:
-        combinations = list(sweep(line.split()))
-        assert combinations
-        for combination in (combinations[0], combinations[-1]):
-            plan = search_request(combination)
-            chosen = dict(word.split("=") for word in combination)
-            assert path.stem == chosen.get("experiment", chosen.get("objective"))
-            assert plan.search.model_dump().items() >= definition.get("search", {}).items()
-            assert len(plan.request.runs) == definition.get("options", {}).get("seeds", len(plan.request.runs))
-
-
-def test_every_experiment_and_function_has_a_definition():
-    defined = {path.stem for path in (folder("sweeps") / "definitions").glob("*.yaml")}
-    functions = [name for name in groups("train")["objective"] if name != "classification"]
-    experiments = {*groups("train")["experiment"]} - {"fomoh_step"}  # which takes the rate of fomoh_rosenbrock_2d
-    assert {*experiments, *functions} == defined
-
-
-def test_what_is_given_counts_more_than_a_definition():
-    plan = search_request(["experiment=fomoh_logistic_regression", "search.also={}", "batch_size=128"])
-    assert plan.search.also == {}
-    assert len(search_request(["objective=sphere", "seed=3"]).request.runs) == 1
-    assert len(search_request(["objective=sphere", "seeds=2"]).request.runs) == 2

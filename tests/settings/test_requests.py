@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
-from frog_cli.settings.config import groups, quality_request, sweep, train_request
+from frog_cli.settings.composing import groups, sweep
+from frog_cli.settings.requests import quality_request, search_request, train_request
 from frog_cli.settings.schema import Backprop, ClassificationRun, Cone, FunctionRun
 
 REFUSED = {
@@ -145,25 +147,9 @@ def test_optimizer_options_are_free():
     assert run.optimizer.options == {"betas": [0.5, 0.9]}
 
 
-@pytest.mark.parametrize("values", ["glob(*)", "interval(1,4)"])
-def test_a_sweep_lists_its_values(values):
-    with pytest.raises(RequestError, match="must list its values"):
-        list(sweep([f"gradient.k={values}"]))
-
-
 def test_a_path_with_signs_of_hydras_own():
     run = train_request(["data=mnist", "data.root=/x=y/gradient.tangents", "learning_rate=1"]).runs[0]
     assert run.data.root == "/x=y/gradient.tangents"
-
-
-def test_sweep_is_the_product():
-    assert list(sweep(["gradient.k=1,2", "model=mlp", "seed=range(2)"])) == [
-        ["gradient.k=1", "model=mlp", "seed=0"],
-        ["gradient.k=1", "model=mlp", "seed=1"],
-        ["gradient.k=2", "model=mlp", "seed=0"],
-        ["gradient.k=2", "model=mlp", "seed=1"],
-    ]
-    assert list(sweep(["seeds=[0,1]"])) == [["seeds=[0,1]"]]
 
 
 def test_data_root_comes_from_the_environment(monkeypatch):
@@ -190,7 +176,36 @@ def test_no_dangerous_way_to_load_anything():
         "yaml.load(",
         "_target_",
     )
-    package = Path(__file__).parents[1] / "frog_cli"
+    package = Path(__file__).parents[2] / "frog_cli"
     for path in [*package.rglob("*.py"), *folder("conf").rglob("*.yaml")]:
         text = path.read_text(encoding="utf-8").replace(".eval()", "")
         assert not [word for word in forbidden if word in text], path
+
+
+@pytest.mark.parametrize("path", sorted((folder("sweeps") / "definitions").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_definition_composes(path):
+    definition = yaml.safe_load(path.read_text())
+    assert set(definition) <= {"search", "options", "grid"}
+    for line in definition["grid"]:
+        combinations = list(sweep(line.split()))
+        assert combinations
+        for combination in (combinations[0], combinations[-1]):
+            plan = search_request(combination)
+            chosen = dict(word.split("=") for word in combination)
+            assert path.stem == chosen.get("experiment", chosen.get("objective"))
+            assert plan.search.model_dump().items() >= definition.get("search", {}).items()
+            assert len(plan.request.runs) == definition.get("options", {}).get("seeds", len(plan.request.runs))
+
+
+def test_every_experiment_and_function_has_a_definition():
+    defined = {path.stem for path in (folder("sweeps") / "definitions").glob("*.yaml")}
+    functions = [name for name in groups("train")["objective"] if name != "classification"]
+    experiments = {*groups("train")["experiment"]} - {"fomoh_step"}  # which takes the rate of fomoh_rosenbrock_2d
+    assert {*experiments, *functions} == defined
+
+
+def test_what_is_given_counts_more_than_a_definition():
+    plan = search_request(["experiment=fomoh_logistic_regression", "search.also={}", "batch_size=128"])
+    assert plan.search.also == {}
+    assert len(search_request(["objective=sphere", "seed=3"]).request.runs) == 1
+    assert len(search_request(["objective=sphere", "seeds=2"]).request.runs) == 2

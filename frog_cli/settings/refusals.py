@@ -1,0 +1,101 @@
+"""How wrong settings are refused: in one line that names the option, its value and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from frog_cli.errors import RequestError
+from frog_cli.settings import schema, verb_options
+from frog_cli.settings.schema import (
+    ClassificationRun,
+    Cone,
+    Forward,
+    FunctionRun,
+    Regenerated,
+    Run,
+    SecondOrder,
+    samples_tangents,
+)
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def validate(expected: type[Checked], settings: dict[str, Any], given: dict[str, str]) -> Checked:
+    """Check settings against a schema and report the first that is wrong."""
+    try:
+        return expected.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = _option(settings, first["loc"])
+        message = first["msg"].replace("Input should be", "must be")
+        if first["type"] == "model_type":
+            expected_there = (vars(schema) | vars(verb_options))[first["ctx"]["class_name"]]
+            inner = (f"{option}.{name}" for name in expected_there.model_fields)
+            message = f"has options of its own, such as {', '.join(inner)}"
+        raise RequestError(as_given(option, settings, given), message) from None
+
+
+def _option(settings: dict[str, Any], location: Iterable[str | int]) -> str:
+    """Return the dotted name of the option at a place that also names the alternatives of a union."""
+    names: list[str] = []
+    place: Any = settings
+    for part in location:
+        if isinstance(place, dict) and part in place:
+            names.append(str(part))
+            place = place[part]
+    return ".".join(names)
+
+
+def as_given(option: str, settings: dict[str, Any], given: dict[str, str]) -> str:
+    """Return option=value, in the user's own spelling where there is one."""
+    if option in given:
+        return f"{option}={given[option]}"
+    value: Any = settings
+    for part in option.split("."):
+        value = value[part]
+    return f"{option}={as_text(value)}"
+
+
+def as_text(value: Any) -> str:
+    """Return a value as it may be given on the command line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return `, did you mean ..?` or nothing."""
+    name, candidates = name.lower(), list(candidates)
+    last = {candidate.rpartition(".")[2]: candidate for candidate in candidates}
+    close = difflib.get_close_matches(name, candidates, n=1) or [
+        last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=1)
+    ]
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def prefixed(prefix: str, verb: str, error: RequestError) -> RequestError:
+    """Return an error about an option of a verb's own, called as users call it."""
+    allowed = error.allowed.replace("did you mean ", f"did you mean {prefix}.")
+    return RequestError(f"{prefix}.{error.given}", allowed.replace(f"see frog {prefix} ", f"see frog {verb} "))
+
+
+def check_combinations(run: Run) -> None:
+    """Refuse what is right by itself but not together."""
+    if isinstance(run.tangents, Regenerated) and samples_tangents(run.gradient):
+        places = (getattr(run.gradient, name, None) for name in ("perturb", "measure"))
+        if not isinstance(run, ClassificationRun) or tuple(places) != ("weights", "forward"):
+            raise RequestError(
+                "tangents=regenerated",
+                "needs a network and a forward gradient with gradient.perturb=weights gradient.measure=forward",
+            )
+    if run.compile and isinstance(run.gradient, SecondOrder):
+        raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
+    if not isinstance(run, FunctionRun):
+        return
+    if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
+        raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
+    if isinstance(run.tangents, Cone) and run.objective.n < 2:
+        raise RequestError(f"tangents={run.tangents.name}", "needs objective.n of at least 2")

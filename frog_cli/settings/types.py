@@ -1,0 +1,91 @@
+"""The types that options have: each says in one sentence what is allowed, or what the option means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Reports any failure of the annotated type as the one sentence that says what is allowed."""
+
+    text: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return how pydantic validates the annotated type, with that sentence."""
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError("not_allowed", self.text) from None
+
+
+Count = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1")]
+CountOrNull = Annotated[int | None, Field(ge=1), Allowed("must be a whole number, at least 1, or null")]
+BatchSize = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1, published or searched")]
+Seed = Annotated[int, Field(ge=0, lt=2**63), Allowed("must be a whole number, at least 0")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0")]
+PositiveOrNull = Annotated[
+    float | None, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0, or null")
+]
+LearningRate = Annotated[
+    float, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0, published or searched")
+]
+LogarithmOfRate = Annotated[
+    float, Field(allow_inf_nan=False), Allowed("must be a finite number, the logarithm of a rate")
+]
+LogarithmOrNull = Annotated[
+    float | None, Field(allow_inf_nan=False), Allowed("must be a finite number, the logarithm of a rate, or null")
+]
+Angle = Annotated[float, Field(gt=0, le=90), Allowed("must be an angle in degrees above 0, at most 90")]
+SeedOrNull = Annotated[int | None, Field(ge=0, lt=2**63), Allowed("must be a whole number, at least 0, or null")]
+Seeds = Annotated[
+    list[Seed] | Count, Allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]")
+]
+SeedsOrNull = Annotated[
+    list[Seed] | Count | None,
+    Allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]"),
+]
+Validation = Annotated[
+    Count | Annotated[float, Field(gt=0, lt=1)] | Literal["test"],
+    Allowed("must be a whole number of training images, at least 1, or a share between 0 and 1, or test"),
+]
+Switch = Annotated[bool, Allowed("must be true or false")]
+Device = Annotated[
+    str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), Allowed("must be auto, cpu, cuda, cuda:N or mps")
+]
+WordOrNull = Annotated[
+    str | None, Field(pattern=r"^[\w.,:+-]+$"), Allowed("must be letters, digits and . , : + - only, or null")
+]
+Grouping = Literal["fine", "paper", "coarse"]
+Perturb = Literal["weights", "activities"]
+Distribution = Literal["normal", "rademacher", "normalised", "standard_basis"]
+ConeName = Literal["cone", "normalised_cone"]
+CONES: tuple[ConeName, ...] = get_args(ConeName)
+
+
+# options that several groups have
+Tangents = Annotated[Count, Field(description="number of tangents")]
+Eigenvalues = Annotated[
+    Literal["signed", "absolute"],
+    Field(description="signed: as in the paper, to any stationary point; absolute: always downhill"),
+]
+OnFailure = Annotated[
+    Literal["skip", "stop"], Field(description="skip a step that has no solution and go on, or stop the run")
+]
+Root = Annotated[str, Field(description="a folder in torchvision's layout; FROG_DATA or ./data unless it is given")]
+Download = Annotated[Switch, Field(description="true: fetch what is missing through torchvision")]
+HeldOut = Annotated[
+    Validation,
+    Field(
+        description="training images held out, or a share of them, the same ones for every seed; test: validate on the "
+        "test images, hold out none"
+    ),
+]
+Limit = Annotated[CountOrNull, Field(description="use only so many images of each split; null: all")]
