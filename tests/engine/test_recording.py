@@ -129,3 +129,23 @@ def test_a_recording_that_differs_is_refused():
 
     with pytest.raises(RuntimeError, match="differs"):
         record(unsteady, torch.zeros(2))
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_what_cannot_be_recorded_is_estimated_as_it_is(space):
+    model, images, labels = case("mlp")
+    for layer in list(model):
+        layer.append(torch.nn.Dropout(0.4))
+    estimator, where = SPACES[space]
+    method = ForwardGradient(k=6, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    gradient = replayed(method, where, model)
+    run_from, fast_from = generator(), generator()
+    for _ in range(2):
+        torch.manual_seed(3)
+        with faster_jets():
+            run = estimator(method, model, sample_loss, images, labels, run_from)
+        torch.manual_seed(3)
+        found = gradient(images, labels, fast_from)
+        for expected, ours in zip([run.loss, *run.gradients], [found.loss, *found.gradients], strict=True):
+            assert torch.equal(expected, ours)
+        change(model)
