@@ -1,4 +1,4 @@
-"""Data sets: read once into tensors that stay on the device, so that an epoch needs no worker processes."""
+"""Data sets as tensors that stay on the device: read once, validation images held out, channels normalised."""
 
 from __future__ import annotations
 

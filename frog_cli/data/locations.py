@@ -1,4 +1,4 @@
-"""Whether the data of a run are where its settings say, found out before torch is imported."""
+"""Whether a run's data are where its settings say, and a digest of image folders, both before torch is imported."""
 
 from __future__ import annotations
 

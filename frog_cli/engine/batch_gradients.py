@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module, MultiheadAttention, RNNBase
 from torch.nn.modules.dropout import _DropoutNd
 
-from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.phases import enter_phase, in_phase, in_phases
 from frog_cli.engine.recording import recorded_by_shape, with_recorded_measurement
 from frog_cli.gradients.aggregation import Aggregation

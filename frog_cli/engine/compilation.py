@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from frog_cli.engine.products import for_compilers
+from frog_cli.engine.fast_products import for_compilers
 
 Tensors = tuple[Tensor, ...]
 

@@ -20,9 +20,9 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from frog_cli.engine.compilation import compiled_recording
-from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.fast_products import with_fast_products
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.overwriting import overwriting
-from frog_cli.engine.products import with_fast_products
 from frog_cli.gradients.space import Measured, Space, Tensors
 
 

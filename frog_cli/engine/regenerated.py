@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.phases import enter_phase
 from frog_cli.gradients.aggregation import at_least_single
 from frog_cli.gradients.estimate import ForwardGradient

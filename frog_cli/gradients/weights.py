@@ -1,4 +1,4 @@
-"""The space of weights: tangents live in the space of all trained parameters, n their number."""
+"""The space of weights: tangents over all trained parameters, n their number; and backpropagation, the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention: torch's operation, and the multi-head attention of models."""
+"""Attention: the rule of torch's operation, and the self-attention that models call and rules may be laid over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of several kernels torch takes for an operation."""
+"""Contexts in which torch takes kernels that forward mode can differentiate, for attention and LSTMs."""
 
 from __future__ import annotations
 

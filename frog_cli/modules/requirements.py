@@ -1,4 +1,4 @@
-"""What a model, its layers, a batch and a loss must be for a forward gradient; all else is refused in one line."""
+"""What a model, its layers, a batch and a loss must be for a forward gradient; all else is refused or warned of."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from frog_cli.engine import point_gradients
-from frog_cli.objectives import from_settings
+from frog_cli.objectives import estimators, optimisation
 from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.settings.schema import Backprop, Forward, FunctionRun, SecondOrder
@@ -36,7 +36,7 @@ class Minimisation:
         # plain SGD works entry by entry; other optimisers may mix the entries of a parameter, so each seed has its own
         self._shared = run.optimizer.name == "SGD"
         self._rows = [self._points] if self._shared else [torch.nn.Parameter(row) for row in self._points.detach()]
-        self._optimizer = from_settings.optimizer(run, self._rows)
+        self._optimizer = optimisation.optimizer(run, self._rows)
         self._seeds = [run.seed for run in runs]
         self._before = torch.empty(run.record_every, len(runs), dtype=dtype, device=device)
         self._failed = torch.zeros(run.record_every, len(runs), dtype=torch.bool, device=device)
@@ -68,10 +68,10 @@ class Minimisation:
         if isinstance(run.gradient, Backprop):
             estimator = partial(point_gradients.backprop, compiled=run.compile)
         elif isinstance(run.gradient, Forward):
-            method = from_settings.forward_gradient(run.gradient, run.tangents)
+            method = estimators.forward_gradient(run.gradient, run.tangents)
             estimator = partial(point_gradients.forward_gradient, method, compiled=run.compile)
         else:
-            estimator = partial(point_gradients.second_order, from_settings.second_order(run.gradient, run.tangents))
+            estimator = partial(point_gradients.second_order, estimators.second_order(run.gradient, run.tangents))
         return estimator(self._function, self._points.detach(), self._seeds, self.steps)
 
     def epoch(self, stop: Callable[[], bool] = never) -> bool:

@@ -16,7 +16,7 @@ from frog_cli.engine.regenerated import estimate_from_regenerated_weights
 from frog_cli.gradients.activities import activities
 from frog_cli.gradients.space import SampleLoss, Space
 from frog_cli.gradients.weights import weights
-from frog_cli.objectives import from_settings
+from frog_cli.objectives import estimators
 from frog_cli.settings.schema import Backprop, ClassificationRun, Regenerated, SecondOrder
 
 SPACES: dict[str, tuple[Callable[..., Space], str]] = {
@@ -52,8 +52,8 @@ def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     if isinstance(run.gradient, Backprop):
         return fast_backprop(model, sample_loss, run.compile)
     if isinstance(run.gradient, SecondOrder):
-        return fast_second_order(from_settings.second_order(run.gradient, run.tangents), model, sample_loss)
-    method = from_settings.forward_gradient(run.gradient, run.tangents)
+        return fast_second_order(estimators.second_order(run.gradient, run.tangents), model, sample_loss)
+    method = estimators.forward_gradient(run.gradient, run.tangents)
     if isinstance(run.tangents, Regenerated):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss)
     space, phase = SPACES[run.gradient.perturb]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from frog_cli.errors import Interrupted
-from frog_cli.reproduction.orders import Order, Outcome, carry_out
+from frog_cli.reproduction.jobs import Order, Outcome, carry_out
 from frog_cli.runs.interruption import Interruption
 
 

@@ -1,4 +1,4 @@
-"""What a result may depend on besides its settings."""
+"""What a run ran on: versions, commit, machine and command, which a result may depend on besides its settings."""
 
 from __future__ import annotations
 

@@ -50,11 +50,11 @@ def check(requests: Sequence[Request]) -> None:
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
 
-    from frog_cli.objectives import from_settings  # imports torch
+    from frog_cli.objectives import devices, optimisation  # imports torch
 
     for request in requests:
-        from_settings.device(request.runs[0].device)
-        from_settings.check_optimizer(request.runs[0])
+        devices.device(request.runs[0].device)
+        optimisation.check_optimizer(request.runs[0])
 
 
 def carry_out(
@@ -73,10 +73,10 @@ def carry_out(
         local_rank: which of the processes on this host this one is; they take CUDA devices in turn.
         quiet: show no progress and draw no pictures.
     """
-    from frog_cli.objectives import from_settings  # imports torch
+    from frog_cli.objectives import devices  # imports torch
 
     keep_freed_memory()
-    device = from_settings.device(request.runs[0].device, local_rank)
+    device = devices.device(request.runs[0].device, local_rank)
     folders = [RunFolder(parent, run) for run in request.runs]
     pending = [folder for folder in folders if request.overwrite or folder.finished() is None]
     errors: dict[Path, Exception] = {}

@@ -16,7 +16,7 @@ from torch import Tensor
 from frog_cli.files.csv import Row
 from frog_cli.gradients import AGGREGATIONS, TANGENTS
 from frog_cli.gradients.measurement import simulated
-from frog_cli.objectives import from_settings
+from frog_cli.objectives import devices
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.requests import seed_list
 from frog_cli.settings.types import CONES
@@ -36,7 +36,7 @@ class Estimator(NamedTuple):
 
 def study(settings: Quality, progress: Progress) -> list[Row]:
     """Return a row for each estimator, with the statistics of its estimates over the seeds."""
-    device = from_settings.device(settings.device)
+    device = devices.device(settings.device)
     seeds = seed_list(settings.seeds, {}) or []
     rows: list[Row] = []
     for estimator in estimators(settings):

@@ -19,7 +19,7 @@ from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import MODELS
 from frog_cli.modules.calls import parameters_of, trainable
-from frog_cli.objectives import from_settings, network_steps
+from frog_cli.objectives import devices, network_steps, optimisation
 from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
 def measure(request: BenchRequest) -> list[Row]:
     """Return a row for each run, and before the runs of each network the references."""
     keep_freed_memory()
-    device = from_settings.device(request.runs[0].device)
+    device = devices.device(request.runs[0].device)
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
         key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
@@ -121,7 +121,7 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     """Return a step as frog train takes it, of a network of its own."""
     model = _network(run, bench, images)
     parameters = parameters_of(model)
-    optimizer = from_settings.optimizer(run, parameters)
+    optimizer = optimisation.optimizer(run, parameters)
     gradient = network_steps.batch_gradient(run, model)
     generator = Generator(images.device).manual_seed(0)
     return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
@@ -141,7 +141,7 @@ def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, 
         fastest = recorded_by_shape(loss) if recordable(model) else torch.no_grad()(loss)
         return lambda: fastest(images, labels)
 
-    optimizer = from_settings.optimizer(run, parameters_of(model))
+    optimizer = optimisation.optimizer(run, parameters_of(model))
     segments = max(1, round(len(model) ** 0.5))
 
     def step() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from frog_cli.cluster.ranks import parallel
-from frog_cli.reproduction import making, report, requests, state, stored_rows, tables, targets, workers
+from frog_cli.reproduction import command, missing_jobs, progress, report, stored_rows, tables, targets, workers
 from frog_cli.reproduction.targets import Scale, Target
 
 HELP = """usage: frog reproduce TARGET ... [scale=smoke] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
@@ -39,14 +39,14 @@ def help_text() -> str:
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog reproduce` and return its exit status: 1 if something could not be made."""
     with parallel() as ranks:
-        request = ranks.first(lambda: requests.parse(arguments))
+        request = ranks.first(lambda: command.parse(arguments))
         if request.scale == "smoke":
             os.environ["FROG_SWEEPS"] = str(stored_rows.results_folder("smoke") / "sweeps")
         if "--list" in request.flags:
             if ranks.rank == 0:
-                print(state.table(request.scale))
+                print(progress.table(request.scale))
             return 0
-        orders = ranks.first(lambda: making.missing(request))
+        orders = ranks.first(lambda: missing_jobs.missing(request))
         if "--dry-run" in request.flags:
             for order in orders if ranks.rank == 0 else []:
                 print(" ".join(["frog", order.job.kind, *order.job.arguments]))
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         ranks.share_cores()
         processes = (request.workers or workers.default_number()) if ranks.size == 1 else 1
         own = orders[ranks.rank :: ranks.size]
-        failures = making.make(own, request.scale, processes, request.extra, ranks.local_rank)
+        failures = missing_jobs.make(own, request.scale, processes, request.extra, ranks.local_rank)
         ranks.wait()
         if ranks.rank == 0:
             _finish(request.targets, request.scale)
@@ -72,5 +72,5 @@ def _finish(chosen: Sequence[Target], scale: Scale) -> None:
     results = stored_rows.results_folder(scale)
     for target in chosen:
         paths = [*tables.write_tables(target, results, scale), *by_target.draw(target, results, scale)]
-        print(f"{target.name}: {state.describe(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
+        print(f"{target.name}: {progress.describe(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
     print(report.write(results, scale))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.engine import compilation, self_attention
-from frog_cli.engine.jet_rules import faster_jets
-from frog_cli.engine.products import LONG, matrix_product
+from frog_cli.engine import compilation, fast_self_attention
+from frog_cli.engine.fast_products import LONG, matrix_product
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.recording import record
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.measurement import forward
@@ -34,7 +34,7 @@ def test_a_compiled_step_follows_the_weights_as_they_change(space, aggregation):
 
 
 def test_operations_that_the_compiler_does_not_know_are_called(generator, monkeypatch):
-    monkeypatch.setattr(self_attention, "LARGE", 0)
+    monkeypatch.setattr(fast_self_attention, "LARGE", 0)
     weight, bias = torch.randn(300, 100, generator=generator), torch.randn(300, generator=generator)
     projections, changes = torch.randn(18, 6, generator=generator), torch.randn(8, 4, 5, 6, generator=generator)
 

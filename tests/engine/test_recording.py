@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from frog_cli.engine.batch_gradients import fast_backprop, fast_forward_gradient
-from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.recording import record
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.activities import activities, estimate_from_activities

@@ -7,7 +7,7 @@ import torch
 
 from frog_cli.engine import point_gradients
 from frog_cli.engine.batch_gradients import fast_second_order
-from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.gradients import TANGENTS
 from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
 from frog_cli.gradients.step_rules import hyperplane_step, line_step

@@ -11,8 +11,8 @@ from torch.func import jvp
 from torch.nn import MultiheadAttention
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from frog_cli.engine import self_attention as module
-from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine import fast_self_attention as module
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.attention import self_attention
 from frog_cli.jets.jet import Directions, Jet

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from frog_cli.errors import RequestError
-from frog_cli.objectives import from_settings
+from frog_cli.objectives import optimisation
 from frog_cli.settings.requests import train_request
 
 
@@ -17,7 +17,7 @@ def run(*overrides: str):
 
 
 def test_optimizer_takes_rate_and_options():
-    made = from_settings.optimizer(run("learning_rate=0.25", "optimizer.options.momentum=0.9"), parameters())
+    made = optimisation.optimizer(run("learning_rate=0.25", "optimizer.options.momentum=0.9"), parameters())
     assert isinstance(made, torch.optim.SGD)
     assert made.defaults["lr"] == 0.25
     assert made.defaults["momentum"] == 0.9
@@ -35,7 +35,7 @@ def test_optimizer_takes_rate_and_options():
 )
 def test_optimizer_refusals(overrides, message):
     with pytest.raises(RequestError, match=message):
-        from_settings.optimizer(run(*overrides), parameters())
+        optimisation.optimizer(run(*overrides), parameters())
 
 
 @pytest.mark.parametrize(
@@ -49,26 +49,11 @@ def test_optimizer_refusals(overrides, message):
 )
 def test_schedule(options, rates):
     settings = run("learning_rate=1", "schedule.factor=0.5", *options)
-    optimizer = from_settings.optimizer(settings, parameters())
-    schedule = from_settings.schedule(settings, optimizer)
+    optimizer = optimisation.optimizer(settings, parameters())
+    schedule = optimisation.schedule(settings, optimizer)
     found = []
     for validation_loss in (3.0, 2.0, 2.5, 2.1, 1.5, 1.6):
         optimizer.step()
-        from_settings.follow(schedule, validation_loss)
+        optimisation.follow(schedule, validation_loss)
         found.append(optimizer.param_groups[0]["lr"])
     assert found == rates
-
-
-def test_device():
-    assert from_settings.device("cpu") == torch.device("cpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(RequestError, match="device=cuda: is not on this machine, which has cpu"):
-            from_settings.device("cuda")
-
-
-def test_cone_gets_its_angle():
-    settings = run("tangents=cone", "tangents.angle=30", "gradient.k=3")
-    method = from_settings.forward_gradient(settings.gradient, settings.tangents)
-    V = method.tangents((3, 8), torch.Generator().manual_seed(0), torch.float64)
-    cosine = torch.nn.functional.cosine_similarity(V[1:], V[:1])
-    torch.testing.assert_close(cosine, torch.full((2,), 3**0.5 / 2).double())

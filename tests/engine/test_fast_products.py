@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from frog_cli.engine import products as matrix_products
-from frog_cli.engine.products import matrix_product, with_fast_products
+from frog_cli.engine import fast_products as matrix_products
+from frog_cli.engine.fast_products import matrix_product, with_fast_products
 
 SHAPES = [
     ((64, 784), (784, 256)),

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from frog_cli.engine import products
-from frog_cli.engine.jet_rules import FASTER, faster_jets
+from frog_cli.engine import fast_products
+from frog_cli.engine.faster_rules import FASTER, faster_jets
 from frog_cli.jets.jet import RULES, evaluate
 
 
@@ -24,7 +24,7 @@ def test_fast_products_are_products(shapes, order, monkeypatch):
     points = [randn(*shape, seed=index) for index, shape in enumerate(shapes)]
     tangents = [randn(3, *shape, seed=index + 2) for index, shape in enumerate(shapes)]
     expected = evaluate(function, points, tangents, order)
-    monkeypatch.setattr(products, "SMALLEST", 0)
+    monkeypatch.setattr(fast_products, "SMALLEST", 0)
     with faster_jets():
         found = evaluate(function, points, tangents, order)
     torch.testing.assert_close((found.value, found.terms), (expected.value, expected.terms), rtol=1e-4, atol=1e-5)

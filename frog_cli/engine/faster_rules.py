@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frog_cli.engine.attention import attention_jet
-from frog_cli.engine.products import matrix_product
-from frog_cli.engine.self_attention import self_attention_rule
+from frog_cli.engine.fast_attention import attention_jet
+from frog_cli.engine.fast_products import matrix_product
+from frog_cli.engine.fast_self_attention import self_attention_rule
 from frog_cli.jets.attention import attention, self_attention
 from frog_cli.jets.jet import Jet, Rule, laid_over
 from frog_cli.jets.products import MATRIX_PRODUCTS, matrix_products

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from frog_cli.errors import Interrupted
 from frog_cli.reproduction import stored_rows, targets, workers
-from frog_cli.reproduction.orders import Order, Outcome, carry_out
-from frog_cli.reproduction.requests import Request
+from frog_cli.reproduction.command import Request
+from frog_cli.reproduction.jobs import Order, Outcome, carry_out
 from frog_cli.reproduction.targets import Scale
 from frog_cli.runs.folder import runs_root
 from frog_cli.runs.progress import Progress

@@ -9,8 +9,8 @@ from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from frog_cli.engine import attention
-from frog_cli.engine.jet_rules import faster_jets
+from frog_cli.engine import fast_attention
+from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import RULES, laid_over
 
@@ -34,9 +34,9 @@ def expected(function, primals, tangents):
 @pytest.mark.parametrize("in_cache", [1, 400, 2**20])  # one sample at a time, two, all of them
 @pytest.mark.parametrize("scale", [SIZE**-0.5, 2.0])
 def test_value_and_derivatives(in_cache, scale, monkeypatch):
-    monkeypatch.setattr(attention, "IN_CACHE", in_cache)
+    monkeypatch.setattr(fast_attention, "IN_CACHE", in_cache)
     primals, tangents = factors(), factors(DIRECTIONS, seed=1)
-    value, derivatives = attention.attention_jet(primals, tangents, scale)
+    value, derivatives = fast_attention.attention_jet(primals, tangents, scale)
     wanted = expected(lambda *x: scaled_dot_product_attention(*x, scale=scale), primals, tangents)
     torch.testing.assert_close((value, derivatives), wanted)
 
@@ -81,4 +81,4 @@ def test_it_is_one_operation_for_jets():
 
 
 def test_it_tells_compilers_what_it_returns():
-    torch.library.opcheck(attention.attention_jet, (factors(), factors(DIRECTIONS, seed=1), 0.5))
+    torch.library.opcheck(fast_attention.attention_jet, (factors(), factors(DIRECTIONS, seed=1), 0.5))

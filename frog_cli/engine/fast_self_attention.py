@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frog_cli.engine.attention import weighted_sums
-from frog_cli.engine.products import matrix_product
+from frog_cli.engine.fast_attention import weighted_sums
+from frog_cli.engine.fast_products import matrix_product
 from frog_cli.jets.attention import self_attention, split_heads
 from frog_cli.jets.jet import Jet
 
