@@ -44,7 +44,7 @@ def _projected_last_is_faster(tokens: Jet, heads: int, num_queries: int) -> bool
 def _projected_last(
     tokens: Tensor, changes: Tensor, weight: Tensor, bias: Tensor, heads: int, num_queries: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the attention `[B, A, C]` of the first A tokens with its derivatives `[k, B, A, C]`.
+    """Return the attention `[B, A, C]` of the first A = `num_queries` tokens with its derivatives `[k, B, A, C]`.
 
     The score of token i for token j is q_i . k_j, with q_i = W_q x_i and k_j = W_k x_j. Along a direction it changes by
     (W_q^T k_j) . dx_i + (W_k^T q_i) . dx_j, whose brackets all directions share: no change is projected.
