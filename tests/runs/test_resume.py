@@ -59,7 +59,7 @@ def finish(objective) -> list:
     """Return all rows from here on, with the summaries and what the way on depends on at the end."""
     rows = []
     while "running" in objective.outcomes():
-        if objective.measured > 0:
+        if objective.rows_recorded > 0:
             assert objective.epoch()
         rows.append(objective.measure())
     return [rows, objective.summaries(), list(leaves(objective.states()))]
@@ -90,7 +90,7 @@ def interrupted(overrides, after: int):
         return asked > after
 
     while True:
-        if objective.measured > 0 and not objective.epoch(stop):
+        if objective.rows_recorded > 0 and not objective.epoch(stop):
             break
         rows.append(objective.measure())
     assert objective.steps == after
@@ -209,7 +209,7 @@ def test_resuming_on_something_else_warns(runs, monkeypatch, capsys):
     overrides = ["train", *DIGITS, "checkpoint.rows=1"]
     measure = Classification.measure
     monkeypatch.setattr(
-        Classification, "measure", lambda self: stop_at_second(self) if self.measured == 3 else measure(self)
+        Classification, "measure", lambda self: stop_at_second(self) if self.rows_recorded == 3 else measure(self)
     )
     assert main(overrides) == 130
     monkeypatch.setattr(Classification, "measure", measure)
