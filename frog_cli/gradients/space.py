@@ -6,6 +6,7 @@ Notation: n dimensions, k tangents, V `[k, n]` with the tangents as rows, B samp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -67,6 +68,6 @@ class Estimate(NamedTuple):
     failed: Tensor | None = None
 
 
-def without_autocast(device: torch.device) -> torch.autocast:
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Return a context in which products of tangents, slopes and coefficients keep their precision."""
-    return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
