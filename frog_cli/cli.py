@@ -24,6 +24,8 @@ VERBS = {
     "plot": "the picture of a target, from the rows of its runs",
     "bench": "what a step costs: time and memory beside a plain pass and backprop",
     "quality": "approximation quality of gradient estimates, without training",
+    "ideas": "the tangents, aggregations, functions, models and data sets that there are",
+    "check": "whether ideas of one's own keep the contract of their kind",
 }
 
 CHOOSING = ("train", "search")  # whose options depend on other words

@@ -10,14 +10,14 @@ PACKAGE = Path(__file__).parents[1] / "frog_cli"
 ORDER = (
     "__main__", "cli",
     "verbs",
-    "reproduction", "search", "studies",
+    "reproduction", "search", "studies", "judging",
     "runs", "cluster",
     "objectives",
     "engine",
     "gradients",
     "modules", "models", "data",
     "jets",
-    "settings", "files", "torchvision_import", "errors", "__init__",
+    "settings", "ideas", "files", "torchvision_import", "errors", "__init__",
 )  # fmt: skip
 """Folders and modules at the top of the package; each may import those behind it."""
 

@@ -55,7 +55,7 @@ def test_version(capsys):
         (
             ["trian"],
             "frog: trian: must be one of train, search, submit, data, info, reproduce, table, plot, bench, quality, "
-            "did you mean train?; see frog --help",
+            "ideas, check, did you mean train?; see frog --help",
         ),
         (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
         (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
@@ -170,9 +170,9 @@ def test_a_sweep_goes_on_after_a_failure_and_tells_it_at_the_end(runs, capsys):
 
 
 def test_a_run_that_raises_is_recorded_and_does_not_end_the_sweep(runs, capsys, monkeypatch):
-    from frog_cli.objectives import classification
+    from frog_cli import models
 
-    monkeypatch.setitem(classification.MODELS, "mlp", lambda *_: 1 / 0)
+    monkeypatch.setitem(models.MODELS, "mlp", lambda *_: 1 / 0)
     assert main(["train", "-m", "epochs=1", "model=mlp,logistic_regression"]) == 1
     failed, done = sorted(runs.glob("*"), key=lambda folder: "logistic" in folder.name)
     assert json.loads((failed / "run.json").read_text())["error"] == "ZeroDivisionError: division by zero"

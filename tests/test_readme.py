@@ -16,11 +16,12 @@ from frog_cli.settings.requests import bench_request, quality_request, search_re
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
+PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 COMMANDS = re.findall(r"^(?:mpiexec -n 4 )?frog (.*?)(?:  +#.*)?$", SHELL, flags=re.MULTILINE)
 
 
 def test_the_library_example_lowers_the_loss():
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code = next(block for block in PYTHON if "my_ideas" not in block)
     torch.manual_seed(0)
     names: dict = {}
     exec(code, names)
@@ -28,12 +29,32 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 27
+    assert len(COMMANDS) == 30
+
+
+@pytest.fixture
+def my_ideas(tmp_path, monkeypatch):
+    """Write the ideas that the README shows to the file that it names."""
+    (code,) = (block for block in PYTHON if "my_ideas" in block)
+    (tmp_path / "my_ideas.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_ideas_of_the_readme_train_and_are_judged(my_ideas, capsys):
+    for command in (command for command in COMMANDS if "my_ideas" in command and "search" not in command):
+        few = ["epochs=1", "data.limit=64"] if command.startswith("train") else []
+        assert main([*shlex.split(command), *few]) == 0
+    assert "2 of 2 ideas keep the contract of their kind" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_are_right_requests(command, mnist_root, capsys):
+def test_commands_are_right_requests(command, mnist_root, capsys, request):
     verb, *words = shlex.split(command)
+    if "my_ideas" in command:
+        request.getfixturevalue("my_ideas")
+    if verb == "check":
+        assert words == ["my_ideas.py"]
+        return
     if verb == "table":
         assert words[0] == "runs"
     elif verb == "quality":

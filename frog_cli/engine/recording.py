@@ -7,6 +7,7 @@ records them for given shapes, drops those whose results nobody uses, and replay
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
 from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -94,10 +96,32 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
     return replay
 
 
+class NotRecordableError(RuntimeError):
+    """A function whose operations depend on the values of its arguments, so that a recording would not be it."""
+
+
 def _traced(function: Callable[..., Tensors], examples: Sequence[Tensor]) -> GraphModule:
-    """Return the operations of a function for arguments like the examples."""
-    with tracing(TracingContext(FakeTensorMode())):  # one for all nodes; make_fx would make one for each
-        return make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as it demands
+    """Return the operations of a function for arguments like the examples.
+
+    Raises:
+        NotRecordableError: if the function asks for a value of its arguments, as a branch does.
+    """
+    try:
+        with tracing(TracingContext(FakeTensorMode())):  # one for all nodes; make_fx would make one for each
+            return make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as it demands
+    except RuntimeError as error:
+        if "data-dependent" in str(error) or isinstance(error, DataDependentOutputException):
+            raise NotRecordableError(str(error).partition("\n")[0]) from None
+        raise
+
+
+def tell_that_it_runs_as_it_is(error: NotRecordableError) -> None:
+    """Warn that an idea cannot be recorded, which makes it slower and changes no number."""
+    warnings.warn(f"an idea branches on values, so that its steps run as they are, slower: {error}", SlowIdeaWarning, 2)
+
+
+class SlowIdeaWarning(UserWarning):
+    """Steps cannot be recorded and run as they are."""
 
 
 def _simplify(recording: GraphModule) -> None:

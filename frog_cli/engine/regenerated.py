@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from frog_cli import ideas
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.phases import enter_phase
 from frog_cli.gradients.aggregation import at_least_single
@@ -38,8 +39,16 @@ def estimate_from_regenerated_weights(
 
     Beside the weights it holds `method.chunk_size` tangents while it measures and the step while it adds them up. Each
     tangent is drawn twice, for a projection three times. For samplers whose entries are independent of each other.
+
+    Raises:
+        ValueError: if the aggregation may depend on the tangents otherwise than through V V^T.
     """
     check_batch(inputs)
+    if not ideas.trait(method.aggregation, "gram_only", False):
+        raise ValueError(
+            "regenerated tangents need an aggregation whose coefficients depend on the tangents V through V V^T alone, "
+            "which its decorator says with @ideas.aggregation(gram_only=True)"
+        )
     parameters = parameters_of(model)
     sizes = [parameter.numel() for parameter in parameters]
     V = RegeneratedTangents(method.tangents, method.k, sum(sizes), generator, parameters[0].dtype)
@@ -66,7 +75,7 @@ def estimate_from_regenerated_weights(
 
 def _coefficients(method: ForwardGradient, V: RegeneratedTangents, slopes: Tensor) -> Tensor:
     """Return the coefficients of tangents that are never all there, from their slopes `[k]`."""
-    if getattr(method.aggregation, "of_slopes_alone", False):
+    if ideas.trait(method.aggregation, "of_slopes_alone", False):
         stand_in = slopes.new_empty(method.k, 0)
     else:  # coefficients depend on V only through V V^T, which is that of the stand-in, too
         eigenvalues, vectors = torch.linalg.eigh(V.gram())

@@ -4,8 +4,6 @@ Every function takes tangents `[..., k, n]` (the rows are the tangents) and slop
 derivatives along them of m functions at a time, and returns coefficients `[..., k, m]`. Leading indices are
 independent of each other, to the last bit. Coefficients depend on the tangents V only through V V^T, if at all.
 
-An aggregation may carry, as attributes, `without_branch`: a form whose operations do not depend on values, with NaN
-where only the aggregation itself has a result; and `of_slopes_alone`: whether it does not look at the tangents.
 """
 
 from __future__ import annotations
@@ -15,15 +13,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from frog_cli import ideas
+
 Aggregation = Callable[[Tensor, Tensor], Tensor]
 
 
+@ideas.aggregation(of_slopes_alone=True)
 def sum_(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Add up the single-tangent forward gradients (arXiv 2410.17764, Definition 3)."""
     del tangents
     return slopes
 
 
+@ideas.aggregation(of_slopes_alone=True)
 def mean(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Average the single-tangent forward gradients (arXiv 2410.17764, Definition 4)."""
     return slopes / tangents.shape[-2]
@@ -49,6 +51,7 @@ def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
     return torch.where(trusted[..., None, None], solution, torch.nan).to(given)
 
 
+@ideas.aggregation(gram_only=True, without_branch=projection_if_well_conditioned)
 def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Project the gradient orthogonally onto the span of the tangents (arXiv 2410.17764, Definition 5).
 
@@ -85,8 +88,4 @@ def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:
     return (U @ (inverse * (inverse * (U.mT @ (slopes / length)))) / length).to(given)
 
 
-AGGREGATIONS: dict[str, Aggregation] = {"sum": sum_, "mean": mean, "projection": projection}
-
-for _aggregation in (sum_, mean):
-    vars(_aggregation)["of_slopes_alone"] = True
-vars(projection)["without_branch"] = projection_if_well_conditioned
+AGGREGATIONS: dict[str, Aggregation] = {name: idea.function for name, idea in ideas.registered("aggregation").items()}

@@ -32,7 +32,6 @@ class ForwardGradient:
     chunk_size: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what would only fail, or go unnoticed, much later."""
         if self.k < 1 or (self.chunk_size is not None and self.chunk_size < 1):
             raise ValueError(f"k={self.k} and chunk_size={self.chunk_size} must be at least 1")
         if self.measure not in ("forward", "simulated"):

@@ -12,9 +12,13 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from frog_cli import ideas
+from frog_cli.ideas.types import Angle
+
 Sampler = Callable[[tuple[int, ...], Generator, torch.dtype], Tensor]
 
 
+@ideas.tangents
 def normal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
     """Sample independent standard normal entries: unbiased for sum and mean.
 
@@ -24,18 +28,21 @@ def normal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> 
     return torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(dtype)
 
 
+@ideas.tangents
 def rademacher(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
     """Sample independent entries that are -1 or 1: unbiased for sum and mean."""
     halves = torch.full(shape, 0.5, dtype=dtype, device=generator.device)
     return torch.bernoulli(halves, generator=generator).mul_(2).sub_(1)
 
 
+@ideas.tangents
 def normalised(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
     """Sample directions uniformly, each tangent of unit length (the set W of arXiv 2410.17764, Section IV-A)."""
     tangents = normal(shape, generator, dtype)
     return tangents / torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
 
 
+@ideas.tangents
 def standard_basis(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
     """Sample unit vectors of random coordinates, without repetition; beyond k = n the same ones come again."""
     k, n = shape[-2:]
@@ -44,7 +51,8 @@ def standard_basis(shape: tuple[int, ...], generator: Generator, dtype: torch.dt
     return torch.zeros(shape, dtype=dtype, device=generator.device).scatter_(-1, coordinates.unsqueeze(-1), 1)
 
 
-def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: float) -> Tensor:
+@ideas.tangents
+def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: Angle) -> Tensor:
     """Sample normal tangents and rotate all but the first to one angle to the first.
 
     Each is rotated in the plane that it spans with the first tangent and keeps its length
@@ -55,9 +63,6 @@ def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, an
         generator: the source of randomness.
         dtype: of the tangents.
         angle: in degrees, in (0, 90].
-
-    Returns:
-        Tangents `[..., k, n]`.
 
     Raises:
         ValueError: if n is 1, where every angle is 0 or 180 degrees.
@@ -74,7 +79,8 @@ def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, an
     return torch.cat([first, length * (math.cos(radians) * axis + math.sin(radians) * across)], dim=-2)
 
 
-def normalised_cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: float) -> Tensor:
+@ideas.tangents
+def normalised_cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: Angle) -> Tensor:
     """Sample tangents as `cone` does and scale all to length 1.
 
     The published learning rates for tangents on a cone (arXiv 2410.17764, Fig. 5) fit these: with the lengths of normal
@@ -85,5 +91,5 @@ def normalised_cone(shape: tuple[int, ...], generator: Generator, dtype: torch.d
 
 
 TANGENTS: dict[str, Callable[..., Tensor]] = {
-    function.__name__: function for function in (normal, rademacher, normalised, standard_basis, cone, normalised_cone)
+    name: idea.function for name, idea in ideas.registered("tangents").items()
 }

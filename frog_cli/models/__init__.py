@@ -7,11 +7,13 @@ from typing import Any
 
 from torch.nn import Sequential
 
+from frog_cli.ideas import sources
 from frog_cli.models.cnn import cnn
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
+from frog_cli.settings.schema import OutsideModel
 
 MODELS: dict[str, Callable[[Any, tuple[int, ...], int], Sequential]] = {
     "mlp": mlp,
@@ -21,3 +23,12 @@ MODELS: dict[str, Callable[[Any, tuple[int, ...], int], Sequential]] = {
     "vit": vit,
 }
 """Each makes a model from its options, the shape `(C, H, W)` of an image, and the number of classes."""
+
+
+def make_model(options: Any, image: tuple[int, ...], classes: int) -> Sequential:
+    """Return the model that settings name."""
+    if isinstance(options, OutsideModel):
+        return sources.imported("model", options.name, options.source, options.sha256, options.options())(
+            image, classes
+        )
+    return MODELS[options.name](options, image, classes)

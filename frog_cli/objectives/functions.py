@@ -11,12 +11,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from frog_cli import ideas
+from frog_cli.ideas import sources
+from frog_cli.settings.schema import Function, OutsideFunction
 
+
+def _minus_one_then_zeros(n: int) -> Tensor:
+    start = torch.zeros(n)
+    start[0] = -1
+    return start
+
+
+@ideas.function(start=-1.0)
 def sphere(x: Tensor) -> Tensor:
     """Return the sum of x_i^2: strictly convex, minimum 0 at the origin."""
     return x.square().sum(-1)
 
 
+@ideas.function(start=_minus_one_then_zeros)
 def rosenbrock(x: Tensor) -> Tensor:
     """Return the sum of 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2: a curved valley, minimum 0 at (1, .., 1).
 
@@ -26,20 +38,11 @@ def rosenbrock(x: Tensor) -> Tensor:
     return (100 * (right - left.square()).square() + (1 - left).square()).sum(-1)
 
 
+@ideas.function(start=0.0, name="styblinski-tang")
 def styblinski_tang(x: Tensor) -> Tensor:
     """Return half the sum of x_i^4 - 16 x_i^2 + 5 x_i: 2^n local minima, the lowest about -39.16617 n."""
     squares = x.square()
     return 0.5 * (squares.square() - 16 * squares + 5 * x).sum(-1)
-
-
-def _all_minus_one(n: int) -> Tensor:
-    return -torch.ones(n)
-
-
-def _minus_one_then_zeros(n: int) -> Tensor:
-    start = torch.zeros(n)
-    start[0] = -1
-    return start
 
 
 class ClosedForm(NamedTuple):
@@ -49,8 +52,20 @@ class ClosedForm(NamedTuple):
     start: Callable[[int], Tensor]
 
 
+def starting(at: float | Callable[[int], Tensor]) -> Callable[[int], Tensor]:
+    """Return the start of a minimisation as a function of n."""
+    return at if callable(at) else lambda n: torch.full((n,), float(at))
+
+
+def closed_form(settings: Function) -> ClosedForm:
+    """Return the function that settings name, with its start."""
+    if not isinstance(settings, OutsideFunction):
+        return FUNCTIONS[settings.name]
+    function = sources.imported("function", settings.name, settings.source, settings.sha256, settings.options())
+    return ClosedForm(function, starting(ideas.trait(function, "start", 0.0)))
+
+
 FUNCTIONS = {
-    "sphere": ClosedForm(sphere, _all_minus_one),
-    "rosenbrock": ClosedForm(rosenbrock, _minus_one_then_zeros),
-    "styblinski-tang": ClosedForm(styblinski_tang, torch.zeros),
+    name: ClosedForm(idea.function, starting(idea.traits["start"]))
+    for name, idea in ideas.registered("function").items()
 }

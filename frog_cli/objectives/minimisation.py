@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frog_cli.engine import point_gradients
 from frog_cli.objectives import estimators, optimisation
-from frog_cli.objectives.functions import FUNCTIONS
+from frog_cli.objectives.functions import closed_form
 from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.settings.schema import Backprop, Forward, FunctionRun, SecondOrder
 
@@ -30,7 +30,7 @@ class Minimisation:
     def __init__(self, runs: Sequence[FunctionRun], device: torch.device):
         run = runs[0]
         self._run, self._runs = run, runs
-        self._function = FUNCTIONS[run.objective.name].function
+        self._function = closed_form(run.objective).function
         dtype = getattr(torch, run.objective.dtype)
         self._points = torch.nn.Parameter(torch.stack([_start(run) for run in runs]).to(device, dtype))
         # plain SGD works entry by entry; other optimisers may mix the entries of a parameter, so each seed has its own
@@ -160,7 +160,7 @@ class Minimisation:
 def _start(run: FunctionRun) -> Tensor:
     """Return where a run starts."""
     if run.objective.start == "published":
-        return FUNCTIONS[run.objective.name].start(run.objective.n)
+        return closed_form(run.objective).start(run.objective.n)
     seed = run.seed if run.objective.start_seed is None else run.objective.start_seed
     _, seed = np.random.SeedSequence(seed).generate_state(2)
     return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))

@@ -11,10 +11,9 @@ from pydantic import Field
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
+from frog_cli.ideas.types import Count, Options
 from frog_cli.settings import composing
 from frog_cli.settings.requests import seed_list
-from frog_cli.settings.schema import Options
-from frog_cli.settings.types import Count
 
 Scale = Literal["paper", "smoke"]
 

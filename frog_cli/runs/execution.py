@@ -45,16 +45,17 @@ class Result(NamedTuple):
 
 
 def check(requests: Sequence[Request]) -> None:
-    """Refuse requests whose data, device or optimiser this machine does not have, before any work begins."""
+    """Refuse requests whose data, device, optimiser or ideas this machine does not have, before any work begins."""
     for request in requests:
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
 
-    from frog_cli.objectives import devices, optimisation  # imports torch
+    from frog_cli.objectives import devices, estimators, optimisation  # imports torch
 
     for request in requests:
         devices.device(request.runs[0].device)
         optimisation.check_optimizer(request.runs[0])
+        estimators.check_ideas(request.runs[0])
 
 
 def carry_out(

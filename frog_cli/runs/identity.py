@@ -33,6 +33,13 @@ def identity_settings(run: Run) -> dict[str, Any]:
         settings.get("data", {}).pop(where_from, None)
     if isinstance(run, ClassificationRun):
         settings["model"] = model_settings(run.model)
+    for group in (
+        "gradient",
+        "tangents",
+        "objective",
+        "model",
+    ):  # of ideas from outside the content of their file counts
+        settings.get(group, {}).pop("source", None)
     if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
         settings["data"]["files"] = locations.digest(run.data)
     return settings

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
+from frog_cli.settings import outside
 from frog_cli.settings.refusals import nearest
 
 SEVERAL = {
@@ -52,8 +53,10 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
         if override.is_sweep_override():
             raise RequestError(str(override.input_line), SEVERAL[verb])
     given = {override.get_key_element(): str(override.input_line).partition("=")[2] for override in parsed}
-    choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
-    values = {key: value for key, value in given.items() if key not in groups(verb)}
+    known = dict(given)
+    from_outside = outside.chosen(known, groups(verb)) if groups(verb) else []
+    choices = [f"{key}={value}" for key, value in known.items() if key in groups(verb)]
+    values = {key: value for key, value in known.items() if key not in groups(verb)}
     # a verb without groups has a folder of its own, where its options may have the names of groups
     where = folder("conf") if groups(verb) else folder("conf") / verb
     with initialize_config_dir(str(where), version_base="1.3"):
@@ -68,6 +71,7 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
             raise RequestError(" ".join(overrides), str(error).splitlines()[0]) from None
     assert isinstance(settings, dict)
     settings.pop("experiment", None)
+    settings |= {one.group: one.settings(settings[one.group]) for one in from_outside}
     return given, {str(name): value for name, value in settings.items()}
 
 

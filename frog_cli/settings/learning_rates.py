@@ -11,7 +11,15 @@ from frog_cli.errors import RequestError
 from frog_cli.files.csv import read_csv
 from frog_cli.files.shipped import folder
 from frog_cli.settings import methods
-from frog_cli.settings.schema import ClassificationRun, FunctionRun, ImageFolder, Run, model_settings
+from frog_cli.settings.schema import (
+    ClassificationRun,
+    FunctionRun,
+    ImageFolder,
+    Outside,
+    Run,
+    model_settings,
+    samples_tangents,
+)
 
 FOUND = ("learning_rate", "batch_size")
 """The columns that are looked up; all others are settings that must agree, but for those of the search itself."""
@@ -44,12 +52,18 @@ def factors(run: Run) -> dict[str, str]:
         data = run.data.stands_for if isinstance(run.data, ImageFolder) else None
         found |= {"model": run.model.name, "data": data or run.data.name}
         options = {name: value for name, value in model_settings(run.model).items() if name != "name"}
-        found |= {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
+        if not isinstance(run.model, Outside):
+            found |= {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
     found |= methods.of_run(run).columns()
     if run.optimizer.name != "SGD" or run.optimizer.options:
         found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
     if isinstance(run, ClassificationRun) and run.schedule.name != "none":
         found["schedule"] = run.schedule.name
+    for group in ("gradient", "tangents", "objective", "model"):
+        idea = getattr(run, group, None)
+        if isinstance(idea, Outside) and (group != "tangents" or samples_tangents(run.gradient)):
+            found |= {f"{group}.{name}": value for name, value in idea.options().items()}
+            found[f"{group}.sha256"] = idea.sha256[:10]
     return {name: str(value) for name, value in found.items()}
 
 

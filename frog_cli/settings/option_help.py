@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import NoneType
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from frog_cli.files.shipped import folder
+from frog_cli.ideas.types import Allowed
 from frog_cli.settings import composing, refusals
-from frog_cli.settings.schema import ClassificationRun, FunctionRun, Run
-from frog_cli.settings.types import Allowed
+from frog_cli.settings.schema import ClassificationRun, FunctionRun, Outside, Run
 from frog_cli.settings.verb_options import RequestOptions
 
 WIDTH = 110
@@ -117,8 +117,16 @@ def _names(schema: type[BaseModel], field: str) -> Iterator[str]:
 
 def _alternatives(field: FieldInfo) -> list[type[BaseModel]]:
     """Return the schemas that a field may have."""
-    candidates = get_args(field.annotation) or (field.annotation,)
-    return [one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)]
+    return [one for one in _types(field.annotation) if issubclass(one, BaseModel) and not issubclass(one, Outside)]
+
+
+def _types(annotation: Any) -> Iterator[type]:
+    """Yield the types that an annotation allows, one or the other."""
+    if isinstance(annotation, type):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, UnionType):
+        for part in get_args(annotation):
+            yield from _types(part)
 
 
 def _describes(schema: type[BaseModel], value: Mapping[str, Any]) -> bool:

@@ -14,11 +14,11 @@ import yaml
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
+from frog_cli.ideas.types import CONES
 from frog_cli.settings import learning_rates
 from frog_cli.settings.composing import combinations, compose_settings, defaults, parse
 from frog_cli.settings.refusals import as_given, check_combinations, prefixed, validate
 from frog_cli.settings.schema import ClassificationRun, FunctionRun, Run
-from frog_cli.settings.types import CONES
 from frog_cli.settings.verb_options import Bench, Interval, Preset, Quality, RequestOptions, Search, Searched, Slurm
 
 SOURCES = ("published", "searched")

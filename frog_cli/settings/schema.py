@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
-from frog_cli.settings.types import (
+from frog_cli.ideas.types import (
     Allowed,
     Angle,
     BatchSize,
@@ -25,6 +25,7 @@ from frog_cli.settings.types import (
     LearningRate,
     Limit,
     OnFailure,
+    Options,
     Perturb,
     PositiveOrNull,
     Root,
@@ -33,12 +34,6 @@ from frog_cli.settings.types import (
     Switch,
     Tangents,
 )
-
-
-class Options(BaseModel):
-    """A group of options; unknown ones are refused, and so are values of another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Backprop(Options):
@@ -117,6 +112,58 @@ class Cone(Options):
     angle: Angle = Field(description="of all other tangents to the first")
 
 
+class Function(Options):
+    """A closed-form function of n variables."""
+
+    name: Literal["sphere", "rosenbrock", "styblinski-tang"]
+    n: Count = Field(description="dimension")
+    dtype: Literal["float32", "float64"] = Field(description="precision of all numbers")
+    start: Literal["published", "random"] = Field(
+        description="published: the first paper's start; random: standard normal entries"
+    )
+    start_seed: SeedOrNull = Field(description="of a random start; null: the run's own seed")
+
+
+class Outside(Options):
+    """An idea from outside; its options are beside its name, and were checked as its file declares them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str
+    source: str = Field(description="the file or module that it is declared in")
+    sha256: str = Field(description="of that file")
+
+    def options(self) -> dict[str, Any]:
+        """Return the idea's own options."""
+        return dict(self.model_extra or {})
+
+
+class OutsideTangents(Outside):
+    """Tangents of a sampler from outside."""
+
+
+class OutsideModel(Outside):
+    """A network from outside."""
+
+
+class OutsideAggregation(Forward, Outside):
+    """A forward gradient whose aggregation is from outside."""
+
+    name: str  # type: ignore[assignment]
+
+
+class OutsideFunction(Function, Outside):
+    """A function from outside."""
+
+    name: str  # type: ignore[assignment]
+
+
+def _origin(settings: Any) -> str:
+    """Return whether settings are those of an idea from outside."""
+    outside = "sha256" in settings if isinstance(settings, dict) else isinstance(settings, Outside)
+    return "outside" if outside else "built-in"
+
+
 class Optimizer(Options):
     """A class of torch.optim and its arguments other than the learning rate."""
 
@@ -146,18 +193,6 @@ class Schedule(Options):
         description="what the learning rate is multiplied by"
     )
     epochs: Count = Field(description="how many epochs that are")
-
-
-class Function(Options):
-    """A closed-form function of n variables."""
-
-    name: Literal["sphere", "rosenbrock", "styblinski-tang"]
-    n: Count = Field(description="dimension")
-    dtype: Literal["float32", "float64"] = Field(description="precision of all numbers")
-    start: Literal["published", "random"] = Field(
-        description="published: the first paper's start; random: standard normal entries"
-    )
-    start_seed: SeedOrNull = Field(description="of a random start; null: the run's own seed")
 
 
 class Classification(Options):
@@ -300,15 +335,25 @@ class Run(Options):
         description="true: compile first-order steps where they can be recorded; takes seconds, needs a C++ compiler"
     )
     checkpoint: Checkpoint
-    gradient: Annotated[FirstOrder | SecondOrder, Field(discriminator="name")]
-    tangents: Annotated[Independent | Regenerated | Cone, Field(discriminator="name")]
+    gradient: Annotated[
+        Annotated[FirstOrder | SecondOrder, Field(discriminator="name"), Tag("built-in")]
+        | Annotated[OutsideAggregation, Tag("outside")],
+        Discriminator(_origin),
+    ]
+    tangents: Annotated[
+        Annotated[Independent | Regenerated | Cone, Field(discriminator="name"), Tag("built-in")]
+        | Annotated[OutsideTangents, Tag("outside")],
+        Discriminator(_origin),
+    ]
     early_stopping: EarlyStopping
 
 
 class FunctionRun(Run):
     """The minimisation of a closed-form function."""
 
-    objective: Function
+    objective: Annotated[
+        Annotated[Function, Tag("built-in")] | Annotated[OutsideFunction, Tag("outside")], Discriminator(_origin)
+    ]
     steps: Count = Field(description="how many at most")
     record_every: Count = Field(description="steps between two rows of metrics.csv")
 
@@ -318,7 +363,11 @@ class ClassificationRun(Run):
 
     objective: Classification
     data: Annotated[Digits | MNIST | CIFAR10 | ImageFolder, Field(discriminator="name")]
-    model: Annotated[MLP | LogisticRegression | CNN | ResNet18 | ViT, Field(discriminator="name")]
+    model: Annotated[
+        Annotated[MLP | LogisticRegression | CNN | ResNet18 | ViT, Field(discriminator="name"), Tag("built-in")]
+        | Annotated[OutsideModel, Tag("outside")],
+        Discriminator(_origin),
+    ]
     epochs: Count = Field(description="how many at most")
     batch_size: BatchSize = Field(description="images per step; published, searched: looked up for these settings")
     evaluation_batch_size: Count = Field(description="images per pass when losses and accuracies are measured")

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from frog_cli.settings.schema import Options
-from frog_cli.settings.types import (
+from frog_cli.ideas.types import (
     Allowed,
     Angle,
     ConeName,
@@ -17,6 +16,7 @@ from frog_cli.settings.types import (
     Distribution,
     LogarithmOfRate,
     LogarithmOrNull,
+    Options,
     Perturb,
     Positive,
     Seed,
@@ -56,6 +56,9 @@ class RequestOptions(Options):
     seeds: SeedsOrNull = Field(description="one run for each; null: one run with the seed above")
     fail_fast: Switch = Field(description="true: the first run of a sweep that fails ends it")
     overwrite: Switch = Field(description="true: repeat runs that are done already")
+    ideas: Annotated[list[str], Allowed("must be a list of files and modules, such as [my_ideas.py]")] = Field(
+        description="files and modules with ideas of your own; frog ideas lists what there is"
+    )
     objective: Preset
 
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from frog_cli.files.csv import Row
 from frog_cli.gradients import AGGREGATIONS, TANGENTS
 from frog_cli.gradients.measurement import simulated
+from frog_cli.ideas.types import CONES
 from frog_cli.objectives import devices
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.requests import seed_list
-from frog_cli.settings.types import CONES
 from frog_cli.settings.verb_options import Quality
 
 ELEMENTS_AT_ONCE = 2**23  # tangents of so many numbers are held in memory together

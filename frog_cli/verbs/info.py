@@ -37,12 +37,12 @@ def main(arguments: Sequence[str]) -> int:
 
     from frog_cli.data.dataset import load
     from frog_cli.gradients.activities import activity_sizes
-    from frog_cli.models import MODELS
+    from frog_cli.models import make_model
     from frog_cli.modules.requirements import coupling_modules
 
     data = load(run.data, torch.device("cpu"))
     image = tuple(data.training.images.shape[1:])
-    model = MODELS[run.model.name](run.model, image, data.classes)
+    model = make_model(run.model, image, data.classes)
     activities = activity_sizes(model, data.training.images[:2])
     parameters = [sum(parameter.numel() for parameter in layer.parameters()) for layer in model]
 

@@ -165,7 +165,7 @@ def test_backprop_has_no_tangents_to_choose():
 
 
 def test_no_dangerous_way_to_load_anything():
-    """Names are looked up in registries; nothing that a file says is imported, evaluated or unpickled."""
+    """Names are looked up in registries; of files only ideas that a user names are imported, none in a run's folder."""
     forbidden = (
         "hydra.utils",
         "instantiate(",
@@ -178,7 +178,7 @@ def test_no_dangerous_way_to_load_anything():
     )
     package = Path(__file__).parents[2] / "frog_cli"
     for path in [*package.rglob("*.py"), *folder("conf").rglob("*.yaml")]:
-        text = path.read_text(encoding="utf-8").replace(".eval()", "")
+        text = path.read_text(encoding="utf-8").replace(".eval()", "").replace("ast.literal_eval(", "")
         assert not [word for word in forbidden if word in text], path
 
 

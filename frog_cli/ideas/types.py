@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
@@ -24,6 +24,12 @@ class Allowed:
             return handler(value)
         except ValidationError:
             raise PydanticCustomError("not_allowed", self.text) from None
+
+
+class Options(BaseModel):
+    """A group of options; unknown ones are refused, and so are values of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 Count = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1")]

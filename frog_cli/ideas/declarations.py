@@ -1,0 +1,202 @@
+"""What ideas a file declares, and their options, read without running it: refusals come before any import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, create_model
+
+from frog_cli.errors import RequestError
+from frog_cli.ideas import types
+from frog_cli.ideas.registry import KINDS, Kind, name_of
+from frog_cli.ideas.types import Options
+
+ARGUMENTS: dict[Kind, tuple[str, ...]] = {
+    "tangents": ("shape", "generator", "dtype"),
+    "aggregation": ("tangents", "slopes"),
+    "function": ("x",),
+    "model": ("image", "classes"),
+    "data": (),
+}
+"""What each kind is called with, before its options."""
+
+RESERVED = ("name", "k", "measure", "perturb", "chunk_size")
+"""Options of frog's own that stand beside those of an idea."""
+
+_HOME = "frog_cli.ideas"
+_SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
+
+
+class Option(NamedTuple):
+    """An option of an idea.
+
+    Attributes:
+        name: of the keyword.
+        type: what its value must be.
+        default: the value if none is given; `...` if one must be.
+        written: its type as it stands in the file.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    written: str
+
+
+class Declaration(NamedTuple):
+    """An idea as its file declares it."""
+
+    kind: Kind
+    name: str
+    options: tuple[Option, ...]
+    about: str  # the first line of its docstring
+    path: Path
+    line: int
+
+    def schema(self) -> type[Options]:
+        """Return what checks the idea's name and options."""
+        fields: dict[str, Any] = {one.name: (one.type, Field(one.default)) for one in self.options}
+        return create_model(self.name, __base__=Options, **{"name": (str, ...), **fields})
+
+
+def declared(path: Path, *, built_in: bool = False) -> list[Declaration]:
+    """Return the ideas that a file declares, in its order.
+
+    Args:
+        path: of the file.
+        built_in: whether it is frog's own, whose options may have their defaults elsewhere.
+
+    Raises:
+        RequestError: naming the file and the line, if it cannot be read or an idea is declared wrongly.
+    """
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise RequestError(f"ideas={path}", f"cannot be read: {error.strerror}") from None
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise RequestError(f"ideas={path}{line}", f"is no Python: {error.args[0]}") from None
+    decorators = _decorators(tree)
+    found: list[Declaration] = []
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            kind = _kind(decorator, decorators)
+            if kind is not None:
+                found.append(_declaration(kind, node, decorator, path, built_in))
+    for one in found:
+        others = [other for other in found if (other.kind, other.name) == (one.kind, one.name) and other is not one]
+        if others:
+            raise _wrong(path, max(one.line, others[0].line), f"{one.name} is declared on line {one.line} as well")
+    return found
+
+
+def _decorators(tree: ast.Module) -> dict[str, str]:
+    """Return what the names that a file imports from frog stand for, such as `ideas` for `frog_cli.ideas`."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {
+                alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
+                for alias in node.names
+                if alias.name.split(".")[0] == "frog_cli"
+            }
+        elif isinstance(node, ast.ImportFrom) and node.module in ("frog_cli", _HOME, f"{_HOME}.registry"):
+            home = "frog_cli" if node.module == "frog_cli" else _HOME
+            names |= {alias.asname or alias.name: f"{home}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _kind(decorator: ast.expr, names: dict[str, str]) -> Kind | None:
+    """Return the kind of idea that a decorator registers, None for other decorators."""
+    target = decorator.func if isinstance(decorator, ast.Call) else decorator
+    dotted = ast.unparse(target)
+    first, dot, rest = dotted.partition(".")
+    full = names.get(first, "") + dot + rest
+    for kind in KINDS:
+        if full == f"{_HOME}.{kind}":
+            return kind
+    return None
+
+
+def _declaration(kind: Kind, node: ast.FunctionDef, decorator: ast.expr, path: Path, built_in: bool) -> Declaration:
+    """Return what a decorated function declares."""
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    expected = ARGUMENTS[kind]
+    if len(positional) != len(expected) or arguments.defaults:
+        wanted = f"({', '.join(expected)}, *, options)" if expected else "(*, options)"
+        raise _wrong(path, node.lineno, f"{kind} {node.name} must be called with {wanted}")
+    if arguments.vararg or arguments.kwarg:
+        raise _wrong(path, node.lineno, f"{kind} {node.name} must name its options, without * or ** for others")
+    traits = {one.arg: one.value for one in decorator.keywords if one.arg} if isinstance(decorator, ast.Call) else {}
+    if kind == "function" and "start" not in traits:
+        raise _wrong(path, node.lineno, f"function {node.name} needs its start, as in @ideas.function(start=0.0)")
+    given = ast.literal_eval(traits["name"]) if "name" in traits else None
+    options = tuple(_options(node, path, built_in))
+    about = (ast.get_docstring(node) or "").partition("\n")[0]
+    return Declaration(kind, name_of(node.name, given), options, about, path, node.lineno)
+
+
+def _options(node: ast.FunctionDef, path: Path, built_in: bool) -> Iterator[Option]:
+    """Yield the options of an idea: its keyword-only parameters."""
+    for parameter, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        option = f"option {parameter.arg} of {node.name}"
+        if parameter.arg in RESERVED:
+            raise _wrong(path, parameter.lineno, f"{option} must have another name; {', '.join(RESERVED)} are frog's")
+        if parameter.annotation is None:
+            raise _wrong(path, parameter.lineno, f"{option} needs a type, as in {parameter.arg}: float = 1.0")
+        written = ast.unparse(parameter.annotation)
+        try:
+            kind = _type(parameter.annotation)
+        except ValueError:
+            raise _wrong(
+                path, parameter.lineno,
+                f"{option} has the type {written}, which frog cannot check: it must be made of int, float, str, bool, "
+                "None, list, dict, Literal and the types of frog_cli.ideas.types",
+            ) from None  # fmt: skip
+        if default is None and built_in:
+            yield Option(parameter.arg, kind, ..., written)
+            continue
+        if default is None:
+            raise _wrong(path, parameter.lineno, f"{option} needs a default, as in {parameter.arg}: {written} = ...")
+        try:
+            value = ast.literal_eval(default)
+        except ValueError:
+            raise _wrong(path, parameter.lineno, f"{option} needs a default that is a plain value") from None
+        yield Option(parameter.arg, kind, value, written)
+
+
+def _type(node: ast.expr) -> Any:
+    """Return the type that an annotation writes.
+
+    Raises:
+        ValueError: if it is made of other parts than those that frog checks.
+    """
+    if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, str)):
+        return None if node.value is None else _type(ast.parse(node.value, mode="eval").body)
+    if isinstance(node, ast.Name | ast.Attribute):
+        name = node.id if isinstance(node, ast.Name) else node.attr
+        if name not in _SIMPLE and not hasattr(types, name):
+            raise ValueError(name)
+        return _SIMPLE[name] if name in _SIMPLE else getattr(types, name)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _type(node.left) | _type(node.right)
+    if isinstance(node, ast.Subscript):
+        outer = ast.unparse(node.value).rpartition(".")[2]
+        inner = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if outer == "Literal":
+            return Literal[tuple(ast.literal_eval(one) for one in inner)]
+        if outer == "Optional":
+            return _type(inner[0]) | None
+        if outer in ("list", "dict"):
+            return {"list": list, "dict": dict}[outer][tuple(_type(one) for one in inner)]  # type: ignore[index]
+    raise ValueError(ast.unparse(node))
+
+
+def _wrong(path: Path, line: int, what: str) -> RequestError:
+    return RequestError(f"ideas={path}, line {line}", what)

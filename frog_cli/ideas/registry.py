@@ -1,0 +1,137 @@
+"""The decorators by which an idea is registered, and what is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, overload
+
+Kind = Literal["tangents", "aggregation", "function", "model", "data"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+
+class Idea(NamedTuple):
+    """A function that was registered.
+
+    Attributes:
+        kind: what it is an idea of.
+        name: by which it is chosen.
+        function: what was decorated.
+        traits: what its decorator says of it, such as the `start` of a function.
+    """
+
+    kind: Kind
+    name: str
+    function: Callable[..., Any]
+    traits: dict[str, Any]
+
+
+_registered: dict[tuple[Kind, str], Idea] = {}
+
+
+def registered(kind: Kind) -> dict[str, Idea]:
+    """Return the ideas of a kind that have been imported, by their names."""
+    return {name: idea for (one, name), idea in _registered.items() if one == kind}
+
+
+def name_of(function: str, given: str | None = None) -> str:
+    """Return the name by which an idea is chosen: the given one, or the function's without underscores at its end."""
+    return given or function.rstrip("_")
+
+
+def trait(function: Callable[..., Any], name: str, otherwise: Any) -> Any:
+    """Return what the decorator of a function says of it, also if some of its options have been given by `partial`."""
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, name, otherwise)
+
+
+def _register(kind: Kind, name: str | None, **traits: Any) -> Callable[[Made], Made]:
+    """Return a decorator that registers a function, in the place of one of the same name that was loaded before."""
+
+    def register(function: Made) -> Made:
+        vars(function).update(traits)
+        idea = Idea(kind, name_of(function.__name__, name), function, traits)
+        _registered[kind, idea.name] = idea
+        return function
+
+    return register
+
+
+@overload
+def tangents(function: Made, /) -> Made: ...
+@overload
+def tangents(*, name: str) -> Callable[[Made], Made]: ...
+def tangents(function: Made | None = None, /, *, name: str | None = None) -> Made | Callable[[Made], Made]:
+    """Register a sampler `(shape, generator, dtype, *, options)` of tangents V of that shape, `[..., k, n]`."""
+    register = _register("tangents", name)
+    return register if function is None else register(function)
+
+
+@overload
+def aggregation(function: Made, /) -> Made: ...
+@overload
+def aggregation(
+    *,
+    name: str | None = None,
+    gram_only: bool = False,
+    of_slopes_alone: bool = False,
+    without_branch: Callable[..., Any] | None = None,
+) -> Callable[[Made], Made]: ...
+def aggregation(
+    function: Made | None = None,
+    /,
+    *,
+    name: str | None = None,
+    gram_only: bool = False,
+    of_slopes_alone: bool = False,
+    without_branch: Callable[..., Any] | None = None,
+) -> Made | Callable[[Made], Made]:
+    """Register `(tangents [..., k, n], slopes [..., k, m], *, options)`, which returns coefficients `[..., k, m]`.
+
+    Args:
+        function: what is decorated.
+        name: by which it is chosen; that of the function if it is not given.
+        gram_only: whether the coefficients depend on the tangents V through V V^T alone, so that they may be had from
+            tangents that are never all there.
+        of_slopes_alone: whether the tangents are not looked at.
+        without_branch: a form whose operations do not depend on values, with NaN where only the function itself has a
+            result; it is recorded in the function's place.
+    """
+    traits: dict[str, Any] = {"gram_only": gram_only or of_slopes_alone, "of_slopes_alone": of_slopes_alone}
+    if without_branch is not None:
+        traits["without_branch"] = without_branch
+    register = _register("aggregation", name, **traits)
+    return register if function is None else register(function)
+
+
+def function(*, start: float | Callable[[int], Any], name: str | None = None) -> Callable[[Made], Made]:
+    """Register a function `(x [..., n], *, options)` of n variables, which returns values `[...]`.
+
+    Args:
+        start: of its minimisation, a number for all variables, or a function of n that returns `[n]`.
+        name: by which it is chosen; that of the function if it is not given.
+    """
+    return _register("function", name, start=start)
+
+
+@overload
+def model(function: Made, /) -> Made: ...
+@overload
+def model(*, name: str) -> Callable[[Made], Made]: ...
+def model(function: Made | None = None, /, *, name: str | None = None) -> Made | Callable[[Made], Made]:
+    """Register `(image (C, H, W), classes, *, options)`, which returns a `torch.nn.Sequential`, or a Module."""
+    register = _register("model", name)
+    return register if function is None else register(function)
+
+
+@overload
+def data(function: Made, /) -> Made: ...
+@overload
+def data(*, name: str) -> Callable[[Made], Made]: ...
+def data(function: Made | None = None, /, *, name: str | None = None) -> Made | Callable[[Made], Made]:
+    """Register `(*, options)`, which returns training, validation and test images with labels, and how many classes."""
+    register = _register("data", name)
+    return register if function is None else register(function)

@@ -1,0 +1,164 @@
+"""Where ideas come from: files and modules that a user names, packages that announce them, and frog itself."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from frog_cli.errors import RequestError
+from frog_cli.ideas.declarations import Declaration, declared
+from frog_cli.ideas.registry import Idea, Kind, registered
+
+OWN_NAME = "frog"
+
+GROUP = "frog.ideas"
+"""The entry point group in which a package announces the modules of its ideas."""
+
+OWN = ("gradients.tangents", "gradients.aggregation", "objectives.functions")
+"""Modules of frog with ideas."""
+
+
+class Source(NamedTuple):
+    """A file with ideas.
+
+    Attributes:
+        name: as the user, or the package, names it.
+        path: of the file.
+        module: by which it is imported; None for a file that is named by its path.
+    """
+
+    name: str
+    path: Path
+    module: str | None
+
+    def declarations(self) -> list[Declaration]:
+        """Return the ideas that the file declares."""
+        return declared(self.path, built_in=self.name == OWN_NAME)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def named(names: Sequence[str]) -> list[Source]:
+    """Return the sources that a user names, by paths of files or names of modules; nothing is imported."""
+    wanted = [*names, *filter(None, (os.environ.get("FROG_IDEAS") or "").split(","))]
+    return [_source(name) for name in dict.fromkeys(wanted)]
+
+
+def announced() -> list[Source]:
+    """Return the sources that installed packages announce; nothing is imported but the packages they are in."""
+    return [_of_module(point.name, point.value, f"entry point {point.name} of {GROUP}") for point in _points()]
+
+
+@cache
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
+
+
+def own() -> list[Source]:
+    """Return frog's own sources."""
+    package = Path(__file__).resolve().parents[1]
+    return [Source(OWN_NAME, package / f"{name.replace('.', '/')}.py", f"frog_cli.{name}") for name in OWN]
+
+
+def _source(name: str) -> Source:
+    if name.endswith(".py") or "/" in name:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise RequestError(f"ideas={name}", "is no file")
+        return Source(name, path.resolve(), None)
+    return _of_module(name, name, "module")
+
+
+def _of_module(name: str, module: str, what: str) -> Source:
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
+        raise RequestError(f"ideas={name}", f"is no file that ends in .py, and no {what} of Python code is found")
+    return Source(name, Path(found.origin), module)
+
+
+def load(source: Source, declaration: Declaration) -> Idea:
+    """Import a source and return one of its ideas.
+
+    Raises:
+        RequestError: naming file and line, if an exception is raised while it is imported.
+    """
+    try:
+        if source.module is not None:
+            import_module(source.module)
+        else:
+            _import_file(source.path)
+    except Exception as error:
+        where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source.path)]
+        line = f", line {where[-1].lineno}" if where else ""
+        text = traceback.format_exception_only(error)[-1].strip()
+        raise RequestError(f"ideas={source.name}{line}", f"cannot be imported: {text}") from None
+    found = registered(declaration.kind).get(declaration.name)
+    if found is None:
+        raise RequestError(
+            f"ideas={source.name}, line {declaration.line}", f"{declaration.name} is declared, but not registered"
+        )
+    return found
+
+
+def imported(kind: Kind, name: str, source: str, sha256: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return an idea that a run's settings name, with its options.
+
+    Raises:
+        RequestError: if its source is not there any more, or has changed since.
+    """
+    found = _source(source)
+    if found.digest() != sha256:
+        raise RequestError(f"ideas={source}", f"has changed since {kind} {name} was chosen")
+    declaration = next(one for one in found.declarations() if (one.kind, one.name) == (kind, name))
+    function = load(found, declaration).function
+    return partial(function, **options) if options else function
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file under a name that no other file has; once."""
+    name = f"frog_ideas_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:10]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def declarations(sources: Sequence[Source]) -> Iterator[tuple[Source, Declaration]]:
+    """Yield all ideas of some sources with where they are from, frog's own first.
+
+    Raises:
+        RequestError: if two have one name.
+    """
+    seen: dict[tuple[str, str], Source] = {}
+    for source in [*own(), *sources]:
+        for one in source.declarations():
+            key = one.kind, one.name
+            if key in seen:
+                where = "built in" if seen[key].name == OWN_NAME else f"declared in {seen[key].path} as well"
+                raise RequestError(f"ideas={source.name}, line {one.line}", f"{one.kind} {one.name} is {where}")
+            seen[key] = source
+            yield source, one

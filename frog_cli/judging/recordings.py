@@ -1,0 +1,38 @@
+"""Whether a function does the same when it is recorded, also for values that it was not recorded with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from frog_cli.engine.recording import record
+from frog_cli.judging.findings import Seen, difference, told
+
+_ROUNDING = 1e-8
+_OF_FAST_PRODUCTS = 1e-3  # which recordings take in single precision
+
+
+def recorded_otherwise(
+    function: Callable[..., tuple[Tensor, ...]],
+    examples: tuple[Tensor, ...],
+    others: Iterable[tuple[str, tuple[Tensor, ...]]],
+) -> Seen:
+    """Return whether a recording with examples does for other arguments, which come with what they are."""
+    try:
+        replay = record(function, *(one.clone() for one in examples))
+    except Exception as error:
+        if "data-dependent" in str(error):
+            return None, "no, has a branch on values: runs as it is, slower"
+        return None, f"no, runs as it is, slower: {told(error)}"
+    for name, arguments in others:
+        results = []
+        for either in (function, replay):
+            torch.manual_seed(0)
+            results.append([one.clone() for one in either(*(one.clone() for one in arguments))])
+        far = max(map(difference, results[1], results[0]))
+        rounding = _ROUNDING if results[0][0].dtype == torch.float64 else _OF_FAST_PRODUCTS
+        if far > rounding:
+            return False, f"expected a recording to do for {name}, saw {far:.1g} of difference: a branch is frozen"
+    return True, "the same numbers on other arguments than those that it is recorded with"

@@ -1,0 +1,90 @@
+"""Ideas from outside among the words of a request: which are chosen, and their options, checked before any import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import yaml
+
+from frog_cli.errors import RequestError
+from frog_cli.ideas import sources
+from frog_cli.ideas.declarations import Declaration
+from frog_cli.ideas.registry import Kind
+from frog_cli.ideas.sources import Source
+from frog_cli.settings.refusals import validate
+
+GROUPS: dict[str, tuple[Kind, str]] = {
+    "tangents": ("tangents", "normal"),
+    "gradient": ("aggregation", "mean"),
+    "objective": ("function", "sphere"),
+    "model": ("model", "logistic_regression"),
+}
+"""Where an idea of each kind is chosen, and the built-in one whose other settings it has."""
+
+
+class Chosen(NamedTuple):
+    """An idea from outside that is chosen in a group.
+
+    Attributes:
+        group: where.
+        source: of the idea.
+        declaration: of the idea.
+        given: its options as they are written, by their dotted names.
+    """
+
+    group: str
+    source: Source
+    declaration: Declaration
+    given: dict[str, str]
+
+    def settings(self, composed: Any) -> dict[str, Any]:
+        """Return the group's settings, where those of the built-in one are composed.
+
+        Raises:
+            RequestError: naming an option that is not what it must be.
+        """
+        options = {one.name: one.default for one in self.declaration.options}
+        options |= {name.partition(".")[2]: yaml.safe_load(text) for name, text in self.given.items()}
+        own = {name.partition(".")[2]: text for name, text in self.given.items()}
+        try:
+            checked = validate(self.declaration.schema(), {"name": self.declaration.name, **options}, own)
+        except RequestError as error:
+            raise RequestError(f"{self.group}.{error.given}", error.allowed) from None
+        kept = composed if self.group in ("gradient", "objective") else {}
+        where = str(self.source.path) if self.source.module is None else self.source.module
+        return {**kept, **checked.model_dump(), "source": where, "sha256": self.source.digest()}
+
+
+def chosen(given: dict[str, str], built_in: Mapping[str, list[str]]) -> list[Chosen]:
+    """Take the ideas from outside out of what is given, and put built-in ones in their places.
+
+    Args:
+        given: options as they are written, by their dotted names; is changed.
+        built_in: what can be chosen in each group.
+    """
+    wanted = {group: given[group] for group in GROUPS if given.get(group) not in (None, *built_in.get(group, []))}
+    named = sources.named(_names(given.get("ideas", "[]")))
+    if not wanted:
+        return []
+    found = {
+        (one.kind, one.name): (source, one) for source, one in sources.declarations([*named, *sources.announced()])
+    }
+    taken = []
+    for group, name in wanted.items():
+        kind, stand_in = GROUPS[group]
+        if (kind, name) in found:
+            source, declaration = found[kind, name]
+            given[group] = stand_in
+            options = [f"{group}.{one.name}" for one in declaration.options]
+            own = {option: given.pop(option) for option in options if option in given}
+            taken.append(Chosen(group, source, declaration, own))
+    return taken
+
+
+def _names(text: str) -> list[str]:
+    """Return the files and modules that a list such as `[my_ideas.py,package.module]` names."""
+    names = yaml.safe_load(text)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError(f"ideas={text}", "must be a list of files and modules, such as [my_ideas.py]")
+    return names

@@ -1,0 +1,39 @@
+"""frog check: whether ideas keep the contract of their kind, with what was expected and seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from frog_cli.ideas import sources
+
+HELP = """usage: frog check [FILE.py | MODULE ...]
+
+Judge ideas: each kind of them by its contract, such as that a sampler draws from the given generator alone, or that the
+derivative of a function agrees with finite differences. What fails says what was expected and seen. Without files or
+modules frog judges its own ideas. Examples:
+  frog check my_ideas.py
+  frog check
+"""
+
+
+def help_text() -> str:
+    """Return the usage."""
+    return HELP
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog check` and return its exit status: 1 if a check failed."""
+    wanted = sources.named(arguments) if arguments else sources.own()
+    all_of_them = list(sources.declarations(sources.named(arguments)))
+    chosen = [(source, one) for source, one in all_of_them if source in wanted]
+
+    from frog_cli.judging.ideas import judge  # imports torch
+    from frog_cli.judging.table import table, verdict
+
+    failed = 0
+    for source, one in chosen:
+        findings = judge(sources.load(source, one))
+        failed += any(finding.ok is False for finding in findings)
+        print(f"{one.kind} {one.name}: {verdict(findings)}\n{source.path}, line {one.line}\n{table(findings)}\n")
+    print(f"{len(chosen) - failed} of {len(chosen)} ideas keep the contract of their kind")
+    return 1 if failed else 0

@@ -1,0 +1,44 @@
+"""frog ideas: the tangents, aggregations, functions, models and data sets that there are, frog's own and others'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from frog_cli.ideas import sources
+from frog_cli.ideas.declarations import Option
+
+HELP = """usage: frog ideas [FILE.py | MODULE ...]
+
+List ideas with their kind, source, options and the first line of what they say of themselves: frog's own, those that
+installed packages announce (entry points of the group frog.ideas), those of FROG_IDEAS (files or modules, separated by
+commas), and those of the files and modules that are named. Nothing of them is run. Examples:
+  frog ideas
+  frog ideas my_ideas.py
+
+frog check judges them.
+"""
+
+
+def help_text() -> str:
+    """Return the usage."""
+    return HELP
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out `frog ideas` and return its exit status."""
+    found = list(sources.declarations([*sources.announced(), *sources.named(arguments)]))
+    rows = [
+        (one.kind, one.name, source.name, ", ".join(map(_written, one.options)) or "-", one.about)
+        for source, one in found
+    ]
+    head = ("kind", "name", "source", "options", "what it is")
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in [head, *rows]:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def _written(option: Option) -> str:
+    """Return an option as its signature has it."""
+    default = "" if option.default is ... else f" = {option.default!r}"
+    return f"{option.name}: {option.written}{default}"

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+import torch
+
+from frog_cli import ideas
+from frog_cli.errors import RequestError
+from frog_cli.gradients import AGGREGATIONS, TANGENTS
+from frog_cli.ideas import sources
+from frog_cli.objectives.functions import FUNCTIONS
+
+LAPLACE = '''
+import torch
+from frog_cli import ideas
+
+@ideas.tangents
+def laplace(shape, generator, dtype, *, scale: float = 1.0):
+    """Sample Laplace entries."""
+    return torch.full(shape, scale, dtype=dtype)
+'''
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "my_ideas.py"
+    path.write_text(LAPLACE)
+    return path
+
+
+def test_frogs_own_ideas_are_declared_as_they_are_registered():
+    found = [one for _, one in sources.declarations([])]
+    by_kind = {
+        kind: {one.name for one in found if one.kind == kind} for kind in ("tangents", "aggregation", "function")
+    }
+    assert by_kind == {"tangents": {*TANGENTS}, "aggregation": {*AGGREGATIONS}, "function": {*FUNCTIONS}}
+    for source in sources.own():
+        for one in source.declarations():
+            assert sources.load(source, one).function is ideas.registered(one.kind)[one.name].function
+
+
+def test_a_file_is_imported_when_one_of_its_ideas_is_asked_for(file):
+    (source,) = sources.named([str(file)])
+    (declaration,) = source.declarations()
+    loaded = sources.load(source, declaration)
+    V = loaded.function((2, 3), torch.Generator(), torch.float64, scale=2.0)
+    assert torch.equal(V, torch.full((2, 3), 2.0).double())
+    assert sources.load(source, declaration).function is loaded.function
+    assert len(source.digest()) == 64
+
+
+def test_modules_and_the_environment_name_ideas(file, monkeypatch):
+    monkeypatch.syspath_prepend(file.parent)
+    (by_module,) = sources.named(["my_ideas"])
+    assert by_module.path == file
+    assert "my_ideas" not in sys.modules
+    sources.load(by_module, by_module.declarations()[0])
+    assert sys.modules.pop("my_ideas")
+    monkeypatch.setenv("FROG_IDEAS", f"{file},my_ideas")
+    assert [source.path for source in sources.named([])] == [file, file]
+
+
+def test_packages_announce_ideas(file, monkeypatch):
+    monkeypatch.syspath_prepend(file.parent)
+    point = EntryPoint("mine", "my_ideas", sources.GROUP)
+    monkeypatch.setattr(sources, "_points", lambda: (point,))
+    (source,) = sources.announced()
+    assert (source.name, source.path, source.module) == ("mine", file, "my_ideas")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 / 0", "line 9: cannot be imported: ZeroDivisionError: division by zero"),
+        ("import no_such_module", "line 9: cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("ideas.registry._registered.pop(('tangents', 'laplace'))", "line 6: laplace is declared, but not registered"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused_with_its_line(file, text, message):
+    file.write_text(f"{LAPLACE}{text}\n")
+    (source,) = sources.named([str(file)])
+    with pytest.raises(RequestError) as refused:
+        sources.load(source, source.declarations()[0])
+    assert str(refused.value).endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere/ideas.py", "ideas=nowhere/ideas.py: is no file"),
+        ("no_such_module", "ideas=no_such_module: is no file that ends in .py, and no module"),
+        ("math", "ideas=math: is no file that ends in .py, and no module"),
+    ],
+)
+def test_what_is_not_there_is_refused(name, message):
+    with pytest.raises(RequestError) as refused:
+        sources.named([name])
+    assert str(refused.value).startswith(message)
+
+
+def test_names_that_are_taken_are_refused(file, tmp_path):
+    file.write_text(LAPLACE.replace("laplace", "normal"))
+    with pytest.raises(RequestError, match="line 6: tangents normal is built in"):
+        list(sources.declarations(sources.named([str(file)])))
+    file.write_text(LAPLACE)
+    other = tmp_path / "others.py"
+    other.write_text(LAPLACE)
+    with pytest.raises(RequestError, match=rf"line 6: tangents laplace is declared in {file} as well"):
+        list(sources.declarations(sources.named([str(file), str(other)])))

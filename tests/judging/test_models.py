@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from frog_cli.judging.models import judge_model
+from frog_cli.models import MODELS
+from frog_cli.settings.schema import CNN, MLP, LogisticRegression, ResNet18, ViT
+from tests.judging.faults import failed, seen
+
+TRANSFORMER = {"patch": 4, "hidden": 16, "heads": 2, "depth": 2, "mlp": 32}
+BUILT_IN = {
+    "logistic_regression": (LogisticRegression(name="logistic_regression"), (1, 8, 8)),
+    "mlp": (MLP(name="mlp", width=32, depth=2), (1, 8, 8)),
+    "cnn": (CNN(name="cnn"), (1, 16, 16)),  # which is too deep for the digits
+    "vit": (ViT(name="vit", grouping="paper", dropout=0.0, **TRANSFORMER), (1, 8, 8)),
+    "vit with dropout": (ViT(name="vit", grouping="fine", dropout=0.1, **TRANSFORMER), (3, 8, 8)),
+    "resnet18": (ResNet18(name="resnet18", grouping="coarse", norm="batch"), (1, 8, 8)),
+    "resnet18 with groups": (ResNet18(name="resnet18", grouping="coarse", norm="group"), (1, 8, 8)),
+}
+
+
+def linear(image, classes):
+    return nn.Linear(int(np.prod(image)), classes)
+
+
+class Between(nn.Module):
+    """A function between two layers."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x, self.training)
+
+
+def with_function(function):
+    """Return a model with a function before its only linear map."""
+    return lambda image, classes: nn.Sequential(
+        nn.Sequential(nn.Flatten(), Between(function)), nn.Sequential(linear(image, classes))
+    )
+
+
+def one_class_more(image, classes):
+    return nn.Sequential(nn.Flatten(), linear(image, classes + 1))
+
+
+def nothing_to_train(image, classes):
+    return nn.Sequential(nn.Flatten(), linear(image, classes)).requires_grad_(False)
+
+
+def writes(image, classes):
+    return nn.Sequential(nn.ReLU(inplace=True), nn.Sequential(nn.Flatten(), linear(image, classes)))
+
+
+def weights_from_numpy(image, classes):
+    model = nn.Sequential(nn.Flatten(), linear(image, classes))
+    with torch.no_grad():
+        model[1].bias.copy_(torch.from_numpy(np.random.default_rng().standard_normal(classes)))
+    return model
+
+
+class WeightsInAList(nn.Module):
+    def __init__(self, image, classes):
+        super().__init__()
+        self.linear = linear(image, classes)
+        self.weights = [self.linear.weight]
+
+    def forward(self, images):
+        return images.flatten(1) @ self.weights[0].mT + self.linear.bias
+
+
+FAULTY = [
+    (one_class_more, ["forward"]),
+    (lambda image, classes: linear, ["forward"]),
+    (nothing_to_train, ["parameters"]),
+    (writes, ["leaves its input as it is"]),
+    (weights_from_numpy, ["same seed, same weights"]),
+    (WeightsInAList, ["slopes of weights"]),
+    (with_function(lambda x, training: x * torch.from_numpy(np.sign(x.detach().numpy()))), ["recordable"]),
+    (
+        with_function(lambda x, training: x - x.mean(0)),
+        ["samples are independent in evaluation", "samples are independent in training"],
+    ),
+    (
+        with_function(lambda x, training: x - x.mean(0) if training else x),
+        ["samples are independent in training"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("build", "checks"), FAULTY)
+def test_a_fault_is_found_by_the_check_that_names_it(build, checks):
+    findings = judge_model(build)
+    assert failed(findings) == checks, findings
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_models_have_no_fault(name):
+    options, image = BUILT_IN[name]
+    findings = judge_model(partial(MODELS[options.name], options), image)
+    assert failed(findings) == [], findings
+    coupled = seen(findings, "samples are independent in training")
+    assert coupled.ok is (None if name == "resnet18" else True)
+    assert ("batch normalisation" in coupled.seen) == (name == "resnet18")
+
+
+def test_weight_space_alone_and_an_operation_without_second_order_are_told():
+    class Network(nn.Module):
+        def __init__(self, image, classes):
+            super().__init__()
+            self.linear = linear(image, classes)
+
+        def forward(self, images):
+            return torch.lgamma(self.linear(images.flatten(1)).square() + 1)
+
+    findings = judge_model(Network)
+    assert failed(findings) == []
+    assert seen(findings, "layers").seen.startswith("weight space only")
+    curvature = seen(findings, "curvature of weights")
+    assert curvature.ok is None
+    assert "lgamma" in curvature.seen
+
+
+def test_a_constant_in_single_precision_is_no_fault():
+    assert failed(judge_model(with_function(lambda x, training: x @ torch.eye(64)))) == []
+
+
+def test_what_cannot_be_recorded_is_told():
+    def branches(x, training):
+        return 2 * x if x.abs().max() > 1 else x
+
+    def drops(image, classes):
+        return nn.Sequential(nn.Flatten(), nn.Dropout(), linear(image, classes))
+
+    assert seen(judge_model(drops), "recordable").seen.endswith("it keeps statistics or draws random numbers")
+    assert "branch on values" in seen(judge_model(with_function(branches)), "recordable").seen

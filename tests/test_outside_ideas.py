@@ -1,0 +1,230 @@
+"""Ideas from a file outside frog, in every verb that trains."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from frog_cli.cli import main
+from frog_cli.engine import point_gradients
+from frog_cli.engine.recording import SlowIdeaWarning
+from frog_cli.gradients import TANGENTS, ForwardGradient
+from frog_cli.runs.identity import identity
+from frog_cli.settings.requests import train_request
+
+IDEAS = '''
+"""Ideas of a test."""
+
+import math
+
+import torch
+from torch import nn
+
+from frog_cli import ideas
+
+
+@ideas.tangents
+def laplace(shape, generator, dtype, *, scale: float = 1.0):
+    """Sample entries of the Laplace distribution."""
+    uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=dtype) - 0.5
+    return -scale * uniform.sign() * (1 - 2 * uniform.abs()).log()
+
+
+@ideas.aggregation
+def clipped_mean(tangents, slopes, *, largest: float = 10.0):
+    """Average slopes that are clipped."""
+    return slopes.clamp(-largest, largest) / tangents.shape[-2]
+
+
+@ideas.aggregation
+def careful_mean(tangents, slopes):
+    """Average, and halve what is steep."""
+    if slopes.norm() > 1:
+        slopes = slopes / 2
+    return slopes / tangents.shape[-2]
+
+
+@ideas.function(start=-1.0)
+def ackley(x, *, depth: float = 20.0):
+    """Many local minima around the global one at 0."""
+    root = (x.square().mean(-1) + 1e-12).sqrt()
+    return -depth * (-0.2 * root).exp() - (2 * math.pi * x).cos().mean(-1).exp() + depth + math.e
+
+
+@ideas.model
+def lenet(image, classes, *, width: int = 6):
+    """One convolution and one linear layer."""
+    channels, height, _ = image
+    size = (height - 2) ** 2
+    first = nn.Sequential(nn.Conv2d(channels, width, 3), nn.Tanh(), nn.Flatten())
+    return nn.Sequential(first, nn.Linear(width * size, classes))
+'''
+
+DIGITS = ["data=digits", "data.limit=64", "batch_size=32", "epochs=2", "learning_rate=0.01"]
+CHOICES = {
+    "tangents": ["tangents=laplace", "tangents.scale=0.5", *DIGITS],
+    "aggregation": ["gradient=clipped_mean", "gradient.largest=3", "gradient.k=4", *DIGITS],
+    "branch": ["gradient=careful_mean", "gradient.k=4", *DIGITS],
+    "model": ["model=lenet", "model.width=2", *DIGITS],
+    "function": ["objective=ackley", "objective.n=8", "objective.depth=10", "steps=200", "learning_rate=0.01"],
+    "all": ["gradient=clipped_mean", "tangents=laplace", "objective=ackley", "steps=200", "learning_rate=0.01"],
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "my_ideas.py"
+    path.write_text(IDEAS)
+    return path
+
+
+def summaries(runs) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(runs.glob("*/summary.json"))]
+
+
+@pytest.mark.filterwarnings("ignore::frog_cli.engine.recording.SlowIdeaWarning")
+@pytest.mark.parametrize("name", CHOICES)
+def test_runs_train_with_ideas_and_become_rows(name, file, runs, capsys):
+    assert main(["train", f"ideas=[{file}]", *CHOICES[name]]) == 0
+    (summary,) = summaries(runs)
+    assert summary["outcome"] in ("completed", "stopped_early")
+    capsys.readouterr()
+    assert main(["train", f"ideas=[{file}]", *CHOICES[name]]) == 0
+    assert "was done already" in capsys.readouterr().out
+    file.unlink()  # rows are read without the idea
+    assert main(["table", "runs"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    hashes = {column: value for column, value in row.items() if column.endswith(".sha256")}
+    assert len(hashes) == (3 if name == "all" else 1)
+    assert all(len(value) == 10 for value in hashes.values())
+
+
+def test_options_are_columns_with_the_kind_in_front(file, runs, capsys):
+    main(["train", f"ideas=[{file}]", *CHOICES["function"], "tangents=laplace", "gradient=mean"])
+    capsys.readouterr()
+    main(["table", "runs"])
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["tangents"], row["tangents.scale"], row["function"], row["objective.depth"]) == (
+        "laplace", "1.0", "ackley", "10.0",
+    )  # fmt: skip
+
+
+def test_the_content_of_the_file_is_a_part_of_the_identity(file, tmp_path):
+    def name(*words: str) -> str:
+        return identity(train_request([*words, *CHOICES["tangents"]]).runs[0])
+
+    before = name(f"ideas=[{file}]")
+    elsewhere = tmp_path / "elsewhere.py"
+    elsewhere.write_text(IDEAS)
+    assert name(f"ideas=[{elsewhere}]") == before
+    file.write_text(IDEAS + "\n")
+    assert name(f"ideas=[{file}]") != before
+
+
+def test_a_run_is_the_one_that_its_numbers_say(file, runs):
+    """An idea that does what a built-in one does gives the same numbers."""
+    text = """
+import torch
+from frog_cli import ideas
+
+@ideas.tangents
+def gauss(shape, generator, dtype):
+    return torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(dtype)
+
+@ideas.aggregation
+def average(tangents, slopes):
+    return slopes / tangents.shape[-2]
+"""
+    file.write_text(text)
+    words = ["gradient.k=4", *DIGITS]
+    assert main(["train", f"ideas=[{file}]", "tangents=gauss", "gradient=average", *words]) == 0
+    assert main(["train", "tangents=normal", "gradient=mean", *words]) == 0
+    own, built_in = (path.read_bytes() for path in sorted(runs.glob("*/metrics.csv")))
+    assert own == built_in
+
+
+def test_a_branch_on_values_is_taken_anew_at_every_step():
+    def halved_if_steep(tangents, slopes):
+        if slopes.abs().sum() > 1:
+            slopes = slopes / 2
+        return slopes / tangents.shape[-2]
+
+    method = ForwardGradient(k=2, tangents=TANGENTS["standard_basis"], measure="forward", aggregation=halved_if_steep)
+    small, large = (torch.full((2, 2), size).double() for size in (1e-3, 1e3))
+    with pytest.warns(SlowIdeaWarning, match="branches on values"):
+        estimate = point_gradients.forward_gradient(method, lambda x: x.square().sum(-1), small, [0, 1])
+    for points, factor in ((small, 1.0), (large, 0.5), (small, 1.0)):
+        torch.testing.assert_close(estimate(points).gradients[0], factor * points)  # 2 x / k
+
+
+REFUSED = {
+    "tangents=laplace tangents.scale=wide": "tangents.scale=wide: must be a valid number",
+    "tangents=laplace tangents.width=1": "tangents.width=1: unknown option",
+    "tangents=laplac": "tangents=laplac: must be one of cone, normal",
+    "gradient=clipped_mean gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
+    "tangents=laplace ideas=my_ideas.py": "ideas=my_ideas.py: must be a list of files and modules",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_wrong_requests_are_refused_in_one_line(words, file, runs, capsys):
+    given = words.split()
+    ideas = [] if any(word.startswith("ideas=") for word in given) else [f"ideas=[{file}]"]
+    assert main(["train", *ideas, *given, *DIGITS]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"frog: {REFUSED[words]}")
+    assert told.count("\n") == 1
+    assert not runs.exists()
+
+
+def test_a_sampler_of_a_wrong_shape_is_refused_before_the_run(file, runs, capsys):
+    file.write_text(IDEAS.replace("return -scale", "return -scale * torch.ones(3, 1, 1)"))
+    assert main(["train", f"ideas=[{file}]", *CHOICES["tangents"]]) == 2
+    assert "tangents laplace must return a tensor of shape [2, 3]" in capsys.readouterr().err
+    assert not list(runs.glob("*/metrics.csv"))
+
+
+def test_refusals_import_neither_torch_nor_the_idea(file):
+    file.write_text(f"{IDEAS}\nraise SystemExit('imported')\n")
+    code = (
+        "import sys; from frog_cli.cli import main; status = main(sys.argv[1:]); "
+        "print(status, 'torch' in sys.modules, file=sys.stderr)"
+    )
+    words = ["train", f"ideas=[{file}]", "tangents=laplace", "tangents.scale=wide", *DIGITS]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("2 False\n")
+
+
+def test_a_sweep_over_built_in_and_outside_tangents(file, runs):
+    assert main(["train", "-m", f"ideas=[{file}]", "tangents=laplace,normal", *DIGITS]) == 0
+    assert len(summaries(runs)) == 2
+
+
+def test_a_killed_run_goes_on_bitwise(file, runs, tmp_path):
+    words = ["train", f"ideas=[{file}]", *CHOICES["all"], "steps=4000", "early_stopping.patience=null", "seeds=2"]
+    command = [sys.executable, "-m", "frog_cli", *words, "checkpoint.rows=1"]
+    whole = {**os.environ, "FROG_RUNS": str(tmp_path / "whole")}
+    subprocess.run(command, env=whole, check=True, capture_output=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(runs.glob("*/checkpoint-*.pt")):
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    for path in (tmp_path / "whole").glob("*/metrics.csv"):
+        assert path.read_bytes() == (runs / path.parent.name / "metrics.csv").read_bytes()
+
+
+def test_a_search_with_an_idea(file, runs, monkeypatch, tmp_path):
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
+    words = ["search", f"ideas=[{file}]", "objective=ackley", "objective.n=4", "steps=50", "search.evaluations=4"]
+    assert main([*words, "search.population=2"]) == 0
+    (found,) = (tmp_path / "sweeps" / "searched").glob("learning_rates_*.csv")
+    assert "objective.sha256" in found.read_text().splitlines()[0]

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from frog_cli.cli import main
+
+IDEAS = """
+import torch
+from frog_cli import ideas
+
+@ideas.tangents
+def gauss(shape, generator, dtype, *, scale: float = 1.0):
+    return scale * torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
+
+@ideas.tangents
+def careless(shape, generator, dtype):
+    return torch.randn(shape, dtype=dtype)
+"""
+
+
+def test_each_idea_of_a_file_is_judged_and_a_failed_check_is_told(tmp_path, capsys):
+    file = tmp_path / "my_ideas.py"
+    file.write_text(IDEAS)
+    assert main(["check", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "tangents gauss: no check failed" in out
+    assert f"{file}, line 10" in out
+    careless = out[out.index("tangents careless") :]
+    assert "FAILED  draws from the given generator only" in careless or "FAILED" in careless
+    assert out.endswith("1 of 2 ideas keep the contract of their kind\n")
+
+
+def test_frogs_own_ideas_keep_their_contracts(capsys):
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "tangents cone: no check failed" in out
+    assert "function styblinski-tang: no check failed" in out
+    assert "FAILED" not in out
