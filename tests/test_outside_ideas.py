@@ -8,16 +8,23 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from frog_cli.cli import main
 from frog_cli.engine import point_gradients
+from frog_cli.engine.batch_gradients import fast_forward_gradient
 from frog_cli.engine.recording import SlowIdeaWarning
-from frog_cli.gradients import TANGENTS, ForwardGradient
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
+from frog_cli.gradients.activities import activities
+from frog_cli.gradients.estimate import estimate
+from frog_cli.gradients.weights import weights
 from frog_cli.runs.identity import identity
 from frog_cli.settings.requests import train_request
+from tests.cases import case, sample_loss
 
 IDEAS = '''
 """Ideas of a test."""
@@ -150,18 +157,97 @@ def average(tangents, slopes):
     assert own == built_in
 
 
-def test_a_branch_on_values_is_taken_anew_at_every_step():
-    def halved_if_steep(tangents, slopes):
-        if slopes.abs().sum() > 1:
-            slopes = slopes / 2
-        return slopes / tangents.shape[-2]
+def by_torch(slopes):
+    return slopes.abs().sum() > 1
+
+
+def by_a_number(slopes):
+    return slopes.abs().max().item() > 1
+
+
+def by_numpy(slopes):
+    return np.abs(slopes.numpy()).sum() > 1
+
+
+def by_an_array(slopes):
+    return np.abs(np.asarray(slopes)).sum() > 1
+
+
+def by_a_list(slopes):
+    return max(abs(slope) for slope in slopes.flatten().tolist()) > 1
+
+
+BRANCHES = [by_torch, by_a_number, by_numpy, by_an_array, by_a_list]
+
+
+def halved_if(steep):
+    """Return an aggregation that branches on values."""
+
+    def aggregation(tangents, slopes):
+        return (slopes / 2 if steep(slopes) else slopes) / tangents.shape[-2]
+
+    return aggregation
+
+
+@pytest.mark.parametrize("steep", BRANCHES)
+def test_a_branch_on_values_is_taken_anew_at_every_step_of_a_function(steep):
+    halved_if_steep = halved_if(steep)
 
     method = ForwardGradient(k=2, tangents=TANGENTS["standard_basis"], measure="forward", aggregation=halved_if_steep)
     small, large = (torch.full((2, 2), size).double() for size in (1e-3, 1e3))
-    with pytest.warns(SlowIdeaWarning, match="branches on values"):
-        estimate = point_gradients.forward_gradient(method, lambda x: x.square().sum(-1), small, [0, 1])
+    with pytest.warns(SlowIdeaWarning, match="branch on values"):
+        gradient = point_gradients.forward_gradient(method, lambda x: x.square().sum(-1), small, [0, 1])
     for points, factor in ((small, 1.0), (large, 0.5), (small, 1.0)):
-        torch.testing.assert_close(estimate(points).gradients[0], factor * points)  # 2 x / k
+        torch.testing.assert_close(gradient(points).gradients[0], factor * points)  # 2 x / k
+
+
+@pytest.mark.parametrize("space", [weights, activities])
+@pytest.mark.parametrize("steep", BRANCHES)
+def test_a_branch_on_values_is_taken_anew_at_every_step_of_a_network(steep, space):
+    model, images, labels = case("mlp")
+    method = ForwardGradient(
+        k=4, tangents=TANGENTS["normal"], measure="forward", aggregation=halved_if(lambda slopes: steep(slopes / 50))
+    )
+    where = space(model, sample_loss)
+    fast = fast_forward_gradient(method, where, model)
+    with pytest.warns(SlowIdeaWarning, match="branch on values"):
+        fast(images, labels, torch.Generator())
+    halved = set()
+    for factor in (1.0, 1e4, 1e-4, 1e4):  # slopes that are steep, and not
+        with torch.no_grad():
+            model[-1][-1].weight.mul_(factor)
+        found = fast(images, labels, torch.Generator().manual_seed(1))
+        expected = estimate(method, where, images, labels, torch.Generator().manual_seed(1))
+        mean = estimate(
+            replace(method, aggregation=AGGREGATIONS["mean"]), where, images, labels, torch.Generator().manual_seed(1)
+        )
+        for ours, theirs in zip(found.gradients, expected.gradients, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=0)
+        halved.add(not torch.allclose(found.gradients[0], mean.gradients[0], rtol=1e-6, atol=0))
+    assert halved == {True, False}
+
+
+@pytest.mark.filterwarnings("default::frog_cli.engine.recording.SlowIdeaWarning")
+def test_a_model_that_branches_on_values_is_trained_and_told_of_once(file, runs, capsys):
+    branching = """
+class Branching(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x
+
+@ideas.model
+def branching(image, classes):
+    return nn.Sequential(nn.Flatten(), Branching(), nn.Linear(64, classes))
+"""
+    file.write_text(IDEAS + branching)
+    assert main(["train", f"ideas=[{file}]", "model=branching", "gradient=backprop", *DIGITS]) == 0
+    assert summaries(runs)[0]["outcome"] == "completed"
+    assert capsys.readouterr().err.count("frog: operations branch on values, so that they run as they are") == 1
+
+
+def test_a_model_without_layers_is_refused_in_activity_space(file, runs, capsys):
+    file.write_text(IDEAS.replace("return nn.Sequential(first", "return nn.Bilinear(1, 1, 1) if width else (first"))
+    assert main(["train", f"ideas=[{file}]", *CHOICES["model"]]) == 2
+    assert "gradient.perturb=activities: activity perturbation needs a torch.nn.Sequential" in capsys.readouterr().err
 
 
 REFUSED = {

@@ -13,12 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from frog_cli import ideas
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.phases import enter_phase, in_phase, in_phases
-from frog_cli.engine.recording import (
-    NotRecordableError,
-    recorded_by_shape,
-    tell_that_it_runs_as_it_is,
-    with_recorded_measurement,
-)
+from frog_cli.engine.recording import recorded_by_shape, with_recorded_measurement
 from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.estimate import ForwardGradient, estimate_along
 from frog_cli.gradients.second_order import SecondOrder, curved_weights, directions, step_along
@@ -68,18 +63,13 @@ def fast_forward_gradient(
     dimensions: dict[torch.Size, int] = {}
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
-        nonlocal replay
         if inputs.shape not in dimensions:
             dimensions[inputs.shape] = space.dimension(inputs)
         V = sample((method.k, dimensions[inputs.shape]), generator, space.dtype)
         if replay is not None:
-            try:
-                loss, *gradients = replay(inputs, targets, V)
-                if recorded_form is method.aggregation or gradients[-1].isfinite().all():
-                    return Estimate(loss, tuple(gradients))
-            except NotRecordableError as error:
-                tell_that_it_runs_as_it_is(error)
-                replay = None
+            loss, *gradients = replay(inputs, targets, V)
+            if recorded_form is method.aggregation or gradients[-1].isfinite().all():
+                return Estimate(loss, tuple(gradients))
         with faster_jets():
             return estimate_along(V, aggregation, space, inputs, targets)
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from frog_cli import ideas
-from frog_cli.engine.recording import NotRecordableError, record, tell_that_it_runs_as_it_is, with_recorded_measurement
+from frog_cli.engine.recording import record, with_recorded_measurement
 from frog_cli.engine.tangent_stream import TangentStream
 from frog_cli.gradients.aggregation import Aggregation
-from frog_cli.gradients.estimate import ForwardGradient, estimate_along
+from frog_cli.gradients.estimate import ForwardGradient
 from frog_cli.gradients.points import Function, gradient_and_value, points
 from frog_cli.gradients.second_order import SecondOrder, step_along
 from frog_cli.gradients.space import Estimate, Measured, Tensors
@@ -50,11 +50,7 @@ def forward_gradient(
         branches = recorded_form is not method.aggregation
         return measured.loss, gradients, *((measured.slopes, gradients.isfinite().all()) if branches else ())
 
-    try:
-        replay = record(along, paired(start), stream.peek(), compiled=compiled)
-    except NotRecordableError as error:
-        tell_that_it_runs_as_it_is(error)
-        return lambda points: unpaired(estimate_along(next(stream), method.aggregation, space, paired(points)), points)
+    replay = record(along, paired(start), stream.peek(), compiled=compiled)
 
     def estimate(points: Tensor) -> Estimate:
         V = next(stream)

@@ -20,6 +20,7 @@ from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
 
 from frog_cli.engine.compilation import compiled_recording
 from frog_cli.engine.fast_products import with_fast_products
@@ -72,7 +73,7 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
     """Return a fast equivalent of a pure function of tensors, for arguments of the examples' shapes and strides.
 
     Args:
-        function: of tensors only; its control flow may not depend on their values.
+        function: of tensors only. One whose control flow depends on their values is returned as it is, with a warning.
         examples: arguments to record with.
         compiled: whether to compile the recording, which takes seconds and needs a C++ compiler; numbers may then
             differ in their rounding.
@@ -81,8 +82,17 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
         A callable that runs without gradients and gives the same numbers, but for the rounding of matrix products in
         float32 on the CPU; a recording that does not is refused with a RuntimeError.
     """
+
+    def as_it_is(*arguments: Tensor) -> Tensors:
+        with torch.no_grad(), faster_jets():
+            return function(*arguments)
+
     with torch.no_grad(), torch.random.fork_rng(), faster_jets():
-        recording = _traced(function, examples)
+        try:
+            recording = _traced(function, examples)
+        except _NotRecordableError:
+            warnings.warn("operations branch on values, so that they run as they are, slower", SlowIdeaWarning, 1)
+            return as_it_is
         _simplify(recording)
         overwriting(recording, examples)
         expected = _verified(recording, function, examples)
@@ -96,32 +106,37 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
     return replay
 
 
-class NotRecordableError(RuntimeError):
+class SlowIdeaWarning(UserWarning):
+    """Operations cannot be recorded and run as they are, which takes longer and changes no number."""
+
+
+class _NotRecordableError(RuntimeError):
     """A function whose operations depend on the values of its arguments, so that a recording would not be it."""
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Refuses what hands values to other libraries, whose branches a recording would not know of."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch."""
+        if function in (Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.tolist):
+            raise _NotRecordableError(f"{function.__name__} asks for values")
+        return function(*args, **(kwargs or {}))
 
 
 def _traced(function: Callable[..., Tensors], examples: Sequence[Tensor]) -> GraphModule:
     """Return the operations of a function for arguments like the examples.
 
     Raises:
-        NotRecordableError: if the function asks for a value of its arguments, as a branch does.
+        _NotRecordableError: if the function asks for a value of its arguments, as a branch does.
     """
     try:
-        with tracing(TracingContext(FakeTensorMode())):  # one for all nodes; make_fx would make one for each
+        with _WithoutValues(), tracing(TracingContext(FakeTensorMode())):  # one for all nodes; make_fx makes many
             return make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as it demands
     except RuntimeError as error:
         if "data-dependent" in str(error) or isinstance(error, DataDependentOutputException):
-            raise NotRecordableError(str(error).partition("\n")[0]) from None
+            raise _NotRecordableError(str(error)) from None
         raise
-
-
-def tell_that_it_runs_as_it_is(error: NotRecordableError) -> None:
-    """Warn that an idea cannot be recorded, which makes it slower and changes no number."""
-    warnings.warn(f"an idea branches on values, so that its steps run as they are, slower: {error}", SlowIdeaWarning, 2)
-
-
-class SlowIdeaWarning(UserWarning):
-    """Steps cannot be recorded and run as they are."""
 
 
 def _simplify(recording: GraphModule) -> None:

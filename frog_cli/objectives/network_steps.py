@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from frog_cli.engine.batch_gradients import BatchGradient, fast_backprop, fast_forward_gradient, fast_second_order
 from frog_cli.engine.phases import enter_phase
 from frog_cli.engine.regenerated import estimate_from_regenerated_weights
+from frog_cli.errors import RequestError
 from frog_cli.gradients.activities import activities
 from frog_cli.gradients.space import SampleLoss, Space
 from frog_cli.gradients.weights import weights
@@ -57,5 +58,8 @@ def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     if isinstance(run.tangents, Regenerated):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss)
     space, phase = SPACES[run.gradient.perturb]
-    where = space(model, sample_loss, method.measure, method.chunk_size)
+    try:
+        where = space(model, sample_loss, method.measure, method.chunk_size)
+    except TypeError as error:
+        raise RequestError(f"gradient.perturb={run.gradient.perturb}", str(error)) from None
     return fast_forward_gradient(method, where, model, run.compile, phase)
