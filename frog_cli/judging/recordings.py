@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
-from frog_cli.engine.recording import record
+from frog_cli.engine.recording import SlowIdeaWarning, record
 from frog_cli.judging.findings import Seen, difference, told
 
 _ROUNDING = 1e-8
@@ -21,10 +22,12 @@ def recorded_otherwise(
 ) -> Seen:
     """Return whether a recording with examples does for other arguments, which come with what they are."""
     try:
-        replay = record(function, *(one.clone() for one in examples))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SlowIdeaWarning)
+            replay = record(function, *(one.clone() for one in examples))
+    except SlowIdeaWarning:
+        return None, "no, has a branch on values: runs as it is, slower"
     except Exception as error:
-        if "data-dependent" in str(error):
-            return None, "no, has a branch on values: runs as it is, slower"
         return None, f"no, runs as it is, slower: {told(error)}"
     for name, arguments in others:
         results = []
