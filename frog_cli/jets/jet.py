@@ -7,7 +7,7 @@ and its K (K + 1) / 2 second ones,
 
 the hyper-dual numbers of arXiv 2408.10419, Section 4, for all pairs of directions at once: no value and no first
 derivative is computed again for a pair. Jets of first order end before the last sum. A `Jet` is a tensor; torch hands
-every operation on one to its rule in the table `RULES`, which `frog_cli.jets.table` fills.
+every operation on one to its rule in the table `RULES`, which `frog_cli.jets.rules` fills.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Jet(torch.Tensor):
         """Apply an operation's rule."""
         if function not in RULES:
             check_torch_knows(function, args, kwargs or {})
-            raise NoRuleError(f"no forward-mode rule for the operation {function}; see frog_cli.jets.table")
+            raise NoRuleError(f"no forward-mode rule for the operation {function}; see frog_cli.jets.rules")
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():  # the model says that here nothing is to be differentiated
             if function._schema.is_mutable:

@@ -14,7 +14,7 @@ from frog_cli.data.dataset import ImageData
 from frog_cli.models import make_model
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
-from frog_cli.objectives import optimisation
+from frog_cli.objectives import optimiser_and_schedule
 from frog_cli.objectives.evaluation import evaluator
 from frog_cli.objectives.network_steps import batch_gradient, take_step
 from frog_cli.objectives.objective import Outcome, Row, never
@@ -36,10 +36,10 @@ class Classification:
         image = tuple(data.training.images.shape[1:])
         self._model = make_model(run.model, image, data.classes).to(device)
         self._parameters = parameters_of(self._model)
-        self._optimizer = optimisation.optimizer(run, self._parameters)
+        self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)
         self._evaluate = evaluator(self._model, run.evaluation_batch_size)
-        self._schedule = optimisation.schedule(run, self._optimizer)
+        self._schedule = optimiser_and_schedule.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
         self._failures: list[Tensor] = []
         self._order_before = self._order.get_state()
@@ -140,7 +140,7 @@ class Classification:
         self._outcome = self._judge()
         self._steps = int(row["step"])
         if row["epoch"] > 0:
-            optimisation.follow(self._schedule, row["validation_loss"])
+            optimiser_and_schedule.follow(self._schedule, row["validation_loss"])
 
     def outcomes(self) -> list[Outcome]:
         """Return whether and how the run has ended."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from frog_cli.engine import point_gradients
-from frog_cli.objectives import estimators, optimisation
+from frog_cli.objectives import estimators, optimiser_and_schedule
 from frog_cli.objectives.functions import closed_form
 from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.settings.schema import Backprop, Forward, FunctionRun, SecondOrder
@@ -36,7 +36,7 @@ class Minimisation:
         # plain SGD works entry by entry; other optimisers may mix the entries of a parameter, so each seed has its own
         self._shared = run.optimizer.name == "SGD"
         self._rows = [self._points] if self._shared else [torch.nn.Parameter(row) for row in self._points.detach()]
-        self._optimizer = optimisation.optimizer(run, self._rows)
+        self._optimizer = optimiser_and_schedule.optimizer(run, self._rows)
         self._seeds = [run.seed for run in runs]
         self._before = torch.empty(run.record_every, len(runs), dtype=dtype, device=device)
         self._failed = torch.zeros(run.record_every, len(runs), dtype=torch.bool, device=device)

@@ -50,11 +50,11 @@ def check(requests: Sequence[Request]) -> None:
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
 
-    from frog_cli.objectives import devices, estimators, optimisation  # imports torch
+    from frog_cli.objectives import devices, estimators, optimiser_and_schedule  # imports torch
 
     for request in requests:
         devices.device(request.runs[0].device)
-        optimisation.check_optimizer(request.runs[0])
+        optimiser_and_schedule.check_optimizer(request.runs[0])
         estimators.check_ideas(request.runs[0])
 
 

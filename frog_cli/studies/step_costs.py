@@ -19,7 +19,7 @@ from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import make_model
 from frog_cli.modules.calls import parameters_of, trainable
-from frog_cli.objectives import devices, network_steps, optimisation
+from frog_cli.objectives import devices, network_steps, optimiser_and_schedule
 from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
@@ -121,7 +121,7 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     """Return a step as frog train takes it, of a network of its own."""
     model = _network(run, bench, images)
     parameters = parameters_of(model)
-    optimizer = optimisation.optimizer(run, parameters)
+    optimizer = optimiser_and_schedule.optimizer(run, parameters)
     gradient = network_steps.batch_gradient(run, model)
     generator = Generator(images.device).manual_seed(0)
     return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
@@ -141,7 +141,7 @@ def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, 
         fastest = recorded_by_shape(loss) if recordable(model) else torch.no_grad()(loss)
         return lambda: fastest(images, labels)
 
-    optimizer = optimisation.optimizer(run, parameters_of(model))
+    optimizer = optimiser_and_schedule.optimizer(run, parameters_of(model))
     segments = max(1, round(len(model) ** 0.5))
 
     def step() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from frog_cli.errors import RequestError
-from frog_cli.objectives import optimisation
+from frog_cli.objectives import optimiser_and_schedule
 from frog_cli.settings.requests import train_request
 
 
@@ -17,7 +17,7 @@ def run(*overrides: str):
 
 
 def test_optimizer_takes_rate_and_options():
-    made = optimisation.optimizer(run("learning_rate=0.25", "optimizer.options.momentum=0.9"), parameters())
+    made = optimiser_and_schedule.optimizer(run("learning_rate=0.25", "optimizer.options.momentum=0.9"), parameters())
     assert isinstance(made, torch.optim.SGD)
     assert made.defaults["lr"] == 0.25
     assert made.defaults["momentum"] == 0.9
@@ -35,7 +35,7 @@ def test_optimizer_takes_rate_and_options():
 )
 def test_optimizer_refusals(overrides, message):
     with pytest.raises(RequestError, match=message):
-        optimisation.optimizer(run(*overrides), parameters())
+        optimiser_and_schedule.optimizer(run(*overrides), parameters())
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_optimizer_refusals(overrides, message):
 )
 def test_schedule(options, rates):
     settings = run("learning_rate=1", "schedule.factor=0.5", *options)
-    optimizer = optimisation.optimizer(settings, parameters())
-    schedule = optimisation.schedule(settings, optimizer)
+    optimizer = optimiser_and_schedule.optimizer(settings, parameters())
+    schedule = optimiser_and_schedule.schedule(settings, optimizer)
     found = []
     for validation_loss in (3.0, 2.0, 2.5, 2.1, 1.5, 1.6):
         optimizer.step()
-        optimisation.follow(schedule, validation_loss)
+        optimiser_and_schedule.follow(schedule, validation_loss)
         found.append(optimizer.param_groups[0]["lr"])
     assert found == rates
