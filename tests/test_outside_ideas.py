@@ -22,6 +22,7 @@ from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.activities import activities
 from frog_cli.gradients.estimate import estimate
 from frog_cli.gradients.weights import weights
+from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.runs.identity import identity
 from frog_cli.settings.requests import train_request
 from tests.cases import case, sample_loss
@@ -314,3 +315,15 @@ def test_a_search_with_an_idea(file, runs, monkeypatch, tmp_path):
     assert main([*words, "search.population=2"]) == 0
     (found,) = (tmp_path / "sweeps" / "searched").glob("learning_rates_*.csv")
     assert "objective.sha256" in found.read_text().splitlines()[0]
+
+
+def test_a_file_that_changes_meanwhile_does_not_lose_the_run(file, runs, monkeypatch):
+    epoch = Minimisation.epoch
+
+    def changing(self, *arguments):
+        file.write_text(IDEAS + "\n# changed\n")
+        return epoch(self, *arguments)
+
+    monkeypatch.setattr(Minimisation, "epoch", changing)
+    assert main(["train", f"ideas=[{file}]", *CHOICES["function"]]) == 0
+    assert len(summaries(runs)) == 1

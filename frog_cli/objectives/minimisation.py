@@ -30,9 +30,9 @@ class Minimisation:
     def __init__(self, runs: Sequence[FunctionRun], device: torch.device):
         run = runs[0]
         self._run, self._runs = run, runs
-        self._function = closed_form(run.objective).function
+        self._function, self._start = closed_form(run.objective)
         dtype = getattr(torch, run.objective.dtype)
-        self._points = torch.nn.Parameter(torch.stack([_start(run) for run in runs]).to(device, dtype))
+        self._points = torch.nn.Parameter(torch.stack([self._start_of(run) for run in runs]).to(device, dtype))
         # plain SGD works entry by entry; other optimisers may mix the entries of a parameter, so each seed has its own
         self._shared = run.optimizer.name == "SGD"
         self._rows = [self._points] if self._shared else [torch.nn.Parameter(row) for row in self._points.detach()]
@@ -143,10 +143,18 @@ class Minimisation:
             for run, replica, summary, point in zip(
                 self._runs, self._replicas, summaries, self._points.tolist(), strict=True
             ):
-                summary["first_point"] = _start(run).to(self._points.dtype).tolist()
+                summary["first_point"] = self._start_of(run).to(self._points.dtype).tolist()
                 if replica.outcome == "completed":  # the points of others have moved on
                     summary["last_point"] = point
         return summaries
+
+    def _start_of(self, run: FunctionRun) -> Tensor:
+        """Return where a run starts."""
+        if run.objective.start == "published":
+            return self._start(run.objective.n)
+        seed = run.seed if run.objective.start_seed is None else run.objective.start_seed
+        _, seed = np.random.SeedSequence(seed).generate_state(2)
+        return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return the mean over the seeds of the best value so far."""
@@ -155,15 +163,6 @@ class Minimisation:
         running = sum(replica.outcome == "running" for replica in self._replicas)
         together = f" (mean of {len(rows)} seeds, {running} running)" if len(rows) > 1 else ""
         return f"step {step}/{self._run.steps}  best value {best:.6g}{together}"
-
-
-def _start(run: FunctionRun) -> Tensor:
-    """Return where a run starts."""
-    if run.objective.start == "published":
-        return closed_form(run.objective).start(run.objective.n)
-    seed = run.seed if run.objective.start_seed is None else run.objective.start_seed
-    _, seed = np.random.SeedSequence(seed).generate_state(2)
-    return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))
 
 
 def _of_replica(momenta: dict[int, Row], index: int, shared: bool) -> Row:
