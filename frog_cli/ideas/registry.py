@@ -18,14 +18,12 @@ class Idea(NamedTuple):
     Attributes:
         kind: what it is an idea of.
         name: by which it is chosen.
-        function: what was decorated.
-        traits: what its decorator says of it, such as the `start` of a function.
+        function: what was decorated; `trait` tells what its decorator says of it, such as the `start` of a function.
     """
 
     kind: Kind
     name: str
     function: Callable[..., Any]
-    traits: dict[str, Any]
 
 
 _registered: dict[tuple[Kind, str], Idea] = {}
@@ -41,9 +39,9 @@ def name_of(function: str, given: str | None = None) -> str:
     return given or function.rstrip("_")
 
 
-def trait(function: Callable[..., Any], name: str, otherwise: Any) -> Any:
+def trait(function: Callable[..., Any], name: str, otherwise: Any = None) -> Any:
     """Return what the decorator of a function says of it, also if some of its options have been given by `partial`."""
-    while isinstance(function, partial):
+    while isinstance(function, partial) and not hasattr(function, name):
         function = function.func
     return getattr(function, name, otherwise)
 
@@ -53,7 +51,7 @@ def _register(kind: Kind, name: str | None, **traits: Any) -> Callable[[Made], M
 
     def register(function: Made) -> Made:
         vars(function).update(traits)
-        idea = Idea(kind, name_of(function.__name__, name), function, traits)
+        idea = Idea(kind, name_of(function.__name__, name), function)
         _registered[kind, idea.name] = idea
         return function
 

@@ -7,13 +7,13 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from frog_cli.errors import RequestError
 from frog_cli.ideas.declarations import Declaration, declared
@@ -115,17 +115,28 @@ def load(source: Source, declaration: Declaration) -> Idea:
     return found
 
 
-def imported(kind: Kind, name: str, source: str, sha256: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+class Choice(Protocol):
+    """An idea as a run's settings name it."""
+
+    name: str
+    source: str
+    sha256: str
+
+    def options(self) -> dict[str, Any]:
+        """Return the idea's own options."""
+
+
+def imported(kind: Kind, choice: Choice) -> Callable[..., Any]:
     """Return an idea that a run's settings name, with its options.
 
     Raises:
         RequestError: if its source is not there any more, or has changed since.
     """
-    found = _source(source)
-    if found.digest() != sha256:
-        raise RequestError(f"ideas={source}", f"has changed since {kind} {name} was chosen")
-    declaration = next(one for one in found.declarations() if (one.kind, one.name) == (kind, name))
-    function = load(found, declaration).function
+    found = _source(choice.source)
+    if found.digest() != choice.sha256:
+        raise RequestError(f"ideas={choice.source}", f"has changed since {kind} {choice.name} was chosen")
+    declaration = next(one for one in found.declarations() if (one.kind, one.name) == (kind, choice.name))
+    function, options = load(found, declaration).function, choice.options()
     return partial(function, **options) if options else function
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from frog_cli.gradients.aggregation import Aggregation
-from frog_cli.judging.findings import Check, Finding, Seen, as_tensor, declared, difference, judged, same, sizes
+from frog_cli.ideas import trait
+from frog_cli.judging.findings import Check, Finding, Seen, as_tensor, difference, judged, same, sizes
 from frog_cli.judging.recordings import recorded_otherwise
 
 _N = 8
@@ -53,22 +54,22 @@ def judge_aggregation(aggregation: Aggregation) -> list[Finding]:
             Check("dependent tangents", lambda: _dependent(call), runs),
             Check(
                 "depends on V through V V^T alone",
-                lambda: _gram_only(call, declared(aggregation, "gram_only")),
+                lambda: _gram_only(call, trait(aggregation, "gram_only")),
                 same_numbers,
             ),
             Check(
                 "depends on the slopes alone",
-                lambda: _of_slopes_alone(call, declared(aggregation, "of_slopes_alone")),
+                lambda: _of_slopes_alone(call, trait(aggregation, "of_slopes_alone")),
                 same_numbers,
             ),
             Check(
                 "form without a branch",
-                lambda: _without_branch(call, declared(aggregation, "without_branch")),
+                lambda: _without_branch(call, trait(aggregation, "without_branch")),
                 same_numbers,
             ),
             Check(
                 "recordable",
-                lambda: _recordable(declared(aggregation, "without_branch") or aggregation),
+                lambda: _recordable(trait(aggregation, "without_branch") or aggregation),
                 (*same_numbers, "leaves its arguments as they are"),
             ),
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -70,13 +69,6 @@ def told(error: BaseException) -> str:
     """Return the type and the first line of an exception."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def declared(idea: Callable[..., Any], name: str) -> Any:
-    """Return what an idea says of itself as an attribute, also if its options are bound; None if nothing."""
-    while isinstance(idea, functools.partial) and not hasattr(idea, name):
-        idea = idea.func
-    return getattr(idea, name, None)
 
 
 def seed_all_sources(seed: int) -> None:

@@ -12,6 +12,7 @@ from frog_cli.gradients.points import Function, gradient_and_value
 from frog_cli.jets.jet import NoRuleError, measure_second_order
 from frog_cli.judging.findings import Check, Finding, Seen, as_tensor, difference, judged, same, seed_all_sources, sizes
 from frog_cli.judging.recordings import recorded_otherwise
+from frog_cli.objectives.functions import starting
 
 _DIMENSIONS = 2, 5, 8
 _DIRECTIONS = 3
@@ -28,7 +29,7 @@ def judge_function(function: Function, start: float | Callable[[int], Tensor]) -
     """
 
     def start_at(n: int) -> Tensor:
-        return torch.full((n,), float(start)) if isinstance(start, int | float) else as_tensor(start(n))
+        return as_tensor(starting(start)(n))
 
     def call(x: Tensor) -> Tensor:
         return as_tensor(function(x.clone()))

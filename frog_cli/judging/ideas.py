@@ -6,6 +6,7 @@ from functools import partial
 from inspect import Parameter, signature
 from typing import Any
 
+from frog_cli.ideas import trait
 from frog_cli.ideas.registry import Idea
 from frog_cli.judging.aggregations import judge_aggregation
 from frog_cli.judging.data import judge_data
@@ -29,5 +30,5 @@ def judge(idea: Idea) -> list[Finding]:
     if idea.kind == "aggregation":
         return judge_aggregation(function)
     if idea.kind == "function":
-        return judge_function(function, idea.traits["start"])
+        return judge_function(function, trait(function, "start"))
     return judge_model(function) if idea.kind == "model" else judge_data(function)

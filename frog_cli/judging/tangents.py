@@ -8,12 +8,12 @@ import torch
 from torch import Generator, Tensor
 
 from frog_cli.gradients.tangents import Sampler
+from frog_cli.ideas import trait
 from frog_cli.judging.findings import (
     Check,
     Finding,
     Seen,
     as_tensor,
-    declared,
     judged,
     same,
     seed_all_sources,
@@ -68,12 +68,12 @@ def judge_tangents(sampler: Sampler, device: torch.device | None = None) -> list
             ),
             Check(
                 "unbiased for sum and mean",
-                lambda: _unbiased(draw, declared(sampler, "unbiased")),
+                lambda: _unbiased(draw, trait(sampler, "unbiased")),
                 ("leading indices are independent",),
             ),
             Check(
                 "entries independent of each other",
-                lambda: _independent(draw, declared(sampler, "independent_entries")),
+                lambda: _independent(draw, trait(sampler, "independent_entries")),
                 ("leading indices are independent",),
             ),
         ]

@@ -28,7 +28,5 @@ MODELS: dict[str, Callable[[Any, tuple[int, ...], int], Sequential]] = {
 def make_model(options: Any, image: tuple[int, ...], classes: int) -> Sequential:
     """Return the model that settings name."""
     if isinstance(options, OutsideModel):
-        return sources.imported("model", options.name, options.source, options.sha256, options.options())(
-            image, classes
-        )
+        return sources.imported("model", options)(image, classes)
     return MODELS[options.name](options, image, classes)

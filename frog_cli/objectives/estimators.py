@@ -14,6 +14,7 @@ from frog_cli.gradients.second_order import SecondOrder
 from frog_cli.gradients.step_rules import hyperplane_step, line_step
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.ideas import sources
+from frog_cli.settings.outside import KINDS
 from frog_cli.settings.schema import (
     Cone,
     Forward,
@@ -25,6 +26,7 @@ from frog_cli.settings.schema import (
     OutsideTangents,
     Regenerated,
     Run,
+    outside_ideas,
 )
 
 Tangents = Independent | Regenerated | Cone | OutsideTangents
@@ -65,13 +67,13 @@ def second_order(gradient: LineStep | HyperplaneStep | Newton, tangents: Tangent
 
 def _aggregation(gradient: Forward) -> Aggregation:
     if isinstance(gradient, OutsideAggregation):
-        return sources.imported("aggregation", gradient.name, gradient.source, gradient.sha256, gradient.options())
+        return sources.imported("aggregation", gradient)
     return AGGREGATIONS[gradient.name]
 
 
 def _sampler(tangents: Tangents) -> Sampler:
     if isinstance(tangents, OutsideTangents):
-        return sources.imported("tangents", tangents.name, tangents.source, tangents.sha256, tangents.options())
+        return sources.imported("tangents", tangents)
     sampler = TANGENTS["normal" if isinstance(tangents, Regenerated) else tangents.name]
     return partial(sampler, angle=tangents.angle) if isinstance(tangents, Cone) else sampler
 
@@ -82,8 +84,8 @@ def check_ideas(run: Run) -> None:
     Raises:
         RequestError: if one cannot be imported, or a sampler does not return what it is asked for.
     """
-    if isinstance(run.gradient, OutsideAggregation):
-        _aggregation(run.gradient)
+    for group, idea in outside_ideas(run).items():
+        sources.imported(KINDS[group], idea)
     if isinstance(run.tangents, OutsideTangents):
         V = _sampler(run.tangents)((2, 3), torch.Generator().manual_seed(0), torch.float64)
         if not isinstance(V, torch.Tensor) or V.shape != (2, 3) or V.dtype != torch.float64:

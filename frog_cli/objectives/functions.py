@@ -61,11 +61,11 @@ def closed_form(settings: Function) -> ClosedForm:
     """Return the function that settings name, with its start."""
     if not isinstance(settings, OutsideFunction):
         return FUNCTIONS[settings.name]
-    function = sources.imported("function", settings.name, settings.source, settings.sha256, settings.options())
-    return ClosedForm(function, starting(ideas.trait(function, "start", 0.0)))
+    return _with_start(sources.imported("function", settings))
 
 
-FUNCTIONS = {
-    name: ClosedForm(idea.function, starting(idea.traits["start"]))
-    for name, idea in ideas.registered("function").items()
-}
+def _with_start(function: Callable[..., Tensor]) -> ClosedForm:
+    return ClosedForm(function, starting(ideas.trait(function, "start")))
+
+
+FUNCTIONS = {name: _with_start(idea.function) for name, idea in ideas.registered("function").items()}

@@ -103,7 +103,7 @@ def _study(job: Job) -> Outcome:
     """Carry out a study of approximation quality."""
     from frog_cli.studies import quality  # with torch, which listing what is missing need not wait for
 
-    settings = quality_request(job.words.split())
+    settings = quality_request(job.arguments)
     with Progress(1, "estimator", silent=True) as progress:
         studied = quality.study(settings, progress)
     about: dict[str, Any] = environment()
@@ -113,7 +113,7 @@ def _study(job: Job) -> Outcome:
 
 def _search(job: Job, extra: Sequence[str]) -> Outcome:
     """Carry out a search, which keeps its own rows."""
-    words = job.words.split()
+    words = job.arguments
     plan = search_request(words)
     if extra:
         plan = search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)

@@ -16,6 +16,7 @@ from frog_cli.settings.schema import (
     ImageFolder,
     Run,
     model_settings,
+    outside_ideas,
     samples_tangents,
 )
 
@@ -33,13 +34,8 @@ def identity_settings(run: Run) -> dict[str, Any]:
         settings.get("data", {}).pop(where_from, None)
     if isinstance(run, ClassificationRun):
         settings["model"] = model_settings(run.model)
-    for group in (
-        "gradient",
-        "tangents",
-        "objective",
-        "model",
-    ):  # of ideas from outside the content of their file counts
-        settings.get(group, {}).pop("source", None)
+    for group in outside_ideas(run).keys() & settings.keys():
+        del settings[group]["source"]  # the content of its file counts alone
     if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
         settings["data"]["files"] = locations.digest(run.data)
     return settings

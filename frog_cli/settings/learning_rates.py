@@ -18,6 +18,7 @@ from frog_cli.settings.schema import (
     Outside,
     Run,
     model_settings,
+    outside_ideas,
     samples_tangents,
 )
 
@@ -59,9 +60,8 @@ def factors(run: Run) -> dict[str, str]:
         found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
     if isinstance(run, ClassificationRun) and run.schedule.name != "none":
         found["schedule"] = run.schedule.name
-    for group in ("gradient", "tangents", "objective", "model"):
-        idea = getattr(run, group, None)
-        if isinstance(idea, Outside) and (group != "tangents" or samples_tangents(run.gradient)):
+    for group, idea in outside_ideas(run).items():
+        if group != "tangents" or samples_tangents(run.gradient):
             found |= {f"{group}.{name}": value for name, value in idea.options().items()}
             found[f"{group}.sha256"] = idea.sha256[:10]
     return {name: str(value) for name, value in found.items()}

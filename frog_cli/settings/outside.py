@@ -14,13 +14,11 @@ from frog_cli.ideas.registry import Kind
 from frog_cli.ideas.sources import Source
 from frog_cli.settings.refusals import validate
 
-GROUPS: dict[str, tuple[Kind, str]] = {
-    "tangents": ("tangents", "normal"),
-    "gradient": ("aggregation", "mean"),
-    "objective": ("function", "sphere"),
-    "model": ("model", "logistic_regression"),
-}
-"""Where an idea of each kind is chosen, and the built-in one whose other settings it has."""
+KINDS: dict[str, Kind] = {"tangents": "tangents", "gradient": "aggregation", "objective": "function", "model": "model"}
+"""The kind of idea that is chosen in each group."""
+
+_STAND_INS = {"tangents": "normal", "gradient": "mean", "objective": "sphere", "model": "logistic_regression"}
+"""The built-in one with which the other settings are composed."""
 
 
 class Chosen(NamedTuple):
@@ -30,7 +28,7 @@ class Chosen(NamedTuple):
         group: where.
         source: of the idea.
         declaration: of the idea.
-        given: its options as they are written, by their dotted names.
+        given: its options as they are written.
     """
 
     group: str
@@ -45,10 +43,9 @@ class Chosen(NamedTuple):
             RequestError: naming an option that is not what it must be.
         """
         options = {one.name: one.default for one in self.declaration.options}
-        options |= {name.partition(".")[2]: yaml.safe_load(text) for name, text in self.given.items()}
-        own = {name.partition(".")[2]: text for name, text in self.given.items()}
+        options |= {name: yaml.safe_load(text) for name, text in self.given.items()}
         try:
-            checked = validate(self.declaration.schema(), {"name": self.declaration.name, **options}, own)
+            checked = validate(self.declaration.schema(), {"name": self.declaration.name, **options}, self.given)
         except RequestError as error:
             raise RequestError(f"{self.group}.{error.given}", error.allowed) from None
         kept = composed if self.group in ("gradient", "objective") else {}
@@ -63,7 +60,7 @@ def chosen(given: dict[str, str], built_in: Mapping[str, list[str]]) -> list[Cho
         given: options as they are written, by their dotted names; is changed.
         built_in: what can be chosen in each group.
     """
-    wanted = {group: given[group] for group in GROUPS if given.get(group) not in (None, *built_in.get(group, []))}
+    wanted = {group: given[group] for group in KINDS if given.get(group) not in (None, *built_in.get(group, []))}
     named = sources.named(_names(given.get("ideas", "[]")))
     if not wanted:
         return []
@@ -72,12 +69,11 @@ def chosen(given: dict[str, str], built_in: Mapping[str, list[str]]) -> list[Cho
     }
     taken = []
     for group, name in wanted.items():
-        kind, stand_in = GROUPS[group]
-        if (kind, name) in found:
-            source, declaration = found[kind, name]
-            given[group] = stand_in
-            options = [f"{group}.{one.name}" for one in declaration.options]
-            own = {option: given.pop(option) for option in options if option in given}
+        if (KINDS[group], name) in found:
+            source, declaration = found[KINDS[group], name]
+            given[group] = _STAND_INS[group]
+            options = [one.name for one in declaration.options if f"{group}.{one.name}" in given]
+            own = {option: given.pop(f"{group}.{option}") for option in options}
             taken.append(Chosen(group, source, declaration, own))
     return taken
 

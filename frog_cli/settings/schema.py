@@ -372,3 +372,8 @@ class ClassificationRun(Run):
     batch_size: BatchSize = Field(description="images per step; published, searched: looked up for these settings")
     evaluation_batch_size: Count = Field(description="images per pass when losses and accuracies are measured")
     schedule: Schedule
+
+
+def outside_ideas(run: Run) -> dict[str, Outside]:
+    """Return the ideas from outside that a run is made of, by the groups that they are chosen in."""
+    return {group: chosen for group, chosen in run if isinstance(chosen, Outside)}

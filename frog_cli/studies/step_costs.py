@@ -18,7 +18,7 @@ from frog_cli.engine.phases import timed_by
 from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
 from frog_cli.models import make_model
-from frog_cli.modules.calls import parameters_of, trainable
+from frog_cli.modules.calls import parameters_of
 from frog_cli.objectives import devices, network_steps, optimiser_and_schedule
 from frog_cli.objectives.network_steps import sample_loss
 from frog_cli.runs.environment import environment
@@ -81,7 +81,7 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     network = {"model": first.model.name, "image": "x".join(map(str, image)), "batch_size": first.batch_size}
     network |= {name: value for name, value in first.model.model_dump().items() if name != "name"}
     model = _network(first, bench, images)
-    network["parameters"] = sum(parameter.numel() for _, parameter in trainable(model))
+    network["parameters"] = sum(map(torch.numel, parameters_of(model)))
     held = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers(), images, labels])
     return [
         {**network, **method, **_costs(measured, plain, reverse, held)}

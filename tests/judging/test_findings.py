@@ -9,8 +9,9 @@ import torch
 
 from frog_cli.gradients.aggregation import projection
 from frog_cli.gradients.tangents import normal
+from frog_cli.ideas import trait
 from frog_cli.judging.aggregations import judge_aggregation
-from frog_cli.judging.findings import Check, Finding, declared, difference, judged, same, states_of_sources, told
+from frog_cli.judging.findings import Check, Finding, difference, judged, same, states_of_sources, told
 from frog_cli.judging.functions import judge_function
 from frog_cli.judging.tangents import judge_tangents
 from frog_cli.objectives.functions import sphere
@@ -71,8 +72,8 @@ def test_attributes_are_found_below_bound_options():
         pass
 
     vars(idea)["gram_only"] = True
-    assert declared(partial(partial(idea), 1), "gram_only") is True
-    assert declared(partial(idea), "unbiased") is None
+    assert trait(partial(partial(idea), 1), "gram_only") is True
+    assert trait(partial(idea), "unbiased") is None
 
 
 def test_comparisons():
