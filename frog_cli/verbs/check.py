@@ -23,9 +23,9 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog check` and return its exit status: 1 if a check failed."""
-    wanted = sources.named(arguments) if arguments else sources.own()
-    all_of_them = list(sources.declarations(sources.named(arguments)))
-    chosen = [(source, one) for source, one in all_of_them if source in wanted]
+    named = sources.named(arguments)
+    wanted = named if arguments else sources.own()
+    chosen = [(source, one) for source, one in list(sources.declarations(named)) if source in wanted]
 
     from frog_cli.judging.ideas import judge  # imports torch
     from frog_cli.judging.table import table, verdict
