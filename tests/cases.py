@@ -8,18 +8,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from frog_cli import ideas
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
-from frog_cli.settings.schema import MLP, LogisticRegression
+from frog_cli.objectives.functions import with_start
+
+FUNCTIONS = {name: with_start(idea.function) for name, idea in ideas.registered("function").items()}
+"""frog's own functions, each with its start."""
 
 sample_loss = partial(cross_entropy, reduction="none")
 
 IMAGE = (1, 4, 4)
 CLASSES = 3
 MODELS = {
-    "logistic_regression": lambda: logistic_regression(LogisticRegression(name="logistic_regression"), IMAGE, CLASSES),
-    "mlp": lambda: mlp(MLP(name="mlp", width=7, depth=2), IMAGE, CLASSES),
-    "deep_mlp": lambda: mlp(MLP(name="mlp", width=5, depth=4), IMAGE, CLASSES),
+    "logistic_regression": lambda: logistic_regression(IMAGE, CLASSES),
+    "mlp": lambda: mlp(IMAGE, CLASSES, width=7, depth=2),
+    "deep_mlp": lambda: mlp(IMAGE, CLASSES, width=5, depth=4),
 }
 
 

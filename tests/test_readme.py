@@ -58,7 +58,7 @@ def test_commands_are_right_requests(command, mnist_root, capsys, request):
     if verb == "table":
         assert words[0] == "runs"
     elif verb == "quality":
-        assert quality_request(words).n == 64
+        assert quality_request(words).settings.n == 64
     elif verb == "search":
         assert search_request(words).request.runs
     elif verb == "bench":

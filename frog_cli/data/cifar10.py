@@ -5,14 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from frog_cli import ideas
 from frog_cli.data.torchvision_data import training_and_test
-from frog_cli.settings.schema import CIFAR10
+from frog_cli.ideas.types import Download, Root
+
+Images = tuple[Tensor, Tensor]
 
 
-def read_cifar10(data: CIFAR10) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return 50 000 training and 10 000 test images `[N, 3, 32, 32]` with their labels."""
+@ideas.data(validation=10000)
+def cifar10(*, root: Root = "data", download: Download = False) -> tuple[Images, Images, int]:
+    """50 000 + 10 000 colour photographs of 32 x 32 pixels, in torchvision's layout."""
     training, test = (
         (torch.from_numpy(split.data).permute(0, 3, 1, 2), torch.tensor(split.targets))
-        for split in training_and_test(data, "CIFAR10")
+        for split in training_and_test("CIFAR10", root, download)
     )
-    return *training, *test
+    return training, test, 10

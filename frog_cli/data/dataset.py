@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from frog_cli.data.cifar10 import read_cifar10
-from frog_cli.data.digits import read_digits
-from frog_cli.data.image_folder import read_image_folder
-from frog_cli.data.mnist import read_mnist
 from frog_cli.errors import RequestError
-from frog_cli.settings.schema import CIFAR10, MNIST, Digits, ImageFolder
+from frog_cli.ideas import sources
+from frog_cli.settings.schema import Data
 
-READERS: dict[str, Callable[[Any], tuple[Tensor, Tensor, Tensor, Tensor]]] = {
-    "digits": read_digits,
-    "mnist": read_mnist,
-    "cifar10": read_cifar10,
-    "image_folder": read_image_folder,
-}
-"""Each returns training images `[N, C, H, W]` (uint8), their labels `[N]`, test images and test labels."""
+NAMES = {2: ("training", "test"), 3: ("training", "validation", "test")}
+"""What the splits of a data set are called, by how many there are."""
+
+HELD_OUT = 0.1
+"""Share of the training images that is held out for validation where neither settings nor data say what is."""
 
 _SPLIT_SEED = 0  # the held-out images are the same for every seed of a run
 
 
 class Split(NamedTuple):
-    """Images `[N, C, H, W]`, normalised, and their labels `[N]`."""
+    """Images `[N, C, ..]` and their labels `[N]`."""
 
     images: Tensor
     labels: Tensor
 
 
 class ImageData(NamedTuple):
-    """The three splits of a data set, and the number of its classes."""
+    """The three splits of a data set, whose images are normalised, and the number of its classes."""
 
     training: Split
     validation: Split
@@ -42,46 +37,135 @@ class ImageData(NamedTuple):
     classes: int
 
 
-def load(data: Digits | MNIST | CIFAR10 | ImageFolder, device: torch.device) -> ImageData:
+def load(data: Data, device: torch.device) -> ImageData:
     """Read a data set, hold out its validation images and normalise all by the training images.
 
     Each channel is shifted and scaled to mean 0 and standard deviation 1 over the training split.
 
     Raises:
-        RequestError: if the validation split would leave nothing to train on.
+        RequestError: if the data set is not of the form that all have, or the validation split would leave nothing to
+            train on.
     """
-    images, labels, test_images, test_labels = READERS[data.name](data)
-    held_out_count = 0
-    if data.validation != "test":
-        share = isinstance(data.validation, float)
-        held_out_count = max(1, round(data.validation * len(images))) if share else int(data.validation)
-    if held_out_count >= len(images):
-        raise RequestError(f"data.validation={data.validation}", f"must be below the {len(images)} training images")
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    read = sources.imported(data)()
+    try:
+        splits, classes = splits_and_classes(read)
+        _check(splits, classes)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"data={data.name}", str(error)) from None
+    images, labels = splits["training"]
+    held_out_count = _held_out_count(data, len(images), "validation" in splits)
+    order = _random_order(len(images))
     held_out, kept = order[:held_out_count][: data.limit], order[held_out_count:][: data.limit]
-    if data.limit is not None:  # any test images: they may lie in the order of their classes
-        some = torch.randperm(len(test_images), generator=torch.Generator().manual_seed(_SPLIT_SEED))[: data.limit]
-        test_images, test_labels = test_images[some], test_labels[some]
     mean, deviation = _channel_statistics(images[kept])
 
-    def split(images: Tensor, labels: Tensor) -> Split:
-        return Split(images.to(torch.float32).sub_(mean).div_(deviation).to(device), labels.to(device))
+    def normalised(split: Split) -> Split:
+        scaled = split.images.to(torch.float32).sub_(mean).div_(deviation)
+        return Split(scaled.to(device), split.labels.to(device))
 
-    test = split(test_images, test_labels)
-    return ImageData(
-        training=split(images[kept], labels[kept]),
-        validation=test if data.validation == "test" else split(images[held_out], labels[held_out]),
-        test=test,
-        classes=int(labels.max()) + 1,
-    )
+    test = normalised(_limited(splits["test"], data.limit))
+    if data.validation == "test":
+        validation = test
+    elif "validation" in splits:
+        validation = normalised(_limited(splits["validation"], data.limit))
+    else:
+        validation = normalised(Split(images[held_out], labels[held_out]))
+    return ImageData(normalised(Split(images[kept], labels[kept])), validation, test, classes)
+
+
+def splits_and_classes(result: Any) -> tuple[dict[str, Split], int]:
+    """Return what a data set returned by the names of its splits, and the number of classes.
+
+    Raises:
+        TypeError: if it has another form than training, validation and test splits, or training and test, each a pair
+            of tensors, and after them the number of classes.
+    """
+    if not isinstance(result, tuple | list) or len(result) - 1 not in NAMES:
+        saw = f"{len(result)} values" if isinstance(result, tuple | list) else f"a {type(result).__name__}"
+        raise TypeError(
+            "expected training, validation and test splits, or training and test, each of images and labels, and how "
+            f"many classes, saw {saw}"
+        )
+    *splits, classes = result
+    if isinstance(classes, bool) or not isinstance(classes, int):
+        raise TypeError(f"expected the number of classes as the last value, saw a {type(classes).__name__}")
+    names = NAMES[len(splits)]
+    for name, split in zip(names, splits, strict=True):
+        if not isinstance(split, tuple | list) or len(split) != 2 or not all(isinstance(one, Tensor) for one in split):
+            raise TypeError(f"expected images and labels as two tensors in the {name} split, saw others")
+    return {name: Split(*split) for name, split in zip(names, splits, strict=True)}, classes
+
+
+def _check(splits: Mapping[str, Split], classes: int) -> None:
+    """Refuse splits that no network could be trained on.
+
+    Raises:
+        ValueError: if shapes do not belong together, or a label is no class.
+    """
+    image = splits["training"].images.shape[1:]
+    for name, (images, labels) in splits.items():
+        if images.ndim < 2 or images.shape[1:] != image or images.shape[:1] != labels.shape or not len(images):
+            shapes = f"{list(images.shape)} and {list(labels.shape)}"
+            raise ValueError(
+                f"expected images [N, C, ..] of one shape with labels [N], saw {shapes} in the {name} split"
+            )
+        if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise ValueError(f"expected labels of type int64 in [0, {classes}), saw others in the {name} split")
+        if images.dtype != torch.uint8 and not (images.is_floating_point() and images.isfinite().all()):
+            raise ValueError(f"expected uint8 or finite real numbers, saw others in the {name} split")
+
+
+def _held_out_count(data: Data, images: int, has_validation: bool) -> int:
+    """Return how many training images are held out for validation."""
+    if has_validation:
+        if data.validation not in (None, "test"):
+            raise RequestError(
+                f"data.validation={data.validation}",
+                f"must be null or test, because {data.name} sets validation images apart itself",
+            )
+        return 0
+    if data.validation == "test":
+        return 0
+    wanted = HELD_OUT if data.validation is None else data.validation
+    count = max(1, round(wanted * images)) if isinstance(wanted, float) else int(wanted)
+    if count >= images:
+        raise RequestError(f"data.validation={data.validation}", f"must be below the {images} training images")
+    return count
+
+
+def _limited(split: Split, limit: int | None) -> Split:
+    """Return so many images of a split, any of them: they may lie in the order of their classes."""
+    if limit is None:
+        return split
+    some = _random_order(len(split.images))[:limit]
+    return Split(split.images[some], split.labels[some])
+
+
+def _random_order(count: int) -> Tensor:
+    """Return the indices of so many images in an order that is the same for every run."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))
 
 
 def _channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation `[C, 1, 1]` of uint8 images, exactly: from counts of the 256 grey levels."""
+    """Return mean and standard deviation of each channel, of shapes that spread over images."""
+    mean, deviation = (_grey_statistics if images.dtype == torch.uint8 else _real_statistics)(images)
+    shape = (-1, *[1] * (images.ndim - 2))
+    return mean.float().reshape(shape), deviation.float().reshape(shape)
+
+
+def _grey_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation `[C]` of uint8 images, exactly: from counts of the 256 grey levels."""
     grey = torch.arange(256, dtype=torch.float64)
     counts = torch.stack([images[:, channel].flatten().bincount(minlength=256) for channel in range(images.shape[1])])
     counts = counts.to(torch.float64)
     shares = counts / counts.sum(1, keepdim=True)
     mean = shares @ grey
-    deviation = (shares @ grey.square() - mean.square()).sqrt().clamp(min=1)  # a blank channel stays blank
-    return mean.float().reshape(-1, 1, 1), deviation.float().reshape(-1, 1, 1)
+    return mean, (shares @ grey.square() - mean.square()).sqrt().clamp(min=1)  # a blank channel stays blank
+
+
+def _real_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation `[C]` of images of real numbers."""
+    values = images.to(torch.float64).transpose(0, 1).flatten(1)
+    mean = values.mean(1)
+    deviation = values.var(1, correction=0).sqrt()
+    blank = deviation <= torch.finfo(torch.float32).eps * mean.abs()  # all one number but for rounding
+    return mean, torch.where(blank, 1.0, deviation)

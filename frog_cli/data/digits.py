@@ -12,16 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frog_cli.settings.schema import Digits
+from frog_cli import ideas
 
 _TEST_IMAGES = 300
 _SPLIT_SEED = 0  # the file is ordered by writer; its own end would be a test set of other handwriting
 
 
-def read_digits(data: Digits) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return 1 497 training and 300 test images `[N, 1, 8, 8]` with their labels."""
-    del data
+Images = tuple[Tensor, Tensor]
+
+
+@ideas.data(validation=297)
+def digits() -> tuple[Images, Images, int]:
+    """1 797 handwritten digits of 8 x 8 pixels, shipped with frog (UCI's).
+
+    300 of them are for the test.
+    """
     table = torch.from_numpy(np.loadtxt(Path(__file__).with_name("digits.csv.gz"), delimiter=",", dtype=np.uint8))
     table = table[torch.randperm(len(table), generator=torch.Generator().manual_seed(_SPLIT_SEED))]
     images, labels = table[:, :64].reshape(-1, 1, 8, 8), table[:, 64].to(torch.int64)
-    return images[_TEST_IMAGES:], labels[_TEST_IMAGES:], images[:_TEST_IMAGES], labels[:_TEST_IMAGES]
+    return (images[_TEST_IMAGES:], labels[_TEST_IMAGES:]), (images[:_TEST_IMAGES], labels[:_TEST_IMAGES]), 10

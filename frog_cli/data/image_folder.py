@@ -12,29 +12,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frog_cli import ideas
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
-from frog_cli.settings.schema import ImageFolder
+from frog_cli.ideas.types import HeightAndWidth, Root, StandsFor, Word
 from frog_cli.torchvision_import import torchvision
 
 _KEYS = "training_images", "training_labels", "test_images", "test_labels"
 
 
-def read_image_folder(data: ImageFolder) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the images of both splits as RGB `[N, 3, H, W]` with the indices of their classes, sorted by name.
+@ideas.data(validation=0.1)
+def image_folder(
+    *,
+    root: Root = "data",
+    variant: Word = "image_folder",
+    stands_for: StandsFor = None,
+    size: HeightAndWidth | None = None,
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], int]:
+    """Any images in root/train/CLASS/* and root/test/CLASS/*.
 
-    The decoded images are kept as one file in the root, or in the user's cache if nothing can be written there, and
-    read from it as long as no image changes.
+    They are read as RGB, their classes sorted by name. The decoded images are kept as one file in the root, or in the
+    user's cache if nothing can be written there, and read from it as long as no image changes.
+
+    Args:
+        root: the folder with train/ and test/; FROG_DATA or ./data unless it is given.
+        variant: what these images are called in results.
+        stands_for: the data set whose learning rates are looked up; results are still called by the variant.
+        size: what images are scaled to; null: they must all have one size already.
     """
-    size = "x".join(str(side) for side in data.size or ())
-    name = f"frog-{locations.digest(data, times=True)[:16]}-{size or 'unscaled'}.npz"
-    caches = [Path(data.root, name), Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "frog", name).expanduser()]
+    del variant, stands_for
+    images, labels, test_images, test_labels = _read_or_decode(root, size)
+    return (images, labels), (test_images, test_labels), int(labels.max()) + 1
+
+
+def _read_or_decode(root: str, size: list[int] | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what a cache holds, or decode the images and keep them in one."""
+    sides = "x".join(str(side) for side in size or ())
+    name = f"frog-{locations.digest(root, times=True)[:16]}-{sides or 'unscaled'}.npz"
+    caches = [Path(root, name), Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "frog", name).expanduser()]
     for cache in caches:
         found = _read_cache(cache)
         if found is not None:
             return found
-    decoded = _decode(data)
+    decoded = _decode(root, size)
     buffer = io.BytesIO()
     arrays = {key: tensor.numpy() for key, tensor in zip(_KEYS, decoded, strict=True)}
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -58,28 +79,28 @@ def _read_cache(cache: Path) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
     return images, labels, test_images, test_labels
 
 
-def _decode(data: ImageFolder) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _decode(root: str, size: list[int] | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Read the image files.
 
     Raises:
         RequestError: if an image cannot be decoded, or sizes differ and none is given to scale to.
     """
-    training, test = (_read(f"{data.root}/{split}", data) for split in ("train", "test"))
+    training, test = (_read(root, split, size) for split in ("train", "test"))
     if training[0].shape[1:] != test[0].shape[1:]:
         raise RequestError("data.size=null", "must be [height,width], because training and test images differ in size")
     return *training, *test
 
 
-def _read(folder: str, data: ImageFolder) -> tuple[Tensor, Tensor]:
-    found = torchvision().datasets.ImageFolder(folder)
+def _read(root: str, split: str, size: list[int] | None) -> tuple[Tensor, Tensor]:
+    found = torchvision().datasets.ImageFolder(f"{root}/{split}")
     images = []
     for path, _ in found.samples:
         try:
             image = found.loader(path)
         except (OSError, SyntaxError, ValueError) as error:
-            raise RequestError(f"data.root={data.root}", f"{path} cannot be decoded: {error}") from error
-        if data.size is not None:
-            image = image.resize((data.size[1], data.size[0]))
+            raise RequestError(f"data.root={root}", f"{path} cannot be decoded: {error}") from error
+        if size is not None:
+            image = image.resize((size[1], size[0]))
         images.append(torch.from_numpy(np.array(image)).permute(2, 0, 1))
         if images[-1].shape != images[0].shape:
             raise RequestError("data.size=null", f"must be [height,width], because {path} has another size")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from frog_cli import ideas
 from frog_cli.data.torchvision_data import training_and_test
-from frog_cli.settings.schema import MNIST
+from frog_cli.ideas.types import Download, Root
+
+Images = tuple[Tensor, Tensor]
 
 
-def read_mnist(data: MNIST) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return 60 000 training and 10 000 test images `[N, 1, 28, 28]` with their labels."""
-    training, test = ((split.data.unsqueeze(1), split.targets) for split in training_and_test(data, "MNIST"))
-    return *training, *test
+@ideas.data(validation=10000)
+def mnist(*, root: Root = "data", download: Download = False) -> tuple[Images, Images, int]:
+    """60 000 + 10 000 handwritten digits of 28 x 28 pixels, in torchvision's layout."""
+    training, test = ((split.data.unsqueeze(1), split.targets) for split in training_and_test("MNIST", root, download))
+    return training, test, 10

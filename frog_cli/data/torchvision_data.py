@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from frog_cli.errors import RequestError
-from frog_cli.settings.schema import CIFAR10, MNIST
 from frog_cli.torchvision_import import torchvision
 
 
-def training_and_test(data: MNIST | CIFAR10, name: str) -> list[Any]:
+def training_and_test(name: str, root: str, download: bool) -> list[Any]:
     """Return both splits of `torchvision.datasets.NAME`.
 
     Raises:
@@ -17,6 +16,6 @@ def training_and_test(data: MNIST | CIFAR10, name: str) -> list[Any]:
     """
     try:
         data_set = getattr(torchvision().datasets, name)
-        return [data_set(data.root, train=train, download=data.download) for train in (True, False)]
+        return [data_set(root, train=train, download=download) for train in (True, False)]
     except (RuntimeError, OSError, AssertionError, ValueError) as error:
-        raise RequestError(f"data.root={data.root}", f"{name} cannot be read: {error}") from error
+        raise RequestError(f"data.root={root}", f"{name} cannot be read: {error}") from error

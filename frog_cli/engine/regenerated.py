@@ -20,7 +20,7 @@ from frog_cli.gradients.aggregation import at_least_single
 from frog_cli.gradients.estimate import ForwardGradient
 from frog_cli.gradients.measurement import forward_in_chunks
 from frog_cli.gradients.space import Estimate, SampleLoss, Tensors, without_autocast
-from frog_cli.gradients.tangents import Sampler, cone, normalised, normalised_cone, standard_basis
+from frog_cli.gradients.tangents import Sampler, normal
 from frog_cli.gradients.weights import mean_loss, shaped
 from frog_cli.modules.calls import parameters_of, take_over
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
@@ -29,7 +29,10 @@ BLOCK = 2**14
 """Entries of a tangent that are drawn at a time."""
 
 
-_DEPENDENT = normalised, standard_basis, cone, normalised_cone
+@ideas.tangents(unbiased=True, independent_entries=True)
+def regenerated(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
+    """Normal, drawn again when needed, not stored; gradient.perturb=weights only."""
+    return normal(shape, generator, dtype)
 
 
 def estimate_from_regenerated_weights(
@@ -99,8 +102,11 @@ class RegeneratedTangents:
         Raises:
             ValueError: if the entries depend on each other.
         """
-        if getattr(sampler, "func", sampler) in _DEPENDENT:
-            raise ValueError("tangents can only be drawn again block by block if their entries are independent")
+        if not ideas.trait(sampler, "independent_entries"):
+            raise ValueError(
+                "tangents can only be drawn again block by block if their entries are independent, and their sampler "
+                "says so with @ideas.tangents(unbiased=True, independent_entries=True)"
+            )
         self._sampler, self._k, self._n, self._dtype = sampler, k, n, dtype
         # the state is on the host also for a GPU's generator, so that nobody waits for the device
         self._key = hashlib.blake2b(generator.get_state().numpy().tobytes(), digest_size=16).digest()

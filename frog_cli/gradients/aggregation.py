@@ -3,7 +3,7 @@
 Every function takes tangents `[..., k, n]` (the rows are the tangents) and slopes `[..., k, m]`, the directional
 derivatives along them of m functions at a time, and returns coefficients `[..., k, m]`. Leading indices are
 independent of each other, to the last bit. Coefficients depend on the tangents V only through V V^T, if at all.
-
+They are Definitions 3, 4 and 5 of arXiv 2410.17764.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Aggregation = Callable[[Tensor, Tensor], Tensor]
 
 @ideas.aggregation(of_slopes_alone=True)
 def sum_(tangents: Tensor, slopes: Tensor) -> Tensor:
-    """Add up the single-tangent forward gradients (arXiv 2410.17764, Definition 3)."""
+    """The sum of the single-tangent forward gradients (Baydin et al. 2022)."""
     del tangents
     return slopes
 
 
 @ideas.aggregation(of_slopes_alone=True)
 def mean(tangents: Tensor, slopes: Tensor) -> Tensor:
-    """Average the single-tangent forward gradients (arXiv 2410.17764, Definition 4)."""
+    """The mean of the single-tangent forward gradients (Silver et al. 2022)."""
     return slopes / tangents.shape[-2]
 
 
@@ -53,7 +53,7 @@ def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
 
 @ideas.aggregation(gram_only=True, without_branch=projection_if_well_conditioned)
 def projection(tangents: Tensor, slopes: Tensor) -> Tensor:
-    """Project the gradient orthogonally onto the span of the tangents (arXiv 2410.17764, Definition 5).
+    """The orthogonal projection onto the span of the tangents (Fluegel et al. 2025).
 
     Defined for every set of tangents: with k >= n spanning ones the estimate is the gradient itself; with dependent
     ones the coefficients are those of minimum norm. Well-conditioned tangents are solved through the Cholesky

@@ -18,9 +18,9 @@ from frog_cli.ideas.types import Angle
 Sampler = Callable[[tuple[int, ...], Generator, torch.dtype], Tensor]
 
 
-@ideas.tangents
+@ideas.tangents(unbiased=True, independent_entries=True)
 def normal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Sample independent standard normal entries: unbiased for sum and mean.
+    """Independent standard normal entries: unbiased for sum and mean.
 
     They are drawn in single precision, which is six times faster on a CPU, and then hold in any precision:
     what is measured along a tangent does not depend on how finely its entries were drawn.
@@ -28,23 +28,23 @@ def normal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> 
     return torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(dtype)
 
 
-@ideas.tangents
+@ideas.tangents(unbiased=True, independent_entries=True)
 def rademacher(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Sample independent entries that are -1 or 1: unbiased for sum and mean."""
+    """Independent entries, -1 or 1: unbiased for sum and mean."""
     halves = torch.full(shape, 0.5, dtype=dtype, device=generator.device)
     return torch.bernoulli(halves, generator=generator).mul_(2).sub_(1)
 
 
 @ideas.tangents
 def normalised(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Sample directions uniformly, each tangent of unit length (the set W of arXiv 2410.17764, Section IV-A)."""
+    """Normal, scaled to unit length: uniform directions (set W of arXiv 2410.17764)."""
     tangents = normal(shape, generator, dtype)
     return tangents / torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
 
 
 @ideas.tangents
 def standard_basis(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Sample unit vectors of random coordinates, without repetition; beyond k = n the same ones come again."""
+    """Unit vectors of random coordinates; beyond k = n the same ones come again."""
     k, n = shape[-2:]
     order = torch.rand(*shape[:-2], n, generator=generator, device=generator.device).argsort(dim=-1)
     coordinates = order[..., torch.arange(k, device=generator.device) % n]
@@ -52,8 +52,8 @@ def standard_basis(shape: tuple[int, ...], generator: Generator, dtype: torch.dt
 
 
 @ideas.tangents
-def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: Angle) -> Tensor:
-    """Sample normal tangents and rotate all but the first to one angle to the first.
+def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: Angle = 45) -> Tensor:
+    """Normal, all but the first rotated to one angle to the first.
 
     Each is rotated in the plane that it spans with the first tangent and keeps its length
     (the cone of arXiv 2410.17764, Section IV-C).
@@ -80,8 +80,8 @@ def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, an
 
 
 @ideas.tangents
-def normalised_cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: Angle) -> Tensor:
-    """Sample tangents as `cone` does and scale all to length 1.
+def normalised_cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: Angle = 45) -> Tensor:
+    """As `cone`, all of length 1.
 
     The published learning rates for tangents on a cone (arXiv 2410.17764, Fig. 5) fit these: with the lengths of normal
     tangents they are too large by a factor of about n.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from docstring_parser import DocstringStyle, parse
 from pydantic import Field, create_model
 
 from frog_cli.errors import RequestError
@@ -23,7 +27,14 @@ ARGUMENTS: dict[Kind, tuple[str, ...]] = {
 }
 """What each kind is called with, before its options."""
 
-RESERVED = ("name", "k", "measure", "perturb", "chunk_size")
+_OF_ALL = ("name", "source", "sha256", "k", "measure", "perturb", "chunk_size")
+RESERVED: dict[Kind, tuple[str, ...]] = {
+    "tangents": _OF_ALL,
+    "aggregation": _OF_ALL,
+    "function": (*_OF_ALL, "n", "dtype", "start", "start_seed"),
+    "model": _OF_ALL,
+    "data": (*_OF_ALL, "validation", "limit"),
+}
 """Options of frog's own that stand beside those of an idea."""
 
 _HOME = "frog_cli.ideas"
@@ -36,7 +47,7 @@ class Option(NamedTuple):
     Attributes:
         name: of the keyword.
         type: what its value must be.
-        default: the value if none is given; `...` if one must be.
+        default: the value if none is given.
         written: its type as it stands in the file.
     """
 
@@ -45,29 +56,57 @@ class Option(NamedTuple):
     default: Any
     written: str
 
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the folder of a data set, for which FROG_DATA stands."""
+        return self.written.rpartition(".")[2] == "Root"
 
-class Declaration(NamedTuple):
-    """An idea as its file declares it."""
+    @property
+    def has_effect(self) -> bool:
+        """Whether results depend on it, so that it counts in a run's identity."""
+        return not any(isinstance(one, types.WithoutEffect) for one in getattr(self.type, "__metadata__", ()))
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """An idea as its file declares it.
+
+    Attributes:
+        kind: what it is an idea of.
+        name: by which it is chosen.
+        options: its keyword-only parameters.
+        traits: what its decorator says of it, as far as it is written as plain values.
+        documentation: its docstring.
+        path: of the file.
+        line: of the function.
+    """
 
     kind: Kind
     name: str
     options: tuple[Option, ...]
-    about: str  # the first line of its docstring
+    traits: dict[str, Any]
+    documentation: str
     path: Path
     line: int
 
+    @property
+    def about(self) -> str:
+        """The first line of its docstring."""
+        return self.documentation.partition("\n")[0]
+
+    @cached_property
     def schema(self) -> type[Options]:
-        """Return what checks the idea's name and options."""
-        fields: dict[str, Any] = {one.name: (one.type, Field(one.default)) for one in self.options}
-        return create_model(self.name, __base__=Options, **{"name": (str, ...), **fields})
+        """What checks its options, each described as in the docstring."""
+        described = {one.arg_name: one.description for one in parse(self.documentation, DocstringStyle.GOOGLE).params}
+        fields: dict[str, Any] = {}
+        for one in self.options:
+            text = " ".join((described.get(one.name) or "").removesuffix(".").split())
+            fields[one.name] = one.type, Field(one.default, description=text) if text else Field(one.default)
+        return create_model(self.name, __base__=Options, **fields)
 
 
-def declared(path: Path, *, built_in: bool = False) -> list[Declaration]:
+def declared(path: Path) -> list[Declaration]:
     """Return the ideas that a file declares, in its order.
-
-    Args:
-        path: of the file.
-        built_in: whether it is frog's own, whose options may have their defaults elsewhere.
 
     Raises:
         RequestError: naming the file and the line, if it cannot be read or an idea is declared wrongly.
@@ -87,7 +126,7 @@ def declared(path: Path, *, built_in: bool = False) -> list[Declaration]:
         for decorator in node.decorator_list:
             kind = _kind(decorator, decorators)
             if kind is not None:
-                found.append(_declaration(kind, node, decorator, path, built_in))
+                found.append(_declaration(kind, node, decorator, path))
     for one in found:
         others = [other for other in found if (other.kind, other.name) == (one.kind, one.name) and other is not one]
         if others:
@@ -123,7 +162,7 @@ def _kind(decorator: ast.expr, names: dict[str, str]) -> Kind | None:
     return None
 
 
-def _declaration(kind: Kind, node: ast.FunctionDef, decorator: ast.expr, path: Path, built_in: bool) -> Declaration:
+def _declaration(kind: Kind, node: ast.FunctionDef, decorator: ast.expr, path: Path) -> Declaration:
     """Return what a decorated function declares."""
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
@@ -133,42 +172,44 @@ def _declaration(kind: Kind, node: ast.FunctionDef, decorator: ast.expr, path: P
         raise _wrong(path, node.lineno, f"{kind} {node.name} must be called with {wanted}")
     if arguments.vararg or arguments.kwarg:
         raise _wrong(path, node.lineno, f"{kind} {node.name} must name its options, without * or ** for others")
-    traits = {one.arg: one.value for one in decorator.keywords if one.arg} if isinstance(decorator, ast.Call) else {}
+    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+    traits = {one.arg: one.value for one in keywords if one.arg}
     if kind == "function" and "start" not in traits:
         raise _wrong(path, node.lineno, f"function {node.name} needs its start, as in @ideas.function(start=0.0)")
-    given = ast.literal_eval(traits["name"]) if "name" in traits else None
-    options = tuple(_options(node, path, built_in))
-    about = (ast.get_docstring(node) or "").partition("\n")[0]
-    return Declaration(kind, name_of(node.name, given), options, about, path, node.lineno)
+    plain: dict[str, Any] = {}
+    for trait, value in traits.items():
+        with suppress(ValueError):
+            plain[trait] = ast.literal_eval(value)
+    options = tuple(_options(kind, node, path))
+    name = name_of(node.name, plain.pop("name", None))
+    return Declaration(kind, name, options, plain, ast.get_docstring(node) or "", path, node.lineno)
 
 
-def _options(node: ast.FunctionDef, path: Path, built_in: bool) -> Iterator[Option]:
+def _options(kind: Kind, node: ast.FunctionDef, path: Path) -> Iterator[Option]:
     """Yield the options of an idea: its keyword-only parameters."""
     for parameter, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
         option = f"option {parameter.arg} of {node.name}"
-        if parameter.arg in RESERVED:
-            raise _wrong(path, parameter.lineno, f"{option} must have another name; {', '.join(RESERVED)} are frog's")
+        if parameter.arg in RESERVED[kind]:
+            reserved = ", ".join(RESERVED[kind])
+            raise _wrong(path, parameter.lineno, f"{option} must have another name; {reserved} are frog's")
         if parameter.annotation is None:
             raise _wrong(path, parameter.lineno, f"{option} needs a type, as in {parameter.arg}: float = 1.0")
         written = ast.unparse(parameter.annotation)
         try:
-            kind = _type(parameter.annotation)
+            allowed = _type(parameter.annotation)
         except ValueError:
             raise _wrong(
                 path, parameter.lineno,
                 f"{option} has the type {written}, which frog cannot check: it must be made of int, float, str, bool, "
                 "None, list, dict, Literal and the types of frog_cli.ideas.types",
             ) from None  # fmt: skip
-        if default is None and built_in:
-            yield Option(parameter.arg, kind, ..., written)
-            continue
         if default is None:
             raise _wrong(path, parameter.lineno, f"{option} needs a default, as in {parameter.arg}: {written} = ...")
         try:
             value = ast.literal_eval(default)
         except ValueError:
             raise _wrong(path, parameter.lineno, f"{option} needs a default that is a plain value") from None
-        yield Option(parameter.arg, kind, value, written)
+        yield Option(parameter.arg, allowed, value, written)
 
 
 def _type(node: ast.expr) -> Any:

@@ -61,10 +61,26 @@ def _register(kind: Kind, name: str | None, **traits: Any) -> Callable[[Made], M
 @overload
 def tangents(function: Made, /) -> Made: ...
 @overload
-def tangents(*, name: str) -> Callable[[Made], Made]: ...
-def tangents(function: Made | None = None, /, *, name: str | None = None) -> Made | Callable[[Made], Made]:
-    """Register a sampler `(shape, generator, dtype, *, options)` of tangents V of that shape, `[..., k, n]`."""
-    register = _register("tangents", name)
+def tangents(
+    *, name: str | None = None, unbiased: bool | None = None, independent_entries: bool | None = None
+) -> Callable[[Made], Made]: ...
+def tangents(
+    function: Made | None = None,
+    /,
+    *,
+    name: str | None = None,
+    unbiased: bool | None = None,
+    independent_entries: bool | None = None,
+) -> Made | Callable[[Made], Made]:
+    """Register a sampler `(shape, generator, dtype, *, options)` of tangents V of that shape, `[..., k, n]`.
+
+    Args:
+        function: what is decorated.
+        name: by which it is chosen; that of the function if it is not given.
+        unbiased: whether the mean of forward gradients along these tangents is the gradient; None: it is not said.
+        independent_entries: whether no entry depends on another, so that a tangent may be drawn part by part.
+    """
+    register = _register("tangents", name, unbiased=unbiased, independent_entries=independent_entries)
     return register if function is None else register(function)
 
 
@@ -105,14 +121,17 @@ def aggregation(
     return register if function is None else register(function)
 
 
-def function(*, start: float | Callable[[int], Any], name: str | None = None) -> Callable[[Made], Made]:
+def function(
+    *, start: float | Callable[[int], Any], steps: int | None = None, name: str | None = None
+) -> Callable[[Made], Made]:
     """Register a function `(x [..., n], *, options)` of n variables, which returns values `[...]`.
 
     Args:
         start: of its minimisation, a number for all variables, or a function of n that returns `[n]`.
+        steps: of its minimisation unless they are given, a plain number; that of all functions if it is not.
         name: by which it is chosen; that of the function if it is not given.
     """
-    return _register("function", name, start=start)
+    return _register("function", name, start=start, steps=steps)
 
 
 @overload
@@ -128,8 +147,20 @@ def model(function: Made | None = None, /, *, name: str | None = None) -> Made |
 @overload
 def data(function: Made, /) -> Made: ...
 @overload
-def data(*, name: str) -> Callable[[Made], Made]: ...
-def data(function: Made | None = None, /, *, name: str | None = None) -> Made | Callable[[Made], Made]:
-    """Register `(*, options)`, which returns training, validation and test images with labels, and how many classes."""
-    register = _register("data", name)
+def data(*, validation: float | str | None = None, name: str | None = None) -> Callable[[Made], Made]: ...
+def data(
+    function: Made | None = None, /, *, validation: float | str | None = None, name: str | None = None
+) -> Made | Callable[[Made], Made]:
+    """Register `(*, options)`, which returns splits of images `[N, C, ..]` with labels `[N]`, and how many classes.
+
+    The splits are training, validation and test, or training and test, each a pair of tensors; the images are uint8 or
+    real numbers.
+
+    Args:
+        function: what is decorated.
+        validation: what data.validation is unless it is given, a plain value: so many training images, or such a share
+            of them.
+        name: by which it is chosen; that of the function if it is not given.
+    """
+    register = _register("data", name, validation=validation)
     return register if function is None else register(function)

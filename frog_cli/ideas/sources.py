@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from frog_cli.errors import RequestError
 from frog_cli.ideas.declarations import Declaration, declared
@@ -24,8 +24,15 @@ OWN_NAME = "frog"
 GROUP = "frog.ideas"
 """The entry point group in which a package announces the modules of its ideas."""
 
-OWN = ("gradients.tangents", "gradients.aggregation", "objectives.functions")
-"""Modules of frog with ideas."""
+OWN = (
+    "gradients/tangents.py",
+    "gradients/aggregation.py",
+    "engine/regenerated.py",
+    "objectives/functions.py",
+    "models/*.py",
+    "data/*.py",
+)
+"""Modules of frog with ideas, below its package."""
 
 
 class Source(NamedTuple):
@@ -43,7 +50,7 @@ class Source(NamedTuple):
 
     def declarations(self) -> list[Declaration]:
         """Return the ideas that the file declares."""
-        return declared(self.path, built_in=self.name == OWN_NAME)
+        return declared(self.path)
 
     def digest(self) -> str:
         """Return the SHA-256 of the file."""
@@ -66,10 +73,36 @@ def _points() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=GROUP))
 
 
-def own() -> list[Source]:
+@cache
+def own() -> tuple[Source, ...]:
     """Return frog's own sources."""
     package = Path(__file__).resolve().parents[1]
-    return [Source(OWN_NAME, package / f"{name.replace('.', '/')}.py", f"frog_cli.{name}") for name in OWN]
+    paths = [path for pattern in OWN for path in sorted(package.glob(pattern))]
+    modules = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in paths]
+    found = (Source(OWN_NAME, path, module) for path, module in zip(paths, modules, strict=True))
+    return tuple(source for source in found if source.declarations())
+
+
+@cache
+def own_declarations() -> dict[tuple[Kind, str], tuple[Source, Declaration]]:
+    """Return frog's own ideas by their kinds and names, with where they are from."""
+    return {(one.kind, one.name): (source, one) for source in own() for one in source.declarations()}
+
+
+_from_outside: dict[tuple[Kind, str, str], Declaration] = {}
+
+
+def remember(source: Source, declaration: Declaration) -> None:
+    """Keep the declaration of an idea from outside that has been chosen, so that settings can be checked by it."""
+    _from_outside[declaration.kind, declaration.name, source.digest()] = declaration
+
+
+def declaration_of(kind: Kind, name: str, sha256: str | None = None) -> Declaration | None:
+    """Return what declares an idea, None if frog has none of that name, or none was chosen from a file of that hash."""
+    if sha256 is not None:
+        return _from_outside.get((kind, name, sha256))
+    found = own_declarations().get((kind, name))
+    return found[1] if found else None
 
 
 def _source(name: str) -> Source:
@@ -118,25 +151,31 @@ def load(source: Source, declaration: Declaration) -> Idea:
 class Choice(Protocol):
     """An idea as a run's settings name it."""
 
+    kind: ClassVar[Kind]
     name: str
-    source: str
-    sha256: str
+    source: str | None
+    sha256: str | None
 
+    @property
     def options(self) -> dict[str, Any]:
-        """Return the idea's own options."""
+        """The idea's own options."""
 
 
-def imported(kind: Kind, choice: Choice) -> Callable[..., Any]:
-    """Return an idea that a run's settings name, with its options.
+def imported(choice: Choice) -> Callable[..., Any]:
+    """Return the idea that a run's settings name, with its options.
 
     Raises:
         RequestError: if its source is not there any more, or has changed since.
     """
-    found = _source(choice.source)
-    if found.digest() != choice.sha256:
-        raise RequestError(f"ideas={choice.source}", f"has changed since {kind} {choice.name} was chosen")
-    declaration = next(one for one in found.declarations() if (one.kind, one.name) == (kind, choice.name))
-    function, options = load(found, declaration).function, choice.options()
+    if choice.source is None:
+        source, declaration = own_declarations()[choice.kind, choice.name]
+    else:
+        source = _source(choice.source)
+        if source.digest() != choice.sha256:
+            raise RequestError(f"ideas={choice.source}", f"has changed since {choice.kind} {choice.name} was chosen")
+        wanted = choice.kind, choice.name
+        declaration = next(one for one in source.declarations() if (one.kind, one.name) == wanted)
+    function, options = load(source, declaration).function, choice.options
     return partial(function, **options) if options else function
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -58,10 +58,6 @@ SeedsOrNull = Annotated[
     list[Seed] | Count | None,
     Allowed("must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]"),
 ]
-Validation = Annotated[
-    Count | Annotated[float, Field(gt=0, lt=1)] | Literal["test"],
-    Allowed("must be a whole number of training images, at least 1, or a share between 0 and 1, or test"),
-]
 Switch = Annotated[bool, Allowed("must be true or false")]
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"), Allowed("must be auto, cpu, cuda, cuda:N or mps")
@@ -71,13 +67,18 @@ WordOrNull = Annotated[
 ]
 Grouping = Literal["fine", "paper", "coarse"]
 Perturb = Literal["weights", "activities"]
-Distribution = Literal["normal", "rademacher", "normalised", "standard_basis"]
-ConeName = Literal["cone", "normalised_cone"]
-CONES: tuple[ConeName, ...] = get_args(ConeName)
+Share = Annotated[float, Field(ge=0, lt=1), Allowed("must be a number, at least 0 and below 1")]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), Allowed("must be letters, digits and _ only")]
+HeightAndWidth = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("must be [height,width]")]
+
+
+@dataclass(frozen=True)
+class WithoutEffect:
+    """Marks an option on which no result depends, so that it does not count in a run's identity."""
 
 
 # options that several groups have
-Tangents = Annotated[Count, Field(description="number of tangents")]
+NumberOfTangents = Annotated[Count, Field(description="number of tangents")]
 Eigenvalues = Annotated[
     Literal["signed", "absolute"],
     Field(description="signed: as in the paper, to any stationary point; absolute: always downhill"),
@@ -85,13 +86,21 @@ Eigenvalues = Annotated[
 OnFailure = Annotated[
     Literal["skip", "stop"], Field(description="skip a step that has no solution and go on, or stop the run")
 ]
-Root = Annotated[str, Field(description="a folder in torchvision's layout; FROG_DATA or ./data unless it is given")]
-Download = Annotated[Switch, Field(description="true: fetch what is missing through torchvision")]
+Root = Annotated[
+    str, WithoutEffect(), Field(description="the folder that the files are in; FROG_DATA or ./data unless it is given")
+]
+Download = Annotated[Switch, WithoutEffect(), Field(description="true: fetch what is missing through torchvision")]
+StandsFor = Annotated[
+    Literal["mnist", "cifar10"] | None,
+    WithoutEffect(),
+    Field(description="the data set whose learning rates are looked up; results are still called by the variant"),
+]
 HeldOut = Annotated[
-    Validation,
+    Count | Annotated[float, Field(gt=0, lt=1)] | Literal["test"] | None,
+    Allowed("must be a whole number of training images, at least 1, or a share between 0 and 1, or test, or null"),
     Field(
         description="training images held out, or a share of them, the same ones for every seed; test: validate on the "
-        "test images, hold out none"
+        "test images, hold out none; null: on those that the data set sets apart, else on a tenth"
     ),
 ]
 Limit = Annotated[CountOrNull, Field(description="use only so many images of each split; null: all")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frog_cli.data.dataset import Split, splits_and_classes
 from frog_cli.judging.findings import (
     Check,
     Finding,
@@ -21,22 +22,18 @@ from frog_cli.judging.findings import (
     states_of_sources,
 )
 
-_NAMES = {2: ("training", "test"), 3: ("training", "validation", "test")}
-_FORM = "training, validation and test splits, or training and test, each of images and labels, and how many classes"
-
-Splits = dict[str, tuple[Tensor, Tensor]]
-"""Images `[N, C, H, W]` and labels `[N]` of each split, by its name."""
+Splits = Mapping[str, Split]
 
 
 def judge_data(read: Callable[[], Any]) -> list[Finding]:
     """Judge a data set whose options are bound.
 
     Args:
-        read: returns training, validation and test splits, or training and test, each a pair of images `[N, C, H, W]`
+        read: returns training, validation and test splits, or training and test, each a pair of images `[N, C, ..]`
             and labels `[N]`, and after them the number of classes.
     """
     form = ("form",)
-    first = cache(lambda: _splits_and_classes(read()))
+    first = cache(lambda: splits_and_classes(read()))
 
     def splits() -> Splits:
         return first()[0]
@@ -55,31 +52,12 @@ def judge_data(read: Callable[[], Any]) -> list[Finding]:
     )
 
 
-def _splits_and_classes(result: Any) -> tuple[Splits, int]:
-    """Return what was read by the names of the splits, and the number of classes.
-
-    Raises:
-        TypeError: if it has another form.
-    """
-    if not isinstance(result, tuple | list) or len(result) - 1 not in _NAMES:
-        saw = f"{len(result)} values" if isinstance(result, tuple | list) else f"a {type(result).__name__}"
-        raise TypeError(f"expected {_FORM}, saw {saw}")
-    *splits, classes = result
-    if isinstance(classes, bool) or not isinstance(classes, int):
-        raise TypeError(f"expected the number of classes as the last value, saw a {type(classes).__name__}")
-    names = _NAMES[len(splits)]
-    for name, split in zip(names, splits, strict=True):
-        if not isinstance(split, tuple | list) or len(split) != 2 or not all(isinstance(one, Tensor) for one in split):
-            raise TypeError(f"expected images and labels as two tensors in the {name} split, saw others")
-    return {name: (split[0], split[1]) for name, split in zip(names, splits, strict=True)}, classes
-
-
 def _form(splits: Splits) -> Seen:
     expected = next(iter(splits.values()))[0].shape[1:]
     for name, (images, labels) in splits.items():
-        if images.ndim != 4 or labels.ndim != 1:
+        if images.ndim < 2 or labels.ndim != 1:
             saw = f"{sizes(images.shape)} and {sizes(labels.shape)}"
-            return False, f"expected images [N, C, H, W] and labels [N], saw {saw} in the {name} split"
+            return False, f"expected images [N, C, ..] and labels [N], saw {saw} in the {name} split"
         if images.shape[1:] != expected:
             saw = f"{sizes(images.shape[1:])} in the {name} split"
             return False, f"expected images of one shape, {sizes(expected)}, saw {saw}"
@@ -147,7 +125,7 @@ def _rows(images: Tensor) -> list[bytes]:
 
 def _again(read: Callable[[], Any], splits: Splits) -> Seen:
     seed_all_sources(1)  # images that follow the global random numbers would be others in each run
-    again, _ = _splits_and_classes(read())
+    again, _ = splits_and_classes(read())
     for name, pair in splits.items():
         for kind, one, other in zip(("images", "labels"), pair, again[name], strict=True):
             if not same(one, other):

@@ -6,10 +6,10 @@ import math
 
 from torch.nn import Flatten, Linear, Sequential
 
-from frog_cli.settings.schema import LogisticRegression
+from frog_cli import ideas
 
 
-def logistic_regression(options: LogisticRegression, image: tuple[int, ...], classes: int) -> Sequential:
-    """Return one linear layer for images `(C, H, W)`."""
-    del options
+@ideas.model
+def logistic_regression(image: tuple[int, ...], classes: int) -> Sequential:
+    """One linear layer, for images of any shape."""
     return Sequential(Sequential(Flatten(), Linear(math.prod(image), classes)))

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import Conv2d, Module, Sequential
 from torch.nn.init import trunc_normal_, zeros_
 
+from frog_cli import ideas
 from frog_cli.errors import RequestError
+from frog_cli.ideas.types import Count, Grouping, Share
 from frog_cli.jets.attention import self_attention
-from frog_cli.settings.schema import ViT
 from frog_cli.torchvision_import import torchvision
 
 
@@ -84,39 +85,61 @@ class FeedForward(Module):
         return kept + self.perceptron(self.norm(kept))
 
 
-def vit(options: ViT, image: tuple[int, ...], classes: int) -> Sequential:
-    """Return the transformer, initialised as torchvision does.
+@ideas.model
+def vit(
+    image: tuple[int, ...],
+    classes: int,
+    *,
+    patch: Count = 4,
+    depth: Count = 6,
+    heads: Count = 4,
+    hidden: Count = 256,
+    mlp: Count = 512,
+    dropout: Share = 0.0,
+    grouping: Grouping = "paper",
+) -> Sequential:
+    """The vision transformer of the first paper, from torchvision's building blocks.
 
-    Groupings: `paper`, the encoder layers, with the embedding in the first and the head in the last; `fine`, each
-    attention and each perceptron a layer of its own; `coarse`, pairs of encoder layers.
+    Its parts are grouped to layers, whose outputs are the activities, with the embedding in the first and the head in
+    the last, and initialised as torchvision does.
+
+    Args:
+        image: the shape `(C, H, H)` of an image.
+        classes: the number of classes.
+        patch: pixels of a patch on a side.
+        depth: encoder layers.
+        heads: heads of attention in each encoder layer.
+        hidden: numbers of a token.
+        mlp: hidden units of each encoder layer's perceptron.
+        dropout: share of numbers that training sets to zero.
+        grouping: the layers; paper: the encoder layers; fine: attention and perceptron apart; coarse: pairs of encoder
+            layers.
 
     Raises:
         RequestError: if the patches do not tile the image or the heads do not share the hidden units.
     """
     channels, height, width = image
-    if height != width or height % options.patch:
-        raise RequestError(
-            f"model.patch={options.patch}", f"must divide square images without rest, not {height} x {width}"
-        )
-    if options.hidden % options.heads:
-        raise RequestError(f"model.heads={options.heads}", f"must divide model.hidden={options.hidden}")
+    if height != width or height % patch:
+        raise RequestError(f"model.patch={patch}", f"must divide square images without rest, not {height} x {width}")
+    if hidden % heads:
+        raise RequestError(f"model.heads={heads}", f"must divide model.hidden={hidden}")
     network = torchvision().models.VisionTransformer(
         image_size=height,
-        patch_size=options.patch,
-        num_layers=options.depth,
-        num_heads=options.heads,
-        hidden_dim=options.hidden,
-        mlp_dim=options.mlp,
-        dropout=options.dropout,
-        attention_dropout=options.dropout,
+        patch_size=patch,
+        num_layers=depth,
+        num_heads=heads,
+        hidden_dim=hidden,
+        mlp_dim=mlp,
+        dropout=dropout,
+        attention_dropout=dropout,
         num_classes=classes,
     )
     if channels != 3:
-        network.conv_proj = Conv2d(channels, options.hidden, kernel_size=options.patch, stride=options.patch)
-        trunc_normal_(network.conv_proj.weight, std=math.sqrt(1 / (channels * options.patch**2)))
+        network.conv_proj = Conv2d(channels, hidden, kernel_size=patch, stride=patch)
+        trunc_normal_(network.conv_proj.weight, std=math.sqrt(1 / (channels * patch**2)))
         zeros_(network.conv_proj.bias)
     halves = [half for block in network.encoder.layers for half in (Attention(block), FeedForward(block))]
-    together = {"fine": 1, "paper": 2, "coarse": 4}[options.grouping]
+    together = {"fine": 1, "paper": 2, "coarse": 4}[grouping]
     halves[-min(together, 2)].kept = 1  # the class token, which alone is classified, from within the last layer
     layers: list[list[Module]] = [[*halves[first : first + together]] for first in range(0, len(halves), together)]
     layers[0].insert(0, Embedding(network))

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from frog_cli.data.dataset import ImageData
-from frog_cli.models import make_model
+from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import optimiser_and_schedule
@@ -34,7 +34,7 @@ class Classification:
         self._order = Generator().manual_seed(order)
         self._tangents = Generator(device).manual_seed(tangents)
         image = tuple(data.training.images.shape[1:])
-        self._model = make_model(run.model, image, data.classes).to(device)
+        self._model = sources.imported(run.model)(image, data.classes).to(device)
         self._parameters = parameters_of(self._model)
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)

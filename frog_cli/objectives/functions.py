@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frog_cli import ideas
 from frog_cli.ideas import sources
-from frog_cli.settings.schema import Function, OutsideFunction
+from frog_cli.settings.schema import Function
 
 
 def _minus_one_then_zeros(n: int) -> Tensor:
@@ -24,15 +24,15 @@ def _minus_one_then_zeros(n: int) -> Tensor:
 
 @ideas.function(start=-1.0)
 def sphere(x: Tensor) -> Tensor:
-    """Return the sum of x_i^2: strictly convex, minimum 0 at the origin."""
+    """The sum of x_i^2: strictly convex, minimum 0 at the origin."""
     return x.square().sum(-1)
 
 
-@ideas.function(start=_minus_one_then_zeros)
+@ideas.function(start=_minus_one_then_zeros, steps=25000)
 def rosenbrock(x: Tensor) -> Tensor:
-    """Return the sum of 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2: a curved valley, minimum 0 at (1, .., 1).
+    """The sum of 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2: a curved valley.
 
-    For n = 1 the sum is empty and the function is 0.
+    Its minimum is 0 at (1, .., 1). For n = 1 the sum is empty and the function is 0.
     """
     left, right = x[..., :-1], x[..., 1:]
     return (100 * (right - left.square()).square() + (1 - left).square()).sum(-1)
@@ -40,7 +40,10 @@ def rosenbrock(x: Tensor) -> Tensor:
 
 @ideas.function(start=0.0, name="styblinski-tang")
 def styblinski_tang(x: Tensor) -> Tensor:
-    """Return half the sum of x_i^4 - 16 x_i^2 + 5 x_i: 2^n local minima, the lowest about -39.16617 n."""
+    """Half the sum of x_i^4 - 16 x_i^2 + 5 x_i: many minima.
+
+    There are 2^n local ones, the lowest about -39.16617 n.
+    """
     squares = x.square()
     return 0.5 * (squares.square() - 16 * squares + 5 * x).sum(-1)
 
@@ -59,13 +62,9 @@ def starting(at: float | Callable[[int], Tensor]) -> Callable[[int], Tensor]:
 
 def closed_form(settings: Function) -> ClosedForm:
     """Return the function that settings name, with its start."""
-    if not isinstance(settings, OutsideFunction):
-        return FUNCTIONS[settings.name]
-    return _with_start(sources.imported("function", settings))
+    return with_start(sources.imported(settings))
 
 
-def _with_start(function: Callable[..., Tensor]) -> ClosedForm:
+def with_start(function: Callable[..., Tensor]) -> ClosedForm:
+    """Return a function with the start that its decorator says."""
     return ClosedForm(function, starting(ideas.trait(function, "start")))
-
-
-FUNCTIONS = {name: _with_start(idea.function) for name, idea in ideas.registered("function").items()}

@@ -18,7 +18,7 @@ from frog_cli.gradients.activities import activities
 from frog_cli.gradients.space import SampleLoss, Space
 from frog_cli.gradients.weights import weights
 from frog_cli.objectives import estimators
-from frog_cli.settings.schema import Backprop, ClassificationRun, Regenerated, SecondOrder
+from frog_cli.settings.schema import Backprop, ClassificationRun, SecondOrder, are_regenerated
 
 SPACES: dict[str, tuple[Callable[..., Space], str]] = {
     "weights": (weights, "aggregation"),
@@ -55,7 +55,7 @@ def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:
     if isinstance(run.gradient, SecondOrder):
         return fast_second_order(estimators.second_order(run.gradient, run.tangents), model, sample_loss)
     method = estimators.forward_gradient(run.gradient, run.tangents)
-    if isinstance(run.tangents, Regenerated):
+    if are_regenerated(run.tangents):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss)
     space, phase = SPACES[run.gradient.perturb]
     try:

@@ -103,9 +103,9 @@ def _study(job: Job) -> Outcome:
     """Carry out a study of approximation quality."""
     from frog_cli.studies import quality  # with torch, which listing what is missing need not wait for
 
-    settings = quality_request(job.arguments)
+    request = quality_request(job.arguments)
     with Progress(1, "estimator", silent=True) as progress:
-        studied = quality.study(settings, progress)
+        studied = quality.study(request, progress)
     about: dict[str, Any] = environment()
     on = {"torch": about["versions"]["torch"], **{name: about[name] for name in ("processor", "threads", "commit")}}
     return Outcome([{"request": job.words, **row, **on} for row in studied], [], [])

@@ -57,13 +57,14 @@ def add(target: Target, scale: Scale, kind: str, rows: Sequence[Row]) -> None:
             seed = int(row["seed"]) if "seed" in row else 0
             return position.get(row["request"], len(position)), row["request"], seed
 
-        ordered = [_in_columns(row) for row in sorted(merged.values(), key=order)]
+        columns = learning_rates.columns(merged.values())
+        ordered = [_in_columns(row, columns) for row in sorted(merged.values(), key=order)]
         write_atomically(results / target.name / f"{kind}.csv", as_csv(ordered))
 
 
-def _in_columns(row: Row) -> Row:
+def _in_columns(row: Row, columns: Sequence[str]) -> Row:
     """Return a row with all settings in front, so that columns are the same whichever row comes first."""
-    front = ("request", "run", "outcome", *learning_rates.FACTORS) if "run" in row else ()
+    front = ("request", "run", "outcome", *columns) if "run" in row else ()
     return {name: row.get(name) for name in front} | row
 
 

@@ -43,11 +43,12 @@ def write_tables(target: Target, results: Path, scale: Scale = "paper") -> list[
 def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str]]) -> list[Row]:
     """Return a row for the jobs that are taken together: settings, mean and spread, and what was published."""
     table = []
-    used = {name for row in rows for name in learning_rates.FACTORS if row.get(name)}
+    columns = learning_rates.columns(rows)
+    used = {name for row in rows for name in columns if row.get(name)}
     for words, group in targets.pooled(target, wanted).items():
         runs_of_group = {run for job in group for run in job.runs}
         found = [row for row in rows if (row["request"], int(row["seed"])) in runs_of_group]
-        factors = {name: found[0].get(name) if found else None for name in learning_rates.FACTORS}
+        factors = {name: found[0].get(name) if found else None for name in columns}
         row: Row = {"request": words} | {name: value for name, value in factors.items() if name in used}
         row |= {"runs": len(found), "missing": len(runs_of_group) - len(found)}
         row["diverged"] = sum(one["outcome"] == "diverged" for one in found)

@@ -18,7 +18,7 @@ from frog_cli.runs.folder import RunFolder
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
 from frog_cli.settings.requests import Request
-from frog_cli.settings.schema import CIFAR10, MNIST, ClassificationRun, Digits, FunctionRun, ImageFolder, Run
+from frog_cli.settings.schema import ClassificationRun, Data, FunctionRun, Run
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +31,7 @@ Starter = Callable[[list[Any]], Any]
 GiveUp = Callable[[Sequence[RunFolder], Sequence[Row | None]], bool]
 """Asked after each row of metrics whether runs that go side by side are given up."""
 
-DataSet = Digits | MNIST | CIFAR10 | ImageFolder
-
-_last_read: list[tuple[DataSet, torch.device, ImageData]] = []
+_last_read: list[tuple[Data, torch.device, ImageData]] = []
 
 
 class Result(NamedTuple):
@@ -140,7 +138,7 @@ def _starter(run: Run, pending: list[RunFolder], device: torch.device) -> tuple[
     return lambda seeds: Classification(seeds[0], data, device), [[folder] for folder in pending]
 
 
-def _load(settings: DataSet, device: torch.device) -> ImageData:
+def _load(settings: Data, device: torch.device) -> ImageData:
     """Read a data set; the last one is kept for the next request."""
     from frog_cli.data.dataset import load
 

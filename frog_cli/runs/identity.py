@@ -10,13 +10,11 @@ from typing import Any
 from frog_cli.data import locations
 from frog_cli.settings import methods
 from frog_cli.settings.schema import (
-    MLP,
     ClassificationRun,
     FunctionRun,
-    ImageFolder,
     Run,
+    ideas_of,
     model_settings,
-    outside_ideas,
     samples_tangents,
 )
 
@@ -30,14 +28,17 @@ def identity_settings(run: Run) -> dict[str, Any]:
     if not samples_tangents(run.gradient):
         del settings["tangents"]
     settings["gradient"].pop("chunk_size", None)
-    for where_from in ("root", "download", "stands_for"):
-        settings.get("data", {}).pop(where_from, None)
     if isinstance(run, ClassificationRun):
         settings["model"] = model_settings(run.model)
-    for group in outside_ideas(run).keys() & settings.keys():
-        del settings[group]["source"]  # the content of its file counts alone
-    if isinstance(run, ClassificationRun) and isinstance(run.data, ImageFolder):
-        settings["data"]["files"] = locations.digest(run.data)
+    ideas = ideas_of(run)
+    for group in ideas.keys() & settings.keys():
+        settings[group].pop("source", None)  # the content of its file counts alone
+        declaration = ideas[group].declaration
+        for option in declaration.options if declaration else ():
+            if not option.has_effect:
+                del settings[group][option.name]
+    if isinstance(run, ClassificationRun):
+        settings["data"] |= locations.content(run.data)
     return settings
 
 
@@ -57,7 +58,7 @@ def slug(run: Run) -> str:
     if isinstance(run, FunctionRun):
         words = [run.objective.name, f"n{run.objective.n}"]
     if isinstance(run, ClassificationRun):
-        size = str(run.model.width) if isinstance(run.model, MLP) else ""
+        size = str(run.model.options.get("width", ""))
         size += "-groupnorm" if model_settings(run.model).get("norm") == "group" else ""
-        words = [run.model.name + size, run.data.variant if isinstance(run.data, ImageFolder) else run.data.name]
+        words = [run.model.name + size, run.data.variant]
     return "-".join([*words, methods.of_run(run).name_of_runs()])

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from frog_cli.files.csv import Row, read_csv
 from frog_cli.settings import learning_rates
-from frog_cli.settings.schema import ClassificationRun, FunctionRun, ImageFolder, Run
+from frog_cli.settings.schema import ClassificationRun, FunctionRun, Run
 
 _COORDINATES = 3  # points of so many dimensions have a place in a row
 _RUN: TypeAdapter[FunctionRun | ClassificationRun] = TypeAdapter(FunctionRun | ClassificationRun)
@@ -34,7 +34,7 @@ def of_run(folder: Path) -> Row:
     if isinstance(run, FunctionRun) and run.objective.start_seed is not None:
         row["start_seed"] = run.objective.start_seed
     if isinstance(run, ClassificationRun):
-        row["data_variant"] = run.data.variant if isinstance(run.data, ImageFolder) else run.data.name
+        row["data_variant"] = run.data.variant
         row["batch_size"] = run.batch_size
     row |= {"seed": run.seed, "learning_rate": run.learning_rate}
     row |= {name: value for name, value in summary.items() if not isinstance(value, list)}

@@ -91,7 +91,7 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: int) ->
     if isinstance(run, ClassificationRun):
         row["batch_size"] = cost.pop("batch_size")
         of_the_search["validation"] = run.data.validation
-        of_the_search["data"] = getattr(run.data, "variant", run.data.name)
+        of_the_search["data"] = run.data.variant
     of_the_search |= cost
     also = {name: value for name, value in best.values.items() if name not in learning_rates.FOUND}
     of_the_search |= {f"also_{name}": value for name, value in also.items()}

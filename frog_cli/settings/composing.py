@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
-from frog_cli.settings import outside
+from frog_cli.settings import idea_groups
 from frog_cli.settings.refusals import nearest
 
 SEVERAL = {
@@ -36,10 +37,11 @@ OmegaConf.register_new_resolver("data_root", lambda: os.environ.get("FROG_DATA")
 
 @cache
 def groups(verb: str) -> dict[str, list[str]]:
-    """Return the configuration groups of a verb and what can be chosen in each."""
+    """Return the configuration groups of a verb and what can be chosen in each: files in conf/ and frog's own ideas."""
     if verb != "train":
         return {}
-    return {group: sorted(path.stem for path in (folder("conf") / group).glob("*.yaml")) for group in GROUPS}
+    files = {group: [path.stem for path in (folder("conf") / group).glob("*.yaml")] for group in GROUPS}
+    return {group: sorted([*names, *idea_groups.own_names(group)]) for group, names in files.items()}
 
 
 def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -53,14 +55,11 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
         if override.is_sweep_override():
             raise RequestError(str(override.input_line), SEVERAL[verb])
     given = {override.get_key_element(): str(override.input_line).partition("=")[2] for override in parsed}
-    known = dict(given)
-    from_outside = outside.chosen(known, groups(verb)) if groups(verb) else []
-    choices = [f"{key}={value}" for key, value in known.items() if key in groups(verb)]
-    values = {key: value for key, value in known.items() if key not in groups(verb)}
-    # a verb without groups has a folder of its own, where its options may have the names of groups
-    where = folder("conf") if groups(verb) else folder("conf") / verb
-    with initialize_config_dir(str(where), version_base="1.3"):
-        chosen = _compose_choices(verb, choices)
+    from_outside = idea_groups.chosen(given, groups(verb)) if groups(verb) else []
+    choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
+    values = {key: value for key, value in given.items() if key not in groups(verb)}
+    with _hydra(verb, from_outside):
+        chosen = _compose_choices(verb, choices, {one.group for one in from_outside})
         for key, value in values.items():
             _check_known(verb, key, value, choices, chosen)
         lines = [f"{'++' if key.startswith(FREE_OPTIONS) else ''}{key}={value}" for key, value in values.items()]
@@ -71,8 +70,19 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
             raise RequestError(" ".join(overrides), str(error).splitlines()[0]) from None
     assert isinstance(settings, dict)
     settings.pop("experiment", None)
-    settings |= {one.group: one.settings(settings[one.group]) for one in from_outside}
+    for one in from_outside:
+        settings[one.group] |= one.settings()
     return given, {str(name): value for name, value in settings.items()}
+
+
+@contextmanager
+def _hydra(verb: str, from_outside: Sequence[idea_groups.Chosen]) -> Iterator[None]:
+    """Let Hydra compose from conf/ and ideas."""
+    # a verb without groups has a folder of its own, where its options may have the names of groups
+    where = folder("conf") if groups(verb) else folder("conf") / verb
+    ideas = idea_groups.known_to_hydra(from_outside) if groups(verb) else nullcontext()
+    with ideas, initialize_config_dir(str(where), version_base="1.3"):
+        yield
 
 
 def defaults(verb: str) -> dict[str, Any]:
@@ -101,10 +111,11 @@ def sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
 
 
 def choices_among(words: Sequence[str]) -> list[str]:
-    """Return the choices of groups among some words, whatever else they say; of a sweep, the first ones."""
+    """Return ideas and choices of groups among some words, whatever else they say; of a sweep, the first ones."""
     words = [re.sub(r"^gradient\.tangents=", "tangents=", word) for word in words]
     several = [word for word in words if word in ("-m", "--multirun")]
-    return combinations([*several, *(word for word in words if word.partition("=")[0] in groups("train"))])[0]
+    wanted = [word for word in words if word.partition("=")[0] in (*groups("train"), "ideas")]
+    return combinations([*several, *wanted])[0]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -135,11 +146,11 @@ def _is_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text, flags=re.ASCII) is not None
 
 
-def _compose_choices(verb: str, choices: list[str]) -> DictConfig:
+def _compose_choices(verb: str, choices: list[str], from_outside: Collection[str]) -> DictConfig:
     """Compose with the choices of groups alone; refuse those that there are not."""
     for choice in choices:
         group, _, name = choice.partition("=")
-        if name not in groups(verb)[group]:
+        if group not in from_outside and name not in groups(verb)[group]:
             known = groups(verb)[group]
             raise RequestError(choice, f"must be one of {', '.join(known)}{nearest(name, known)}")
     try:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from frog_cli.errors import RequestError
 from frog_cli.files.csv import read_csv
 from frog_cli.files.shipped import folder
+from frog_cli.ideas import sources
 from frog_cli.settings import methods
+from frog_cli.settings.idea_groups import KINDS
 from frog_cli.settings.schema import (
     ClassificationRun,
     FunctionRun,
-    ImageFolder,
-    Outside,
+    Idea,
     Run,
+    ideas_of,
     model_settings,
-    outside_ideas,
     samples_tangents,
 )
 
@@ -29,12 +30,17 @@ OF_THE_SEARCH = "search_"
 """How the names of columns begin that say how a rate was found."""
 
 
-FACTORS = (
-    "function", "n", "start",
-    "model", "width", "depth", "patch", "heads", "hidden", "mlp", "dropout", "grouping", "norm", "data",
-    "gradient", "k", "tangents", "angle", "perturb", "optimizer", "schedule",
-)  # fmt: skip
-"""All settings that a learning rate may depend on, in the order of the columns of tables."""
+def columns(rows: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+    """Return all settings that a learning rate may depend on, in the order of the columns of tables.
+
+    Args:
+        rows: whose columns for options of other ideas, which have the group in front, come last.
+    """
+    declared = [one for _, one in sources.own_declarations().values() if one.kind == "model"]
+    of_models = dict.fromkeys(option.name for one in declared for option in one.options)
+    names = ["function", "n", "start", "model", *of_models, "data"]
+    names += ["gradient", "k", "tangents", "angle", "perturb", "optimizer", "schedule"]
+    return names + list(dict.fromkeys(name for row in rows for name in row if name.partition(".")[0] in KINDS))
 
 
 def searched() -> Path:
@@ -50,21 +56,28 @@ def factors(run: Run) -> dict[str, str]:
         if run.objective.start != "published":
             found["start"] = run.objective.start
     if isinstance(run, ClassificationRun):
-        data = run.data.stands_for if isinstance(run.data, ImageFolder) else None
-        found |= {"model": run.model.name, "data": data or run.data.name}
-        options = {name: value for name, value in model_settings(run.model).items() if name != "name"}
-        if not isinstance(run.model, Outside):
+        found |= {"model": run.model.name, "data": run.data.options.get("stands_for") or run.data.name}
+        if not run.model.from_outside:
+            options = {name: value for name, value in model_settings(run.model).items() if name != "name"}
             found |= {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
     found |= methods.of_run(run).columns()
     if run.optimizer.name != "SGD" or run.optimizer.options:
         found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
     if isinstance(run, ClassificationRun) and run.schedule.name != "none":
         found["schedule"] = run.schedule.name
-    for group, idea in outside_ideas(run).items():
+    for group, idea in ideas_of(run).items():
         if group != "tangents" or samples_tangents(run.gradient):
-            found |= {f"{group}.{name}": value for name, value in idea.options().items()}
-            found[f"{group}.sha256"] = idea.sha256[:10]
+            found |= {f"{group}.{name}": value for name, value in _options_beside(group, idea).items()}
     return {name: str(value) for name, value in found.items()}
+
+
+def _options_beside(group: str, idea: Idea) -> dict[str, Any]:
+    """Return the options of an idea that have no column without its group, and the hash of a file from outside."""
+    if idea.sha256 is not None:
+        return {**idea.options, "sha256": idea.sha256[:10]}
+    if group in ("model", "data"):
+        return {}
+    return {name: value for name, value in idea.options.items() if name != "angle"}
 
 
 class Found(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from frog_cli.settings.schema import ClassificationRun, Cone, Run, samples_tangents
+from frog_cli.settings.schema import ClassificationRun, Run, samples_tangents
 
 
 class Method(NamedTuple):
@@ -59,7 +59,7 @@ def of_run(run: Run) -> Method:
         gradient["name"],
         gradient.get("k"),
         run.tangents.name if draws else None,
-        run.tangents.angle if draws and isinstance(run.tangents, Cone) else None,
+        run.tangents.options.get("angle") if draws else None,
         gradient.get("perturb") if isinstance(run, ClassificationRun) else None,  # functions have only weights
         gradient.get("measure"),
         gradient.get("chunk_size"),

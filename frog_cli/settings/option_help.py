@@ -1,6 +1,6 @@
 """Options as help shows them: each with its default, what it means and what is allowed.
 
-Defaults come from conf/, the rest from the schemas; the head of its file in conf/ says what a choice is.
+Defaults come from conf/ and the signatures of ideas, the rest from the schemas and from what ideas say of themselves.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from frog_cli.files.shipped import folder
+from frog_cli.ideas import sources
 from frog_cli.ideas.types import Allowed
-from frog_cli.settings import composing, refusals
-from frog_cli.settings.schema import ClassificationRun, FunctionRun, Outside, Run
+from frog_cli.settings import composing, idea_groups, refusals
+from frog_cli.settings.schema import ClassificationRun, FunctionRun, Idea, Run
 from frog_cli.settings.verb_options import RequestOptions
 
 WIDTH = 110
 INDENT = 30  # where descriptions begin
+
+_HIDDEN = "name", "source", "sha256"  # of a choice, which are not options
 
 
 class Option(NamedTuple):
@@ -41,10 +44,10 @@ def options(schemas: Sequence[type[BaseModel]], settings: Mapping[str, Any], pre
     """Yield the options that some schemas describe, in the order of the settings that hold their defaults."""
     for name, value in settings.items():
         fields = [schema.model_fields[name] for schema in schemas if name in schema.model_fields]
-        inner = [schema for field in fields for schema in _alternatives(field) if _describes(schema, value)]
+        inner = [schema for field in fields for schema in _describing(field, value)]
         if inner:
             yield from options(inner, value, f"{prefix}{name}.")
-        elif not (name == "name" and prefix.removesuffix(".") in composing.GROUPS):
+        elif not (name in _HIDDEN and prefix.removesuffix(".") in composing.GROUPS):
             yield Option(f"{prefix}{name}", refusals.as_text(value), fields[0].description or "", _allowed(fields[0]))
 
 
@@ -73,7 +76,10 @@ def of_training(words: Sequence[str]) -> str:
 
 
 def about(group: str, name: str) -> str:
-    """Return what a choice is: the first line of its file in conf/ that is no instruction to Hydra."""
+    """Return what a choice is: what an idea says of itself, or its file in conf/ in its first line."""
+    declaration = sources.declaration_of(idea_groups.KINDS[group], name) if group in idea_groups.KINDS else None
+    if declaration is not None:
+        return declaration.about.removesuffix(".")
     lines = (folder("conf") / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return next(line.removeprefix("# ") for line in lines if not line.startswith("# @"))
 
@@ -95,11 +101,10 @@ def _others(shown: set[str]) -> Iterator[tuple[str, str]]:
         common = {*Run.model_fields, *composing.GROUPS}
         own = [name for field in kind.model_fields if field not in common for name in _names(kind, field)]
         for group in (group for group in composing.GROUPS if group in kind.model_fields):
-            for schema in _alternatives(kind.model_fields[group]):
-                names = [f"{group}.{name}" for name in schema.model_fields if name != "name"]
+            for choice, schemas in _choices(kind.model_fields[group]):
+                names = [f"{group}.{name}" for schema in schemas for name in schema.model_fields if name not in _HIDDEN]
                 names += own if group == "objective" else []
-                for choice in get_args(schema.model_fields["name"].annotation):
-                    having[group, choice] = ", ".join(name for name in names if name not in shown)
+                having[group, choice] = ", ".join(name for name in names if name not in shown)
     choices: dict[tuple[str, str], list[str]] = {}
     for (group, choice), hidden in having.items():
         choices.setdefault((group, hidden), []).append(choice)
@@ -117,7 +122,18 @@ def _names(schema: type[BaseModel], field: str) -> Iterator[str]:
 
 def _alternatives(field: FieldInfo) -> list[type[BaseModel]]:
     """Return the schemas that a field may have."""
-    return [one for one in _types(field.annotation) if issubclass(one, BaseModel) and not issubclass(one, Outside)]
+    return [one for one in _types(field.annotation) if issubclass(one, BaseModel)]
+
+
+def _choices(field: FieldInfo) -> Iterator[tuple[str, list[type[BaseModel]]]]:
+    """Yield what a group's field can be chosen to be, and the schemas of each choice's options."""
+    for one in _alternatives(field):
+        if issubclass(one, Idea):
+            for (kind, name), (_, declaration) in sources.own_declarations().items():
+                if kind == one.kind:
+                    yield name, [one, declaration.schema]
+        else:
+            yield from ((name, [one]) for name in get_args(one.model_fields["name"].annotation))
 
 
 def _types(annotation: Any) -> Iterator[type]:
@@ -129,10 +145,17 @@ def _types(annotation: Any) -> Iterator[type]:
             yield from _types(part)
 
 
-def _describes(schema: type[BaseModel], value: Mapping[str, Any]) -> bool:
-    """Return whether a schema is the one that a group's choice has."""
-    name = schema.model_fields.get("name")
-    return name is None or get_origin(name.annotation) is not Literal or value["name"] in get_args(name.annotation)
+def _describing(field: FieldInfo, value: Any) -> list[type[BaseModel]]:
+    """Return the schemas of the options that a field's value has."""
+    found: list[type[BaseModel]] = []
+    for one in _alternatives(field):
+        name = one.model_fields.get("name")
+        if issubclass(one, Idea):
+            declaration = sources.declaration_of(one.kind, value["name"], value.get("sha256"))
+            found += [one, declaration.schema] if declaration else []
+        elif name is None or get_origin(name.annotation) is not Literal or value["name"] in get_args(name.annotation):
+            found.append(one)
+    return found
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -13,12 +13,11 @@ from frog_cli.errors import RequestError
 from frog_cli.settings import schema, verb_options
 from frog_cli.settings.schema import (
     ClassificationRun,
-    Cone,
     Forward,
     FunctionRun,
-    Regenerated,
     Run,
     SecondOrder,
+    are_regenerated,
     samples_tangents,
 )
 
@@ -84,12 +83,20 @@ def prefixed(prefix: str, verb: str, error: RequestError) -> RequestError:
 
 def check_combinations(run: Run) -> None:
     """Refuse what is right by itself but not together."""
-    if isinstance(run.tangents, Regenerated) and samples_tangents(run.gradient):
+    if are_regenerated(run.tangents) and samples_tangents(run.gradient):
         places = (getattr(run.gradient, name, None) for name in ("perturb", "measure"))
         if not isinstance(run, ClassificationRun) or tuple(places) != ("weights", "forward"):
             raise RequestError(
                 "tangents=regenerated",
                 "needs a network and a forward gradient with gradient.perturb=weights gradient.measure=forward",
+            )
+        assert isinstance(run.gradient, Forward)
+        declared = run.gradient.declaration
+        if declared is not None and not (declared.traits.keys() & {"gram_only", "of_slopes_alone"}):
+            raise RequestError(
+                "tangents=regenerated",
+                f"needs an aggregation that depends on the tangents V through V V^T alone, and says so with gram_only; "
+                f"{run.gradient.name} does not",
             )
     if run.compile and isinstance(run.gradient, SecondOrder):
         raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
@@ -97,5 +104,5 @@ def check_combinations(run: Run) -> None:
         return
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
-    if isinstance(run.tangents, Cone) and run.objective.n < 2:
+    if "angle" in run.tangents.options and run.objective.n < 2:
         raise RequestError(f"tangents={run.tangents.name}", "needs objective.n of at least 2")

@@ -14,11 +14,11 @@ import yaml
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
-from frog_cli.ideas.types import CONES
-from frog_cli.settings import learning_rates
+from frog_cli.ideas import sources
+from frog_cli.settings import idea_groups, learning_rates
 from frog_cli.settings.composing import combinations, compose_settings, defaults, parse
 from frog_cli.settings.refusals import as_given, check_combinations, prefixed, validate
-from frog_cli.settings.schema import ClassificationRun, FunctionRun, Run
+from frog_cli.settings.schema import Aggregation, ClassificationRun, FunctionRun, Run, Tangents
 from frog_cli.settings.verb_options import Bench, Interval, Preset, Quality, RequestOptions, Search, Searched, Slurm
 
 SOURCES = ("published", "searched")
@@ -190,11 +190,37 @@ def bench_request(words: Sequence[str]) -> BenchRequest:
     return BenchRequest(networks, bench)
 
 
-def quality_request(overrides: Sequence[str]) -> Quality:
+class QualityRequest(NamedTuple):
+    """What is studied, and the ideas that it names."""
+
+    settings: Quality
+    tangents: dict[str, Tangents]
+    gradients: dict[str, Aggregation]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the result depends on."""
+        ideas = [*self.tangents.values(), *self.gradients.values()]
+        hashes = {f"{one.kind} {one.name}": one.sha256 for one in ideas if one.from_outside}
+        settings = self.settings.model_dump(exclude={"device", "ideas"})
+        return settings | ({"sha256": hashes} if hashes else {})
+
+
+def quality_request(overrides: Sequence[str]) -> QualityRequest:
     """Compose and check the settings of `frog quality`."""
     given, settings = compose_settings("quality", overrides)
     quality = validate(Quality, settings, given)
-    cones = [name for name in quality.tangents if name in CONES]
+    named, own = {*quality.tangents, *quality.gradients}, {name for _, name in sources.own_declarations()}
+    found = idea_groups.from_outside(quality.ideas, not named <= own)
+    tangents = {
+        name: Tangents.model_validate(idea_groups.settings_of("tangents", name, found, "tangents"))
+        for name in quality.tangents
+    }
+    gradients = {
+        name: Aggregation.model_validate(idea_groups.settings_of("aggregation", name, found, "gradients"))
+        for name in quality.gradients
+    }
+    cones = [name for name, sampler in tangents.items() if "angle" in sampler.options]
     if quality.angles is not None and not cones:
         raise RequestError(as_given("angles", settings, given), "only tangents=[cone] have an angle")
     if cones and quality.angles is None:
@@ -202,7 +228,7 @@ def quality_request(overrides: Sequence[str]) -> Quality:
     if cones and quality.n < 2:
         raise RequestError(f"tangents=[{cones[0]}]", "needs n of at least 2")
     seed_list(quality.seeds, given)
-    return quality
+    return QualityRequest(quality, tangents, gradients)
 
 
 def seed_list(seeds: list[int] | int | None, given: dict[str, str]) -> list[int] | None:

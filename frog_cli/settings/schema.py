@@ -5,35 +5,93 @@ Nothing here imports torch: a wrong request is refused in a fraction of a second
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
+from frog_cli.ideas import sources
+from frog_cli.ideas.declarations import Declaration
+from frog_cli.ideas.registry import Kind
 from frog_cli.ideas.types import (
     Allowed,
-    Angle,
     BatchSize,
-    ConeName,
     Count,
     CountOrNull,
     Device,
-    Distribution,
-    Download,
     Eigenvalues,
-    Grouping,
     HeldOut,
     LearningRate,
     Limit,
+    NumberOfTangents,
     OnFailure,
     Options,
     Perturb,
     PositiveOrNull,
-    Root,
     Seed,
     SeedOrNull,
     Switch,
-    Tangents,
 )
+
+
+class Idea(Options):
+    """An idea that is chosen by its name, with options of frog as fields and the options that it declares beside them.
+
+    The idea's own options are checked as its file declares them; those of an idea from outside whose file is not there
+    any more, as in the settings of old runs, are taken as they are.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    kind: ClassVar[Kind]
+
+    name: str
+    source: str | None = Field(
+        None, exclude_if=lambda value: value is None, description="the file or module of an idea from outside"
+    )
+    sha256: str | None = Field(None, exclude_if=lambda value: value is None, description="of that file")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_checked_options(cls, settings: Any) -> Any:
+        """Return settings whose options are what the idea declares, with the defaults of those that are missing."""
+        if not isinstance(settings, dict) or not isinstance(settings.get("name"), str):
+            return settings
+        name, sha256 = settings["name"], settings.get("sha256")
+        declaration = sources.declaration_of(cls.kind, name, sha256)
+        if declaration is None and sha256 is None:
+            raise PydanticCustomError("not_allowed", f"{name} is none of frog's ideas")
+        if declaration is None:
+            return settings
+        own = {option: value for option, value in settings.items() if option not in cls.model_fields}
+        frog = {option: value for option, value in settings.items() if option in cls.model_fields}
+        return frog | declaration.schema.model_validate(own).model_dump()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The idea's own options."""
+        return dict(self.model_extra or {})
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether the idea is not frog's own."""
+        return self.sha256 is not None
+
+    @property
+    def declaration(self) -> Declaration | None:
+        """What declares the idea, None if it is from outside and was not chosen by this process."""
+        return sources.declaration_of(self.kind, self.name, self.sha256)
+
+
+class Tangents(Idea):
+    """A sampler of tangents."""
+
+    kind: ClassVar[Kind] = "tangents"
+
+
+class Aggregation(Idea):
+    """How slopes along tangents are combined."""
+
+    kind: ClassVar[Kind] = "aggregation"
 
 
 class Backprop(Options):
@@ -42,11 +100,10 @@ class Backprop(Options):
     name: Literal["backprop"]
 
 
-class Forward(Options):
+class Forward(Aggregation):
     """A forward gradient from k tangents."""
 
-    name: Literal["sum", "mean", "projection"]
-    k: Tangents
+    k: NumberOfTangents
     measure: Literal["forward", "simulated"] = Field(
         description="forward: forward-mode derivatives; simulated: from a true gradient, the same numbers but for "
         "activities of a model that couples samples"
@@ -71,7 +128,7 @@ class HyperplaneStep(Options):
     """A second-order step in the plane of k tangents."""
 
     name: Literal["fomoh_kd"]
-    k: Tangents
+    k: NumberOfTangents
     eigenvalues: Eigenvalues
     on_failure: OnFailure
 
@@ -87,81 +144,60 @@ class Newton(Options):
 FirstOrder = Backprop | Forward
 SecondOrder = LineStep | HyperplaneStep | Newton
 
+_WITHOUT_AGGREGATION = {
+    name: settings.__name__
+    for settings in (Backprop, LineStep, HyperplaneStep, Newton)
+    for name in get_args(settings.model_fields["name"].annotation)
+}
+
+
+def _settings_of(gradient: Any) -> str:
+    """Return the class of a gradient's settings; whatever else is named is an aggregation."""
+    name = gradient.get("name") if isinstance(gradient, dict) else gradient.name
+    return _WITHOUT_AGGREGATION.get(name, "Forward")
+
 
 def samples_tangents(gradient: FirstOrder | SecondOrder) -> bool:
     """Return whether a gradient depends on sampled tangents."""
     return gradient.name not in ("backprop", "fomoh_bp", "newton")
 
 
-class Independent(Options):
-    """Tangents drawn independently of each other."""
-
-    name: Distribution
-
-
-class Regenerated(Options):
-    """Normal tangents that are drawn again whenever they are needed, instead of being stored."""
-
-    name: Literal["regenerated"]
+def are_regenerated(tangents: Tangents) -> bool:
+    """Return whether tangents are drawn again whenever they are needed, instead of being stored."""
+    return tangents.name == "regenerated" and not tangents.from_outside
 
 
-class Cone(Options):
-    """Tangents at one angle, in degrees, to the first."""
-
-    name: ConeName
-    angle: Angle = Field(description="of all other tangents to the first")
-
-
-class Function(Options):
+class Function(Idea):
     """A closed-form function of n variables."""
 
-    name: Literal["sphere", "rosenbrock", "styblinski-tang"]
+    kind: ClassVar[Kind] = "function"
+
     n: Count = Field(description="dimension")
     dtype: Literal["float32", "float64"] = Field(description="precision of all numbers")
     start: Literal["published", "random"] = Field(
-        description="published: the first paper's start; random: standard normal entries"
+        description="published: the function's own start, the first paper's; random: standard normal entries"
     )
     start_seed: SeedOrNull = Field(description="of a random start; null: the run's own seed")
 
 
-class Outside(Options):
-    """An idea from outside; its options are beside its name, and were checked as its file declares them."""
+class Data(Idea):
+    """A data set."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    kind: ClassVar[Kind] = "data"
 
-    name: str
-    source: str = Field(description="the file or module that it is declared in")
-    sha256: str = Field(description="of that file")
+    validation: HeldOut
+    limit: Limit
 
-    def options(self) -> dict[str, Any]:
-        """Return the idea's own options."""
-        return dict(self.model_extra or {})
-
-
-class OutsideTangents(Outside):
-    """Tangents of a sampler from outside."""
+    @property
+    def variant(self) -> str:
+        """What the data set is called in results."""
+        return str(self.options.get("variant", self.name))
 
 
-class OutsideModel(Outside):
-    """A network from outside."""
+class Model(Idea):
+    """A network."""
 
-
-class OutsideAggregation(Forward, Outside):
-    """A forward gradient whose aggregation is from outside."""
-
-    name: str  # type: ignore[assignment]
-
-
-class OutsideFunction(Function, Outside):
-    """A function from outside."""
-
-    name: str  # type: ignore[assignment]
-
-
-def _origin(settings: Any) -> str:
-    """Return whether settings are those of an idea from outside."""
-    outside = "sha256" in settings if isinstance(settings, dict) else isinstance(settings, Outside)
-    return "outside" if outside else "built-in"
+    kind: ClassVar[Kind] = "model"
 
 
 class Optimizer(Options):
@@ -201,107 +237,7 @@ class Classification(Options):
     name: Literal["classification"]
 
 
-class Digits(Options):
-    """scikit-learn's handwritten digits, shipped with frog."""
-
-    name: Literal["digits"]
-    validation: HeldOut
-    limit: Limit
-
-
-class MNIST(Options):
-    """MNIST in torchvision's layout below `root`."""
-
-    name: Literal["mnist"]
-    root: Root
-    download: Download
-    validation: HeldOut
-    limit: Limit
-
-
-class CIFAR10(Options):
-    """CIFAR10 in torchvision's layout below `root`."""
-
-    name: Literal["cifar10"]
-    root: Root
-    download: Download
-    validation: HeldOut
-    limit: Limit
-
-
-class ImageFolder(Options):
-    """Images in root/train/CLASS/* and root/test/CLASS/*, scaled to `size` (height, width).
-
-    Learning rates are looked up for the data set that they stand for.
-    """
-
-    name: Literal["image_folder"]
-    root: str = Field(description="the folder with train/ and test/; FROG_DATA or ./data unless it is given")
-    stands_for: Literal["mnist", "cifar10"] | None = Field(
-        description="whose learning rates are looked up; results are still called by the variant"
-    )
-    variant: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), Allowed("must be letters, digits and _ only")] = Field(
-        description="what these images are called in results"
-    )
-    size: Annotated[
-        list[Count] | None, Field(min_length=2, max_length=2), Allowed("must be [height,width] or null")
-    ] = Field(description="what images are scaled to; null: they must all have one size already")
-    validation: HeldOut
-    limit: Limit
-
-
-class MLP(Options):
-    """A multilayer perceptron with `depth` hidden layers of `width` units."""
-
-    name: Literal["mlp"]
-    width: Count = Field(description="units per hidden layer")
-    depth: Count = Field(description="hidden layers")
-
-
-class CNN(Options):
-    """A small convolutional network."""
-
-    name: Literal["cnn"]
-
-
-class LogisticRegression(Options):
-    """One linear layer."""
-
-    name: Literal["logistic_regression"]
-
-
-class ResNet18(Options):
-    """torchvision's ResNet18, its parts grouped to layers whose outputs are the activities."""
-
-    name: Literal["resnet18"]
-    grouping: Grouping = Field(
-        description="the layers; paper: stem, four stages, head; fine: each residual block; coarse: two halves"
-    )
-    # the default is for the settings of runs from before there was a choice
-    norm: Literal["batch", "group"] = Field(
-        "batch", description="batch: as torchvision's, couples samples; group: in 32 groups of channels, couples none"
-    )
-
-
-class ViT(Options):
-    """A vision transformer of `depth` encoder layers, its parts grouped to layers whose outputs are the activities."""
-
-    name: Literal["vit"]
-    patch: Count = Field(description="pixels of a patch on a side")
-    depth: Count = Field(description="encoder layers")
-    heads: Count = Field(description="heads of attention in each encoder layer")
-    hidden: Count = Field(description="numbers of a token")
-    mlp: Count = Field(description="hidden units of each encoder layer's perceptron")
-    dropout: Annotated[float, Field(ge=0, lt=1), Allowed("must be a number, at least 0 and below 1")] = Field(
-        description="share of numbers that training sets to zero"
-    )
-    grouping: Grouping = Field(
-        description="the layers; paper: the encoder layers; fine: attention and perceptron apart; coarse: pairs of "
-        "encoder layers"
-    )
-
-
-def model_settings(model: Options) -> dict[str, Any]:
+def model_settings(model: Model) -> dict[str, Any]:
     """Return a model's settings without norm=batch, which all published runs have and those from before the choice."""
     settings = model.model_dump()
     return {name: value for name, value in settings.items() if (name, value) != ("norm", "batch")}
@@ -336,24 +272,21 @@ class Run(Options):
     )
     checkpoint: Checkpoint
     gradient: Annotated[
-        Annotated[FirstOrder | SecondOrder, Field(discriminator="name"), Tag("built-in")]
-        | Annotated[OutsideAggregation, Tag("outside")],
-        Discriminator(_origin),
+        Annotated[Backprop, Tag("Backprop")]
+        | Annotated[Forward, Tag("Forward")]
+        | Annotated[LineStep, Tag("LineStep")]
+        | Annotated[HyperplaneStep, Tag("HyperplaneStep")]
+        | Annotated[Newton, Tag("Newton")],
+        Discriminator(_settings_of),
     ]
-    tangents: Annotated[
-        Annotated[Independent | Regenerated | Cone, Field(discriminator="name"), Tag("built-in")]
-        | Annotated[OutsideTangents, Tag("outside")],
-        Discriminator(_origin),
-    ]
+    tangents: Tangents
     early_stopping: EarlyStopping
 
 
 class FunctionRun(Run):
     """The minimisation of a closed-form function."""
 
-    objective: Annotated[
-        Annotated[Function, Tag("built-in")] | Annotated[OutsideFunction, Tag("outside")], Discriminator(_origin)
-    ]
+    objective: Function
     steps: Count = Field(description="how many at most")
     record_every: Count = Field(description="steps between two rows of metrics.csv")
 
@@ -362,18 +295,14 @@ class ClassificationRun(Run):
     """The training of a network that classifies images."""
 
     objective: Classification
-    data: Annotated[Digits | MNIST | CIFAR10 | ImageFolder, Field(discriminator="name")]
-    model: Annotated[
-        Annotated[MLP | LogisticRegression | CNN | ResNet18 | ViT, Field(discriminator="name"), Tag("built-in")]
-        | Annotated[OutsideModel, Tag("outside")],
-        Discriminator(_origin),
-    ]
+    data: Data
+    model: Model
     epochs: Count = Field(description="how many at most")
     batch_size: BatchSize = Field(description="images per step; published, searched: looked up for these settings")
     evaluation_batch_size: Count = Field(description="images per pass when losses and accuracies are measured")
     schedule: Schedule
 
 
-def outside_ideas(run: Run) -> dict[str, Outside]:
-    """Return the ideas from outside that a run is made of, by the groups that they are chosen in."""
-    return {group: chosen for group, chosen in run if isinstance(chosen, Outside)}
+def ideas_of(run: Run) -> dict[str, Idea]:
+    """Return the ideas that a run is made of, by the groups that they are chosen in."""
+    return {group: chosen for group, chosen in run if isinstance(chosen, Idea)}

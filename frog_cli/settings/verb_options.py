@@ -9,11 +9,9 @@ from pydantic import Field
 from frog_cli.ideas.types import (
     Allowed,
     Angle,
-    ConeName,
     Count,
     CountOrNull,
     Device,
-    Distribution,
     LogarithmOfRate,
     LogarithmOrNull,
     Options,
@@ -25,6 +23,12 @@ from frog_cli.ideas.types import (
     Switch,
     WordOrNull,
 )
+
+Sources = Annotated[
+    list[str],
+    Allowed("must be a list of files and modules, such as [my_ideas.py]"),
+    Field(description="files and modules with ideas of your own; frog ideas lists what there is"),
+]
 
 
 class Preset(Options):
@@ -56,9 +60,7 @@ class RequestOptions(Options):
     seeds: SeedsOrNull = Field(description="one run for each; null: one run with the seed above")
     fail_fast: Switch = Field(description="true: the first run of a sweep that fails ends it")
     overwrite: Switch = Field(description="true: repeat runs that are done already")
-    ideas: Annotated[list[str], Allowed("must be a list of files and modules, such as [my_ideas.py]")] = Field(
-        description="files and modules with ideas of your own; frog ideas lists what there is"
-    )
+    ideas: Sources
     objective: Preset
 
 
@@ -148,19 +150,16 @@ class Quality(Options):
         description="numbers of tangents"
     )
     gradients: Annotated[
-        list[Literal["sum", "mean", "projection"]],
-        Field(min_length=1),
-        Allowed("must be a list of sum, mean, projection"),
-    ] = Field(description="how the slopes along the tangents are combined")
+        list[str], Field(min_length=1), Allowed("must be a list of aggregations, such as [sum,mean,projection]")
+    ] = Field(description="how the slopes along the tangents are combined; ideas with the defaults of their options")
     tangents: Annotated[
-        list[Distribution | ConeName],
-        Field(min_length=1),
-        Allowed("must be a list of normal, rademacher, normalised, standard_basis, cone, normalised_cone"),
-    ] = Field(description="how the tangents are drawn")
+        list[str], Field(min_length=1), Allowed("must be a list of samplers, such as [normal,rademacher]")
+    ] = Field(description="how the tangents are drawn; ideas with the defaults of their options")
     angles: Annotated[
         list[Angle] | None,
         Field(min_length=1),
         Allowed("must be a list of angles in degrees, each above 0 and at most 90, or null"),
     ] = Field(description="to the first tangent; for cone and normalised_cone only")
     seeds: Seeds = Field(description="one estimate for each")
+    ideas: Sources
     device: Device = Field(description="where to compute; auto: on a GPU if there is one")

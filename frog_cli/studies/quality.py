@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from frog_cli.files.csv import Row
-from frog_cli.gradients import AGGREGATIONS, TANGENTS
+from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.measurement import simulated
-from frog_cli.ideas.types import CONES
+from frog_cli.gradients.tangents import Sampler
+from frog_cli.ideas import sources
 from frog_cli.objectives import devices
 from frog_cli.runs.progress import Progress
-from frog_cli.settings.requests import seed_list
-from frog_cli.settings.verb_options import Quality
+from frog_cli.settings.requests import QualityRequest, seed_list
 
 ELEMENTS_AT_ONCE = 2**23  # tangents of so many numbers are held in memory together
 
@@ -34,29 +34,37 @@ class Estimator(NamedTuple):
     k: int
 
 
-def study(settings: Quality, progress: Progress) -> list[Row]:
+def study(request: QualityRequest, progress: Progress) -> list[Row]:
     """Return a row for each estimator, with the statistics of its estimates over the seeds."""
+    settings = request.settings
     device = devices.device(settings.device)
     seeds = seed_list(settings.seeds, {}) or []
     rows: list[Row] = []
-    for estimator in estimators(settings):
-        cosine, ratio = approximate(estimator, settings.n, seeds, device)
+    for estimator in estimators(request):
+        sample = sources.imported(request.tangents[estimator.tangents])
+        aggregation = sources.imported(request.gradients[estimator.gradient])
+        if estimator.angle is not None:
+            sample = partial(sample, angle=estimator.angle)
+        cosine, ratio = approximate(sample, aggregation, estimator.k, settings.n, seeds, device)
         rows.append({**estimator._asdict(), "n": settings.n, "seeds": len(seeds), **_statistics(cosine, ratio)})
         name = f"{estimator.tangents} {estimator.gradient}" + (f" {estimator.angle:g}°" if estimator.angle else "")
         progress.show(len(rows), f"{name}, k={estimator.k}: cosine similarity {cosine.mean():.4f}")
     return rows
 
 
-def estimators(settings: Quality) -> Iterator[Estimator]:
-    """Yield every combination of the lists; only the cone has angles."""
-    for tangents in settings.tangents:
-        for angle in settings.angles or [] if tangents in CONES else [None]:
+def estimators(request: QualityRequest) -> Iterator[Estimator]:
+    """Yield every combination of the lists; only samplers with an option `angle` have angles."""
+    settings = request.settings
+    for tangents, sampler in request.tangents.items():
+        for angle in settings.angles or [] if "angle" in sampler.options else [None]:
             for gradient in settings.gradients:
                 for k in settings.k:
                     yield Estimator(gradient, tangents, angle, k)
 
 
-def approximate(estimator: Estimator, n: int, seeds: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+def approximate(
+    sample: Sampler, aggregation: Aggregation, k: int, n: int, seeds: Sequence[int], device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Estimate the gradient (1, .., 1) once per seed.
 
     A function whose gradient is the same everywhere is linear, so its slopes need no differentiation.
@@ -64,15 +72,13 @@ def approximate(estimator: Estimator, n: int, seeds: Sequence[int], device: torc
     Returns:
         The cosine similarity of each seed's estimate to the gradient, and the ratio of their norms, both `[seeds]`.
     """
-    options = {} if estimator.angle is None else {"angle": estimator.angle}
-    sample = partial(TANGENTS[estimator.tangents], **options)
     gradient = torch.ones(n, 1, dtype=torch.float64, device=device)
-    at_once = max(1, ELEMENTS_AT_ONCE // (estimator.k * n))
+    at_once = max(1, ELEMENTS_AT_ONCE // (k * n))
     cosines, ratios = [], []
     for start in range(0, len(seeds), at_once):
         generators = [torch.Generator(device).manual_seed(seed) for seed in seeds[start : start + at_once]]
-        V = torch.stack([sample((estimator.k, n), generator, gradient.dtype) for generator in generators])
-        estimate = V.mT @ AGGREGATIONS[estimator.gradient](V, simulated(gradient, V))
+        V = torch.stack([sample((k, n), generator, gradient.dtype) for generator in generators])
+        estimate = V.mT @ aggregation(V, simulated(gradient, V))
         norms = torch.linalg.vector_norm(estimate, dim=(1, 2))
         products = estimate.sum((1, 2))
         # an estimate of zero has no direction

@@ -6,7 +6,7 @@ from typing import Any
 
 from frog_cli.errors import RequestError
 from frog_cli.settings import methods
-from frog_cli.settings.schema import ClassificationRun, ImageFolder
+from frog_cli.settings.schema import ClassificationRun
 from frog_cli.settings.verb_options import Bench
 
 IMAGES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -23,8 +23,8 @@ def image_of(run: ClassificationRun, bench: Bench) -> tuple[int, ...]:
     """
     if bench.image is not None:
         return tuple(bench.image)
-    if isinstance(run.data, ImageFolder):
-        raise RequestError("data=image_folder", "needs bench.image=[channels,height,width]")
+    if run.data.from_outside or run.data.name not in IMAGES:
+        raise RequestError(f"data={run.data.name}", "needs bench.image=[channels,height,width]")
     return IMAGES[run.data.name]
 
 

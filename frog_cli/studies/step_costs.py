@@ -17,7 +17,7 @@ from frog_cli.engine.memory import keep_freed_memory, peak_memory
 from frog_cli.engine.phases import timed_by
 from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.files.csv import Row
-from frog_cli.models import make_model
+from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.objectives import devices, network_steps, optimiser_and_schedule
 from frog_cli.objectives.network_steps import sample_loss
@@ -114,7 +114,7 @@ def quartiles(name: str, values: Sequence[float]) -> Row:
 def _network(run: ClassificationRun, bench: Bench, images: Tensor) -> Sequential:
     """Return a network for a batch, always with the same weights."""
     torch.manual_seed(0)
-    return make_model(run.model, tuple(images.shape[1:]), bench.classes).to(images.device).train()
+    return sources.imported(run.model)(tuple(images.shape[1:]), bench.classes).to(images.device).train()
 
 
 def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from frog_cli.errors import RequestError
+from frog_cli.ideas import sources
 from frog_cli.settings.requests import train_request
-from frog_cli.settings.schema import CIFAR10, MNIST, ClassificationRun
+from frog_cli.settings.schema import ClassificationRun
 
 NAMES = ("mnist", "cifar10")
 
@@ -31,12 +32,10 @@ def main(arguments: Sequence[str]) -> int:
             raise RequestError(name, f"must be one of {', '.join(NAMES)}")
     requests = [train_request([f"data={name}", "data.download=true"]) for name in arguments]
 
-    from frog_cli.data.dataset import READERS
-
     for request in requests:
         run = request.runs[0]
         assert isinstance(run, ClassificationRun)
-        assert isinstance(run.data, MNIST | CIFAR10)
-        images, _, test_images, _ = READERS[run.data.name](run.data)
-        print(f"{run.data.name}: {len(images)} training and {len(test_images)} test images in {run.data.root}")
+        (images, _), (test_images, _), _ = sources.imported(run.data)()
+        root = run.data.options["root"]
+        print(f"{run.data.name}: {len(images)} training and {len(test_images)} test images in {root}")
     return 0

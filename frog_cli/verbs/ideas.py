@@ -27,18 +27,17 @@ def help_text() -> str:
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog ideas` and return its exit status."""
     found = list(sources.declarations([*sources.announced(), *sources.named(arguments)]))
-    rows = [
-        (one.kind, one.name, source.name, ", ".join(map(_written, one.options)) or "-", one.about)
-        for source, one in found
-    ]
-    head = ("kind", "name", "source", "options", "what it is")
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in [head, *rows]:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    rows = [(one.kind, one.name, source.name, one.about, one.options) for source, one in found]
+    head = ("kind", "name", "source", "what it is, and its options", ())
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
+    for *cells, about, options in [head, *rows]:
+        left = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        print(f"{left}  {about}".rstrip())
+        for option in options:
+            print(f"{'':{len(left) + 4}}{_written(option)}")
     return 0
 
 
 def _written(option: Option) -> str:
     """Return an option as its signature has it."""
-    default = "" if option.default is ... else f" = {option.default!r}"
-    return f"{option.name}: {option.written}{default}"
+    return f"{option.name}: {option.written} = {option.default!r}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
+from frog_cli.ideas import sources
 from frog_cli.settings.requests import train_request
 from frog_cli.settings.schema import ClassificationRun
 
@@ -37,12 +38,11 @@ def main(arguments: Sequence[str]) -> int:
 
     from frog_cli.data.dataset import load
     from frog_cli.gradients.activities import activity_sizes
-    from frog_cli.models import make_model
     from frog_cli.modules.requirements import coupling_modules
 
     data = load(run.data, torch.device("cpu"))
     image = tuple(data.training.images.shape[1:])
-    model = make_model(run.model, image, data.classes)
+    model = sources.imported(run.model)(image, data.classes)
     activities = activity_sizes(model, data.training.images[:2])
     parameters = [sum(parameter.numel() for parameter in layer.parameters()) for layer in model]
 

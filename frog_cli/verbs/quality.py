@@ -23,6 +23,7 @@ many seeds, and compare the estimate with it: cosine similarity (1 is the same d
 same length). Examples:
   frog quality                                                     Fig. 3 of the first paper
   frog quality 'k=[16,64]' 'gradients=[mean,projection]' 'tangents=[normalised_cone]' 'angles=[15,30,45,60,75,90]'
+  frog quality 'ideas=[my_ideas.py]' 'tangents=[normal,laplace]'   a sampler of your own beside one of frog's
 
 options, their defaults, and in brackets what is allowed:
 """
@@ -35,8 +36,9 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog quality` and return its exit status."""
-    settings = quality_request(arguments)
-    folder = runs_root() / f"quality-n{settings.n}-{digest(settings.model_dump(exclude={'device'}))}"
+    request = quality_request(arguments)
+    settings = request.settings
+    folder = runs_root() / f"quality-n{settings.n}-{digest(request.identity)}"
 
     import pandas
 
@@ -44,8 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     from frog_cli.studies.quality import estimators, study
     from frog_cli.studies.quality_pictures import draw
 
-    with Progress(len(list(estimators(settings))), "estimator") as progress:
-        rows = study(settings, progress)
+    with Progress(len(list(estimators(request))), "estimator") as progress:
+        rows = study(request, progress)
     folder.mkdir(exist_ok=True)
     write_atomically(folder / "config.yaml", yaml.safe_dump(settings.model_dump(), sort_keys=False))
     write_atomically(folder / "quality.csv", as_csv(rows))

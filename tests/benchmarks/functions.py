@@ -11,10 +11,10 @@ from torch.func import grad, jvp
 
 from frog_cli.files.csv import Row
 from frog_cli.gradients.aggregation import AGGREGATIONS
-from frog_cli.objectives.functions import FUNCTIONS
 from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.settings.requests import train_request
 from tests.benchmarks.comparison import compared, seconds
+from tests.cases import FUNCTIONS
 
 ROUNDS = 5
 SEEDS = 5

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from frog_cli.data.cifar10 import read_cifar10
 from frog_cli.data.locations import check
 from frog_cli.errors import RequestError
+from frog_cli.ideas import sources
 from frog_cli.settings.requests import train_request
 from frog_cli.torchvision_import import torchvision
 
@@ -43,7 +43,8 @@ def settings(root):
 
 def test_pixels_and_labels(root):
     check(settings(root))
-    images, labels, test_images, test_labels = read_cifar10(settings(root))
+    (images, labels), (test_images, test_labels), classes = sources.imported(settings(root))()
+    assert classes == 10
     assert images.shape == (20, 3, 32, 32)
     assert labels.tolist() == [0, 1, 2, 9] * 5
     assert test_labels.tolist() == [0, 1, 2, 9]
@@ -55,7 +56,7 @@ def test_damaged_files_are_refused(root):
     with (root / "cifar-10-batches-py" / "data_batch_3").open("ab") as file:
         file.write(b"x")
     with pytest.raises(RequestError, match="CIFAR10 cannot be read"):
-        read_cifar10(settings(root))
+        sources.imported(settings(root))()
 
 
 def test_missing_files_are_named_before_anything_is_loaded(root):

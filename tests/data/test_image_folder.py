@@ -7,10 +7,10 @@ from PIL import Image
 
 from frog_cli.data import image_folder
 from frog_cli.data.dataset import load
-from frog_cli.data.image_folder import read_image_folder
 from frog_cli.data.locations import check
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
+from frog_cli.ideas import sources
 from frog_cli.runs.identity import identity
 from frog_cli.settings.requests import train_request
 
@@ -35,8 +35,14 @@ def settings(root, *overrides):
     return train_request(["data=image_folder", f"data.root={root}", *given]).runs[0].data
 
 
+def read(data):
+    training, test, classes = sources.imported(data)()
+    assert classes == 2
+    return *training, *test
+
+
 def test_pixels_and_labels(root):
-    images, labels, test_images, test_labels = read_image_folder(settings(root))
+    images, labels, test_images, test_labels = read(settings(root))
     assert images.shape == (24, 3, 6, 5)
     assert images.dtype == torch.uint8
     assert labels.tolist() == [0] * 12 + [1] * 12
@@ -70,20 +76,20 @@ def test_other_images_are_another_run(root):
 def test_different_sizes_need_a_size(root):
     Image.new("RGB", (9, 9)).save(root / "train" / "cat" / "zz.png")
     with pytest.raises(RequestError, match=r"data.size=null: must be \[height,width\]"):
-        read_image_folder(settings(root))
+        read(settings(root))
 
 
 def test_training_and_test_images_have_one_size(root):
     for path in (root / "test").glob("*/*.png"):
         Image.new("RGB", (9, 9)).save(path)
     with pytest.raises(RequestError, match="training and test images differ in size"):
-        read_image_folder(settings(root))
+        read(settings(root))
 
 
 def test_damaged_image_is_named(root):
     (root / "train" / "cat" / "0.png").write_bytes(b"not an image")
     with pytest.raises(RequestError, match=r"cat/0.png cannot be decoded"):
-        read_image_folder(settings(root))
+        read(settings(root))
 
 
 def test_check_accepts_what_is_there(root):
@@ -113,28 +119,28 @@ def caches(root):
 
 
 def test_decoded_images_are_kept(root, monkeypatch):
-    first = read_image_folder(settings(root))
+    first = read(settings(root))
     assert len(caches(root)) == 1
     monkeypatch.setattr(image_folder, "_decode", None)  # not needed any more
-    for before, after in zip(first, read_image_folder(settings(root)), strict=True):
+    for before, after in zip(first, read(settings(root)), strict=True):
         assert torch.equal(before, after)
 
 
 def test_changed_images_and_other_sizes_are_decoded_anew(root):
-    before = read_image_folder(settings(root))[0]
+    before = read(settings(root))[0]
     path = root / "train" / "cat" / "0.png"
     Image.fromarray(255 - np.array(Image.open(path))).save(path)
-    assert not torch.equal(read_image_folder(settings(root))[0], before)
-    assert read_image_folder(settings(root, "data.size=[3,4]"))[0].shape[-2:] == (3, 4)
+    assert not torch.equal(read(settings(root))[0], before)
+    assert read(settings(root, "data.size=[3,4]"))[0].shape[-2:] == (3, 4)
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", None])
 def test_a_damaged_cache_is_replaced(root, damage):
-    expected = read_image_folder(settings(root))[0]
+    expected = read(settings(root))[0]
     (cache,) = caches(root)
     whole = cache.read_bytes()
     cache.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-    assert torch.equal(read_image_folder(settings(root))[0], expected)
+    assert torch.equal(read(settings(root))[0], expected)
     assert cache.read_bytes() == whole
 
 
@@ -147,7 +153,7 @@ def test_the_users_cache_serves_where_the_root_cannot_be_written(root, tmp_path,
         write_atomically(path, content)
 
     monkeypatch.setattr(image_folder, "write_atomically", refuse)
-    read_image_folder(settings(root))
+    read(settings(root))
     assert not caches(root)
     assert len(caches(tmp_path / "cache" / "frog")) == 1
 

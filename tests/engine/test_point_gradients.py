@@ -10,8 +10,7 @@ from frog_cli.engine import point_gradients
 from frog_cli.engine.tangent_stream import TangentStream
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.aggregation import projection
-from frog_cli.objectives.functions import FUNCTIONS
-from tests.cases import project, relative_error
+from tests.cases import FUNCTIONS, project, relative_error
 
 METHOD = ForwardGradient(k=4, tangents=TANGENTS["normal"], measure="forward", aggregation=projection)
 

@@ -11,8 +11,7 @@ from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.gradients import TANGENTS
 from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
 from frog_cli.gradients.step_rules import hyperplane_step, line_step
-from frog_cli.objectives.functions import FUNCTIONS
-from tests.cases import case, relative_error, sample_loss, weight_gradient
+from tests.cases import FUNCTIONS, case, relative_error, sample_loss, weight_gradient
 
 SIGNED = partial(hyperplane_step, absolute=False)
 LINE = partial(line_step, damping=0.0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint
+from inspect import Parameter, signature
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from frog_cli import ideas
 from frog_cli.errors import RequestError
 from frog_cli.gradients import AGGREGATIONS, TANGENTS
 from frog_cli.ideas import sources
-from frog_cli.objectives.functions import FUNCTIONS
+from frog_cli.ideas.registry import KINDS, Idea
 
 LAPLACE = '''
 import torch
@@ -32,13 +33,23 @@ def file(tmp_path):
 
 def test_frogs_own_ideas_are_declared_as_they_are_registered():
     found = [one for _, one in sources.declarations([])]
-    by_kind = {
-        kind: {one.name for one in found if one.kind == kind} for kind in ("tangents", "aggregation", "function")
-    }
-    assert by_kind == {"tangents": {*TANGENTS}, "aggregation": {*AGGREGATIONS}, "function": {*FUNCTIONS}}
-    for source in sources.own():
-        for one in source.declarations():
-            assert sources.load(source, one).function is ideas.registered(one.kind)[one.name].function
+    for source, one in sources.own_declarations().values():
+        assert one in found
+        function = sources.load(source, one).function
+        defaults = signature(function).parameters.items()
+        assert {name: p.default for name, p in defaults if p.kind is Parameter.KEYWORD_ONLY} == {
+            option.name: option.default for option in one.options
+        }
+        for name, value in one.traits.items():
+            assert ideas.trait(function, name) == value or not value
+    for kind, names in {"tangents": {*TANGENTS}, "aggregation": {*AGGREGATIONS}}.items():
+        assert names <= {one.name for one in found if one.kind == kind}
+    in_files = {(kind, name) for kind in KINDS for name, one in ideas.registered(kind).items() if of_frog(one)}
+    assert in_files == {*sources.own_declarations()}
+
+
+def of_frog(idea: Idea) -> bool:
+    return idea.function.__module__.startswith("frog_cli.")
 
 
 def test_a_file_is_imported_when_one_of_its_ideas_is_asked_for(file):

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from frog_cli.engine.recording import record
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import RULES, Jet, evaluate, laid_over, may_have_rule, measure_second_order
-from frog_cli.objectives.functions import FUNCTIONS
+from tests.cases import FUNCTIONS
 from tests.jets.oracles import K, X, by_reverse_mode, randn, weigh
 
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.data.digits import read_digits
+from frog_cli.data.digits import digits
 from frog_cli.judging.data import judge_data
-from frog_cli.settings.schema import Digits
 from tests.judging.faults import failed, seen
 
 CLASSES = 3
@@ -75,11 +74,7 @@ def test_sound_data_have_no_fault(read):
 
 
 def test_the_digits_have_no_fault():
-    def read():
-        training, training_labels, test, test_labels = read_digits(Digits(name="digits", validation=0.1, limit=None))
-        return (training, training_labels), (test, test_labels), 10
-
-    assert {finding.ok for finding in judge_data(read)} == {True}
+    assert {finding.ok for finding in judge_data(digits)} == {True}
 
 
 def test_data_that_move_the_global_random_numbers_are_told():

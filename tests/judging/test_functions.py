@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from frog_cli.judging.functions import judge_function
-from frog_cli.objectives.functions import FUNCTIONS, rosenbrock
+from frog_cli.objectives.functions import rosenbrock
+from tests.cases import FUNCTIONS
 from tests.judging.faults import failed, seen
 
 

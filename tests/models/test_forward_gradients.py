@@ -16,7 +16,6 @@ from frog_cli.gradients import (
 from frog_cli.gradients.weights import backprop
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
-from frog_cli.settings.schema import ResNet18, ViT
 from tests.cases import activity_gradient, project, relative_error, sample_loss
 from tests.spaces import (
     METHOD,
@@ -27,13 +26,13 @@ from tests.spaces import (
 )
 
 ARCHITECTURES = {
-    "resnet18": lambda grouping: resnet18(ResNet18(name="resnet18", grouping=grouping), (3, 32, 32), 3),
-    "vit": lambda grouping: vit(small_vit(grouping), (3, 8, 8), 3),
+    "resnet18": lambda grouping: resnet18((3, 32, 32), 3, grouping=grouping),
+    "vit": lambda grouping: small_vit((3, 8, 8), 3, grouping),
 }
 
 
-def small_vit(grouping: str) -> ViT:
-    return ViT(name="vit", patch=4, depth=3, heads=2, hidden=8, mlp=12, dropout=0.0, grouping=grouping)
+def small_vit(image: tuple[int, ...], classes: int, grouping: str):
+    return vit(image, classes, patch=4, depth=3, heads=2, hidden=8, mlp=12, grouping=grouping)
 
 
 def architecture(name: str, grouping: str = "paper", batch: int = 4):
@@ -111,7 +110,7 @@ def test_vision_transformer_trains_the_same_forward_and_simulated():
 @pytest.mark.parametrize("measure", ["forward", "simulated"])
 def test_resnet18_with_group_normalisation_is_projected_exactly_in_training_mode(measure):
     torch.manual_seed(0)
-    model = resnet18(ResNet18(name="resnet18", grouping="paper", norm="group"), (3, 32, 32), 3).double().train()
+    model = resnet18((3, 32, 32), 3, norm="group").double().train()
     images, labels = torch.randn(4, 3, 32, 32).double(), torch.arange(4) % 3
     gradient = activity_gradient(model, images, labels).mT
     V = TANGENTS["normal"]((5, len(gradient)), generator(), torch.float64)

@@ -10,7 +10,6 @@ from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
-from frog_cli.settings.schema import CNN, MLP, LogisticRegression, ResNet18, ViT
 from frog_cli.torchvision_import import torchvision
 
 MNIST = (1, 28, 28)
@@ -20,34 +19,34 @@ IMAGES = torch.zeros(2, *MNIST)
 @pytest.mark.parametrize("width", [256, 1024, 4096])
 def test_mlp_has_the_papers_dimension(width):
     """The paper counts n = 2w + 10 activities (arXiv 2410.17764, Section IV-D)."""
-    model = mlp(MLP(name="mlp", width=width, depth=2), MNIST, 10)
+    model = mlp(MNIST, 10, width=width, depth=2)
     assert activity_sizes(model, IMAGES) == [width, width, 10]
     assert sum(activity_sizes(model, IMAGES)) == 2 * width + 10
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_mlp_layers_end_with_their_nonlinearity(depth):
-    model = mlp(MLP(name="mlp", width=3, depth=depth), MNIST, 10)
+    model = mlp(MNIST, 10, width=3, depth=depth)
     assert len(model) == depth + 1
     assert [type(layer[-1]).__name__ for layer in model] == ["ReLU"] * depth + ["Linear"]
 
 
 def test_logistic_regression_has_the_papers_parameters():
     """The second paper counts 7 850 parameters on MNIST (arXiv 2408.10419, Section 6.2)."""
-    model = logistic_regression(LogisticRegression(name="logistic_regression"), MNIST, 10)
+    model = logistic_regression(MNIST, 10)
     assert sum(parameter.numel() for parameter in model.parameters()) == 7850
     assert activity_sizes(model, IMAGES) == [10]
 
 
 def test_cnn_has_the_papers_parameters():
     """The second paper counts 431 080 parameters on MNIST (arXiv 2408.10419, Section 6.3)."""
-    model = cnn(CNN(name="cnn"), MNIST, 10)
+    model = cnn(MNIST, 10)
     assert sum(parameter.numel() for parameter in model.parameters()) == 431_080
     assert activity_sizes(model, IMAGES) == [20 * 12 * 12, 50 * 4 * 4, 500, 10]
 
 
 def test_counting_activities_leaves_the_model_in_its_mode():
-    model = mlp(MLP(name="mlp", width=3, depth=1), MNIST, 10)
+    model = mlp(MNIST, 10, width=3, depth=1)
     for training in (True, False):
         model.train(training)
         activity_sizes(model, IMAGES)
@@ -55,21 +54,21 @@ def test_counting_activities_leaves_the_model_in_its_mode():
 
 
 CIFAR10 = (3, 32, 32)
-PAPERS_VIT = {"name": "vit", "patch": 4, "depth": 6, "heads": 4, "hidden": 256, "mlp": 512, "dropout": 0.0}
+PAPERS_VIT = {"patch": 4, "depth": 6, "heads": 4, "hidden": 256, "mlp": 512, "dropout": 0.0}
 GROUPINGS = ["fine", "paper", "coarse"]
 
 
 @pytest.mark.parametrize(("image", "n"), [(CIFAR10, 11_786), (MNIST, 9_866)])
 def test_resnet18_has_the_papers_dimension(image, n):
     """11.8e3 on CIFAR10 (arXiv 2410.17764, Section IV-D); the same count on MNIST, where the paper prints 11.2e3."""
-    model = resnet18(ResNet18(name="resnet18", grouping="paper"), image, 10)
+    model = resnet18(image, 10)
     assert len(model) == 6
     assert sum(activity_sizes(model, torch.zeros(2, *image))) == n
 
 
 @pytest.mark.parametrize(("image", "n"), [(CIFAR10, 83_210), (MNIST, 64_010)])
 def test_vision_transformer_has_the_papers_dimension(image, n):
-    model = vit(ViT(**PAPERS_VIT, grouping="paper"), image, 10)
+    model = vit(image, 10, **PAPERS_VIT)
     assert len(model) == 6
     assert sum(activity_sizes(model, torch.zeros(2, *image))) == n
 
@@ -80,7 +79,7 @@ def test_resnet18_is_torchvisions(channels, grouping):
     torch.manual_seed(0)
     theirs = torchvision().models.resnet18(num_classes=10)
     torch.manual_seed(0)
-    ours = resnet18(ResNet18(name="resnet18", grouping=grouping), (channels, 32, 32), 10)
+    ours = resnet18((channels, 32, 32), 10, grouping=grouping)
     if channels == 1:
         theirs.conv1 = ours[0][0]
         assert ours[0][0].weight.std().item() == pytest.approx((2 / (64 * 49)) ** 0.5, rel=0.05)
@@ -95,7 +94,7 @@ def test_vision_transformer_is_torchvisions(channels, grouping, training):
     torch.manual_seed(0)
     theirs = torchvision().models.VisionTransformer(32, 4, 6, 4, 256, 512, num_classes=10)
     torch.manual_seed(0)
-    ours = vit(ViT(**PAPERS_VIT, grouping=grouping), (channels, 32, 32), 10)
+    ours = vit((channels, 32, 32), 10, **PAPERS_VIT, grouping=grouping)
     if channels == 1:
         theirs.conv_proj = ours[0][0].projection
         assert theirs.conv_proj.weight.std().item() == pytest.approx(0.25, rel=0.2)  # truncated at two
@@ -114,4 +113,4 @@ def test_vision_transformer_is_torchvisions(channels, grouping, training):
 def test_vision_transformer_refuses_what_does_not_fit():
     for change, message in (({"patch": 5}, "model.patch=5"), ({"heads": 3}, "model.heads=3")):
         with pytest.raises(RequestError, match=message):
-            vit(ViT(**{**PAPERS_VIT, **change}, grouping="paper"), CIFAR10, 10)
+            vit(CIFAR10, 10, **{**PAPERS_VIT, **change})

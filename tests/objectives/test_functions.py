@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from frog_cli.objectives.functions import FUNCTIONS, rosenbrock, sphere, styblinski_tang
+from frog_cli.objectives.functions import rosenbrock, sphere, styblinski_tang
+from tests.cases import FUNCTIONS
 
 x = torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64)
 

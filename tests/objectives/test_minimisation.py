@@ -5,9 +5,11 @@ import statistics
 import pytest
 import torch
 
-from frog_cli.objectives.functions import FUNCTIONS, rosenbrock
+from frog_cli.objectives import minimisation
+from frog_cli.objectives.functions import rosenbrock
 from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.settings.requests import train_request
+from tests.cases import FUNCTIONS
 
 CPU = torch.device("cpu")
 
@@ -189,7 +191,7 @@ def test_a_step_without_solution_is_reported(policy, outcome, monkeypatch):
     def linear(x):
         return x.sum(-1) + 0 * x.square().sum(-1)
 
-    monkeypatch.setitem(FUNCTIONS, "sphere", FUNCTIONS["sphere"]._replace(function=linear))
+    monkeypatch.setattr(minimisation, "closed_form", lambda _: FUNCTIONS["sphere"]._replace(function=linear))
     objective = minimise(
         "objective=sphere", "gradient=fomoh_kd", "learning_rate=1", f"gradient.on_failure={policy}",
         "early_stopping.patience=5",

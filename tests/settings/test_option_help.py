@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from frog_cli.cli import main
 from frog_cli.files.shipped import folder
-from frog_cli.settings import schema, verb_options
+from frog_cli.settings import idea_groups, schema, verb_options
 from frog_cli.settings.composing import GROUPS, compose_settings, groups
 from frog_cli.settings.option_help import INDENT, WIDTH, about
 
@@ -68,7 +68,8 @@ def test_every_option_of_every_schema_has_a_description(one):
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_is_explained_where_it_stands(choice):
     group, _, name = choice.partition("=")
-    assert (folder("conf") / group / f"{name}.yaml").read_text().startswith("# ")
+    if name not in idea_groups.own_names(group):
+        assert (folder("conf") / group / f"{name}.yaml").read_text().startswith("# ")
     assert len(about(group, name)) <= WIDTH - INDENT
 
 
@@ -107,7 +108,7 @@ def test_plain_help_names_the_options_of_other_choices(capsys):
     assert entries["gradient=fomoh, fomoh_bp"] == "gradient.damping, gradient.on_failure"
     assert entries["gradient=fomoh_kd, newton"] == "gradient.eigenvalues, gradient.on_failure"
     assert entries["tangents=cone, normalised_cone"] == "tangents.angle"
-    assert entries["data=mnist, cifar10"] == "data.root, data.download"
+    assert entries["data=cifar10, mnist"] == "data.root, data.download"
     assert "steps, record_every" in entries["objective=sphere, rosenbrock, styblinski-tang"]
 
 

@@ -11,7 +11,7 @@ from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.settings.composing import groups, sweep
 from frog_cli.settings.requests import quality_request, search_request, train_request
-from frog_cli.settings.schema import Backprop, ClassificationRun, Cone, FunctionRun
+from frog_cli.settings.schema import Backprop, ClassificationRun, FunctionRun, Tangents
 
 REFUSED = {
     "gradient=foo": "gradient=foo: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean fomoh?",
@@ -59,8 +59,8 @@ REFUSED = {
     "hydra.run.dir=/tmp": "hydra.run.dir=/tmp: unknown option; see frog train --help",
     "gradient.k=${oc.env:HOME}": "gradient.k=${oc.env:HOME}: a value cannot refer to others with ${..}",
     "objective=sphere epochs=3": "epochs=3: exists only with objective=classification",
-    "data.validation=0": "data.validation=0: must be a whole number of training images, at least 1, or a share between 0 and 1, or test",
-    "data.validation=all": "data.validation=all: must be a whole number of training images, at least 1, or a share between 0 and 1, or test",
+    "data.validation=0": "data.validation=0: must be a whole number of training images, at least 1, or a share between 0 and 1, or test, or null",
+    "data.validation=all": "data.validation=all: must be a whole number of training images, at least 1, or a share between 0 and 1, or test, or null",
     "gradient=fomoh gradient.damping=-1": "gradient.damping=-1: must be a finite number, at least 0",
     "schedule.factor=2": "schedule.factor=2: must be a number between 0 and 1",
     "batch_size=published": "batch_size=published: none is known for model=mlp, data=digits, width=256, depth=2, gradient=projection, k=16, tangents=normal, perturb=activities; there is one for data=mnist; else give a number",
@@ -80,7 +80,7 @@ def test_refusals(request_):
 QUALITY_REFUSED = {
     "k=3": "k=3: must be a list of whole numbers, each at least 1",
     "k=[0]": "k=[0]: must be a list of whole numbers, each at least 1",
-    "gradients=[foo]": "gradients=[foo]: must be a list of sum, mean, projection",
+    "gradients=[foo]": "gradients=[foo]: must be among mean, projection, sum",
     "angles=[30]": "angles=[30]: only tangents=[cone] have an angle",
     "tangents=[cone]": "tangents=[cone]: needs angles in degrees, such as angles=[45]",
     "tangents=[cone] angles=[0]": "angles=[0]: must be a list of angles in degrees, each above 0 and at most 90, or null",
@@ -134,7 +134,7 @@ def test_seeds():
 
 def test_tangents_may_be_named_under_the_gradient():
     run = train_request(["gradient.tangents=cone", "gradient.tangents.angle=30"]).runs[0]
-    assert run.tangents == Cone(name="cone", angle=30)
+    assert run.tangents == Tangents(name="cone", angle=30)
 
 
 def test_numbers_may_be_written_without_a_point():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from frog_cli.studies.quality import Estimator, approximate
+from frog_cli.gradients import AGGREGATIONS, TANGENTS
+from frog_cli.studies.quality import approximate
 
 CPU = torch.device("cpu")
 N = 64
@@ -15,7 +17,8 @@ SEEDS = range(1000)
 
 
 def quality(gradient: str, k: int, tangents: str = "normal", angle: float | None = None, n: int = N, seeds=SEEDS):
-    return approximate(Estimator(gradient, tangents, angle, k), n, seeds, CPU)
+    options = {} if angle is None else {"angle": angle}
+    return approximate(partial(TANGENTS[tangents], **options), AGGREGATIONS[gradient], k, n, seeds, CPU)
 
 
 @pytest.mark.parametrize("k", range(1, 129))

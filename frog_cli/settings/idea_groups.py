@@ -1,0 +1,130 @@
+"""The groups of settings in which ideas are chosen: every idea is a choice, and its options are settings.
+
+Hydra composes them like the files in conf/; their defaults come from the signatures of ideas, frog's own and others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import yaml
+from hydra.core.config_store import ConfigStore
+
+from frog_cli.errors import RequestError
+from frog_cli.ideas import sources
+from frog_cli.ideas.declarations import Declaration
+from frog_cli.ideas.registry import Kind
+from frog_cli.ideas.sources import Source
+from frog_cli.settings.refusals import nearest
+
+KINDS: dict[str, Kind] = {
+    "tangents": "tangents",
+    "gradient": "aggregation",
+    "objective": "function",
+    "model": "model",
+    "data": "data",
+}
+"""The kind of idea that is chosen in each group."""
+
+
+class Chosen(NamedTuple):
+    """An idea from outside that is chosen in a group."""
+
+    group: str
+    source: Source
+    declaration: Declaration
+
+    def settings(self) -> dict[str, str]:
+        """Return where the idea is from, as the settings of a run hold it."""
+        where = str(self.source.path) if self.source.module is None else self.source.module
+        return {"source": where, "sha256": self.source.digest()}
+
+
+def own_names(group: str) -> list[str]:
+    """Return the names of frog's own ideas of a group."""
+    return [name for kind, name in sources.own_declarations() if kind == KINDS.get(group)]
+
+
+@contextmanager
+def known_to_hydra(from_outside: Sequence[Chosen]) -> Iterator[None]:
+    """Let Hydra know frog's own ideas, and some from outside, as choices of their groups."""
+    own = [declaration for _, declaration in sources.own_declarations().values()]
+    for declaration in [*own, *(one.declaration for one in from_outside)]:
+        _store(declaration)
+    try:
+        yield
+    finally:
+        for group in KINDS:  # which would be groups for every verb, also for options of these names
+            ConfigStore.instance().repo.pop(group, None)
+
+
+def chosen(given: Mapping[str, str], built_in: Mapping[str, list[str]]) -> list[Chosen]:
+    """Return the ideas from outside that are chosen.
+
+    Args:
+        given: options as they are written, by their dotted names.
+        built_in: what can be chosen in each group without them.
+    """
+    wanted = {group: given[group] for group in KINDS if given.get(group) not in (None, *built_in.get(group, []))}
+    found = from_outside(_names(given.get("ideas", "[]")), bool(wanted))
+    taken = []
+    for group, name in wanted.items():
+        if (KINDS[group], name) in found:
+            taken.append(Chosen(group, *found[KINDS[group], name]))
+            sources.remember(taken[-1].source, taken[-1].declaration)
+    return taken
+
+
+def from_outside(names: list[str], wanted: bool = True) -> dict[tuple[Kind, str], tuple[Source, Declaration]]:
+    """Return the ideas of files and modules by kind and name, if one is wanted; they must exist in any case."""
+    named = sources.named(names)
+    if not wanted:
+        return {}
+    found = sources.declarations([*named, *sources.announced()])
+    return {(one.kind, one.name): (source, one) for source, one in found if source.name != sources.OWN_NAME}
+
+
+def settings_of(
+    kind: Kind, name: str, found: Mapping[tuple[Kind, str], tuple[Source, Declaration]], option: str
+) -> dict[str, str]:
+    """Return the settings of an idea with the defaults of its options: one of frog's, or of those that were found.
+
+    Raises:
+        RequestError: naming the option whose list has a name that there is not.
+    """
+    if (kind, name) in sources.own_declarations():
+        return {"name": name}
+    if (kind, name) not in found:
+        known = [one for other, one in [*sources.own_declarations(), *found] if other == kind]
+        raise RequestError(f"{option}=[{name}]", f"must be among {', '.join(sorted(known))}{nearest(name, known)}")
+    source, declaration = found[kind, name]
+    sources.remember(source, declaration)
+    return {"name": name, **Chosen(kind, source, declaration).settings()}
+
+
+def _names(text: str) -> list[str]:
+    """Return the files and modules that a list such as `[my_ideas.py,package.module]` names."""
+    names = yaml.safe_load(text)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError(f"ideas={text}", "must be a list of files and modules, such as [my_ideas.py]")
+    return names
+
+
+def _store(declaration: Declaration) -> None:
+    """Let Hydra know an idea as a choice of its group, laid over what conf/ has for all of its kind."""
+    group = next(group for group, kind in KINDS.items() if kind == declaration.kind)
+    settings: dict[str, Any] = {"name": declaration.name}
+    settings |= {one.name: "${data_root:}" if one.is_root else one.default for one in declaration.options}
+    traits, node, package = declaration.traits, settings, None
+    if group == "gradient":
+        node = {"defaults": ["base/forward@_here_", "_self_"], **settings}
+    elif group == "data":
+        node = {"defaults": ["base/splits@_here_", "_self_"], **settings}
+        node |= {"validation": traits["validation"]} if "validation" in traits else {}
+    elif group == "objective":
+        node = {"defaults": ["base/function", "_self_"], "objective": settings}
+        node |= {"steps": traits["steps"]} if "steps" in traits else {}
+        package = "_global_"
+    ConfigStore.instance().store(name=declaration.name, node=node, group=group, package=package)
