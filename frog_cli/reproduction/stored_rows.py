@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from frog_cli.errors import InProgressError
+from frog_cli.errors import InProgressError, RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import Row, as_csv, read_csv
+from frog_cli.ideas import sources
+from frog_cli.reproduction import targets
 from frog_cli.reproduction.targets import Job, Scale, Target, jobs
 from frog_cli.runs.folder import runs_location
 from frog_cli.runs.lock import locked
-from frog_cli.settings import learning_rates
+from frog_cli.settings import idea_groups, learning_rates
 
 KINDS = {"runs": ("request", "seed"), "quality": ("request", "tangents", "angle", "gradient", "k"), "curves": ()}
 """The files of a target, and the columns that identify a row; those of curves are request, seed and the step."""
@@ -71,8 +73,9 @@ def _in_columns(row: Row, columns: Sequence[str]) -> Row:
 def missing(target: Target, scale: Scale) -> list[Job]:
     """Return the jobs of a target that have no row yet, with the seeds that are missing."""
     results = results_folder(scale)
-    done = {(row["request"], int(row["seed"])) for row in read(target, results, "runs")}
-    studied = {row["request"] for row in read(target, results, "quality")}
+    done = {(row["request"], int(row["seed"])) for row in read(target, results, "runs") if not _is_outdated(row)}
+    studies = read(target, results, "quality")
+    studied = {row["request"] for row in studies} - {row["request"] for row in studies if _is_outdated(row)}
     searched = {row["search_request"] for row in learning_rates.rows("searched")}
     left = []
     for job in jobs(target, scale):
@@ -82,6 +85,19 @@ def missing(target: Target, scale: Scale) -> list[Job]:
         elif job.words not in (studied if job.kind == "quality" else searched):
             left.append(job)
     return left
+
+
+def _is_outdated(row: Mapping[str, str]) -> bool:
+    """Return whether a row was made with an idea from outside that is still there, but has changed since."""
+    made_with = {value for name, value in row.items() if name.endswith(".sha256") and value}
+    if not made_with:
+        return False
+    named = idea_groups.names_in(targets.options(row["request"].split()).get("ideas", "[]"))
+    try:
+        found = [*sources.named(named), *sources.announced()]
+    except RequestError:  # the row is all that is left of it
+        return False
+    return not made_with <= {source.digest()[: learning_rates.LETTERS_OF_A_HASH] for source in found}
 
 
 def _key(row: Row, names: Sequence[str]) -> tuple[str, ...]:

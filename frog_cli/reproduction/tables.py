@@ -52,7 +52,7 @@ def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str
         row: Row = {"request": words} | {name: value for name, value in factors.items() if name in used}
         row |= {"runs": len(found), "missing": len(runs_of_group) - len(found)}
         row["diverged"] = sum(one["outcome"] == "diverged" for one in found)
-        for metric in target.metrics:
+        for metric in (metric for metric in target.metrics if not rows or metric in rows[0]):
             values = [float(one[metric]) for one in found if one.get(metric)]
             row |= {f"{metric}_{name}": _statistic(function, values) for name, function in _STATISTICS.items()}
             row |= _published(target, group[0], metric, values)

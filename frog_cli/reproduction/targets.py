@@ -1,13 +1,19 @@
-"""What frog reproduce makes: conf/targets/NAME.yaml names the runs behind each figure and table of the papers."""
+"""What frog reproduce makes: conf/targets/NAME.yaml names the runs behind each figure and table of the papers.
+
+A file anywhere else, such as my_target.yaml, is a target of the user's own: a title, and what is run, under train,
+quality and search.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
@@ -35,7 +41,7 @@ class Work(Options):
 
 
 class Target(Options):
-    """A figure or table of a paper."""
+    """A figure or table of a paper, or of a user's own."""
 
     name: str
     title: str
@@ -43,7 +49,7 @@ class Target(Options):
     paper: Work
     smoke: Work
     metrics: list[str] = Field(default_factory=list)  # of runs, whose statistics the table has
-    shown: list[str]  # the columns of its tables that the report shows: those of the picture
+    shown: list[str] = Field(default_factory=list)  # columns of its tables that the report shows: those of the picture
     pooled: list[str] = Field(default_factory=list)  # options; runs that differ in nothing else are taken together
     published: str = "as a picture only"  # where the published values are, unless they are in sweeps/published
     curves: Curves | None = None
@@ -87,23 +93,52 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Target:
-    """Return a target."""
+    """Return a target of frog's own."""
     settings = yaml.safe_load((folder("conf") / "targets" / f"{name}.yaml").read_text(encoding="utf-8"))
     return Target.model_validate({"name": name, **settings})
 
 
+def load_file(path: Path) -> Target:
+    """Return a target of a user's own.
+
+    Raises:
+        RequestError: if the file cannot be read, or does not say what a target needs to say.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError(str(path), f"cannot be read: {' '.join(str(error).split())}") from None
+    if path.stem in names() or not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
+        raise RequestError(str(path), "must have a name of its own, of letters, digits, _ and - only")
+    if not isinstance(settings, dict) or not settings.keys() & Work.model_fields.keys():
+        raise RequestError(str(path), f"must say what is run, under {', '.join(Work.model_fields)}")
+    work = {name: settings.pop(name) for name in Work.model_fields if name in settings}
+    usual = {"title": path.stem, "source": str(path), "metrics": ["best_value", "best_test_error_percent"]}
+    try:
+        return Target.model_validate({**usual, **settings, "name": path.stem, "paper": work, "smoke": {}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])).removeprefix("paper.")
+        raise RequestError(f"{path}, {where}", first["msg"].replace("Input should be", "must be")) from None
+
+
 def chosen(words: Sequence[str]) -> list[Target]:
-    """Return the targets that are named; `all` names all of them.
+    """Return the targets that are named; `all` names all of frog's own.
 
     Raises:
         RequestError: if there is no such target.
     """
-    wanted: list[str] = []
+    wanted: dict[str, Target] = {}
     for word in words:
-        if word not in (*names(), "all"):
-            raise RequestError(word, f"must be one of {', '.join(names())}, all")
-        wanted += names() if word == "all" else [word]
-    return [load(name) for name in dict.fromkeys(wanted)]
+        own = load_file(Path(word)) if word.endswith((".yaml", ".yml")) else None
+        if own is None and word not in (*names(), "all"):
+            raise RequestError(word, f"must be one of {', '.join(names())}, all, or a file such as my_target.yaml")
+        found = [own] if own is not None else [load(name) for name in (names() if word == "all" else [word])]
+        for target in found:
+            if own is not None and wanted.get(target.name, target) != target:
+                raise RequestError(word, f"must have another name: {wanted[target.name].source} has it")
+            wanted[target.name] = target
+    return list(wanted.values())
 
 
 def jobs(target: Target, scale: Scale) -> tuple[Job, ...]:

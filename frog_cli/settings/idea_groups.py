@@ -68,7 +68,7 @@ def chosen(given: Mapping[str, str], built_in: Mapping[str, list[str]]) -> list[
         built_in: what can be chosen in each group without them.
     """
     wanted = {group: given[group] for group in KINDS if given.get(group) not in (None, *built_in.get(group, []))}
-    found = from_outside(_names(given.get("ideas", "[]")), bool(wanted))
+    found = from_outside(names_in(given.get("ideas", "[]")), bool(wanted))
     taken = []
     for group, name in wanted.items():
         if (KINDS[group], name) in found:
@@ -104,7 +104,7 @@ def settings_of(
     return {"name": name, **Chosen(kind, source, declaration).settings()}
 
 
-def _names(text: str) -> list[str]:
+def names_in(text: str) -> list[str]:
     """Return the files and modules that a list such as `[my_ideas.py,package.module]` names."""
     names = yaml.safe_load(text)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -26,6 +26,9 @@ from frog_cli.settings.schema import (
 FOUND = ("learning_rate", "batch_size")
 """The columns that are looked up; all others are settings that must agree, but for those of the search itself."""
 
+LETTERS_OF_A_HASH = 10
+"""So much of the SHA-256 of a file with ideas stands in a table."""
+
 OF_THE_SEARCH = "search_"
 """How the names of columns begin that say how a rate was found."""
 
@@ -74,7 +77,7 @@ def factors(run: Run) -> dict[str, str]:
 def _options_beside(group: str, idea: Idea) -> dict[str, Any]:
     """Return the options of an idea that have no column without its group, and the hash of a file from outside."""
     if idea.sha256 is not None:
-        return {**idea.options, "sha256": idea.sha256[:10]}
+        return {**idea.options, "sha256": idea.sha256[:LETTERS_OF_A_HASH]}
     if group in ("model", "data"):
         return {}
     return {name: value for name, value in idea.options.items() if name != "angle"}

@@ -39,7 +39,7 @@ class Method(NamedTuple):
         """Return what the papers call the method."""
         if self.gradient == "fomoh_kd":
             return f"FoMoH-{self.k:g}D"
-        if self.gradient in ("mean", "projection", "sum"):
+        if self.k is not None:
             return "$g_v$, k = 1" if self.gradient == "mean" and self.k == 1 else f"{self.gradient}, k = {self.k:g}"
         return {"backprop": "backprop", "newton": "Newton", "fomoh": "FoMoH", "fomoh_bp": "FoMoH-BP"}[self.gradient]
 

@@ -20,6 +20,7 @@ from frog_cli.gradients.tangents import Sampler
 from frog_cli.ideas import sources
 from frog_cli.objectives import devices
 from frog_cli.runs.progress import Progress
+from frog_cli.settings import learning_rates
 from frog_cli.settings.requests import QualityRequest, seed_list
 
 ELEMENTS_AT_ONCE = 2**23  # tangents of so many numbers are held in memory together
@@ -46,7 +47,8 @@ def study(request: QualityRequest, progress: Progress) -> list[Row]:
         if estimator.angle is not None:
             sample = partial(sample, angle=estimator.angle)
         cosine, ratio = approximate(sample, aggregation, estimator.k, settings.n, seeds, device)
-        rows.append({**estimator._asdict(), "n": settings.n, "seeds": len(seeds), **_statistics(cosine, ratio)})
+        row: Row = {**estimator._asdict(), "n": settings.n, "seeds": len(seeds), **_statistics(cosine, ratio)}
+        rows.append(row | _hashes(request, estimator))
         name = f"{estimator.tangents} {estimator.gradient}" + (f" {estimator.angle:g}°" if estimator.angle else "")
         progress.show(len(rows), f"{name}, k={estimator.k}: cosine similarity {cosine.mean():.4f}")
     return rows
@@ -60,6 +62,16 @@ def estimators(request: QualityRequest) -> Iterator[Estimator]:
             for gradient in settings.gradients:
                 for k in settings.k:
                     yield Estimator(gradient, tangents, angle, k)
+
+
+def _hashes(request: QualityRequest, estimator: Estimator) -> Row:
+    """Return the hashes of the files that ideas from outside are in, none for frog's own."""
+    ideas = {"tangents": request.tangents[estimator.tangents], "gradient": request.gradients[estimator.gradient]}
+    return {
+        f"{group}.sha256": idea.sha256[: learning_rates.LETTERS_OF_A_HASH]
+        for group, idea in ideas.items()
+        if idea.sha256 is not None
+    }
 
 
 def approximate(

@@ -25,6 +25,11 @@ Stopped at any time, the same command goes on.
   scale        paper: the papers' settings; smoke: seconds, to see that all works, kept below FROG_RUNS
   workers      processes, which share the cores (default: one for each core, or one with a GPU)
 
+A file such as my_target.yaml is a target of your own, also for frog table and frog plot:
+  title: Laplace tangents beside normal ones
+  train:    # words behind frog train -m, and as well quality and search
+    - ideas=[my_ideas.py] objective=sphere tangents=normal,laplace gradient=mean,projection learning_rate=0.01 seeds=3
+
 targets:
 {targets}
   all
@@ -73,4 +78,5 @@ def _finish(chosen: Sequence[Target], scale: Scale) -> None:
     for target in chosen:
         paths = [*tables.write_tables(target, results, scale), *by_target.draw(target, results, scale)]
         print(f"{target.name}: {progress.describe(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
-    print(report.write(results, scale))
+    if any(target.name in targets.names() for target in chosen):
+        print(report.write(results, scale))

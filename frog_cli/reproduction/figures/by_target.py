@@ -17,6 +17,7 @@ from frog_cli.reproduction.figures import (
     fomoh_rosenbrock,
     fomoh_step,
     learning_rates,
+    own,
     table1,
 )
 from frog_cli.reproduction.frames import Frames, read_frames
@@ -43,8 +44,10 @@ def draw(target: Target, results: Path, scale: Scale = "paper") -> list[Path]:
     frames = read_frames(target, results, scale)
     if all(frame.empty for frame in frames.values()):
         return []
-    figure = FIGURES[target.name](frames)
-    paths = [results / f"{target.name}.png", results / f"{target.name}.pdf"]
-    figure.savefig(paths[0], dpi=150)
-    figure.savefig(paths[1], metadata={"CreationDate": None})
+    figures = {"": FIGURES[target.name](frames)} if target.name in FIGURES else own.draw(target, frames)
+    paths = []
+    for suffix, figure in figures.items():
+        paths += [results / f"{target.name}{suffix}.png", results / f"{target.name}{suffix}.pdf"]
+        figure.savefig(paths[-2], dpi=150)
+        figure.savefig(paths[-1], metadata={"CreationDate": None})
     return paths + (search_pictures.draw_all() if target.name == "learning_rates" else [])

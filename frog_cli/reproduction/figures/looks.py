@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ _LOOKS = {
 """Colour, marker and line of the methods that have no k; shades of the others tell their k."""
 
 _SHADES = {"mean": ("Oranges", "s", "--"), "projection": ("Blues", "o", "-")}
+_OTHER_SHADES = ("Greens", "D", "-."), ("Purples", "^", ":"), ("Reds", "v", "--")  # of other aggregations, in turn
 _MARKERS_BY_K = "DX<>v^psh*"  # of steps in hyperplanes: as many neighbouring shades are hard to tell apart
 
 
@@ -32,12 +33,14 @@ def drawn_methods(runs: DataFrame) -> Iterator[tuple[str, dict[str, Any], DataFr
     """Yield each method's name, how it is drawn, and its rows, in the order of the target."""
     runs = runs.assign(k=runs.get("k", np.nan))
     largest = runs["k"].max()
+    others = [name for name in runs["gradient"].unique() if name not in {*_LOOKS, *_SHADES, "fomoh_kd"}]
+    shades = _SHADES | {name: _OTHER_SHADES[index % len(_OTHER_SHADES)] for index, name in enumerate(others)}
     for _, group in runs.groupby(["gradient", "k"], sort=False, dropna=False):
         method = methods.of_row(group.iloc[0])
-        yield method.name_in_papers(), _look(method, largest), group
+        yield method.name_in_papers(), _look(method, largest, shades), group
 
 
-def _look(method: Method, largest: float) -> dict[str, Any]:
+def _look(method: Method, largest: float, shades_of: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
     """Return how a method is drawn: a family by its marker and line, k by its shade."""
     if method.k is None:
         colour, marker, line = _LOOKS[method.gradient]
@@ -45,7 +48,7 @@ def _look(method: Method, largest: float) -> dict[str, Any]:
     if method.gradient == "fomoh_kd":
         shade = colormaps["turbo"](0.05 + 0.9 * (method.k - 1) / largest)
         return {"color": shade, "marker": _MARKERS_BY_K[method.k % len(_MARKERS_BY_K)], "linestyle": "-"}
-    shades, marker, line = _SHADES[method.gradient]
+    shades, marker, line = shades_of[method.gradient]
     depth = 0.35 + 0.6 * np.log2(method.k) / np.log2(max(largest, 2))
     return {"color": colormaps[shades](min(depth, 0.95)), "marker": marker, "linestyle": line}
 

@@ -1,0 +1,107 @@
+"""Targets of a user's own: a file anywhere, with ideas of the user's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from frog_cli.cli import main
+from frog_cli.errors import RequestError
+from frog_cli.files.csv import read_csv
+from frog_cli.reproduction import stored_rows, targets
+
+IDEAS = """
+import torch
+from frog_cli import ideas
+
+@ideas.tangents
+def laplace(shape, generator, dtype, *, scale: float = 1.0):
+    uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=dtype) - 0.5
+    return -scale * uniform.sign() * (1 - 2 * uniform.abs()).log()
+
+@ideas.aggregation
+def clipped_mean(tangents, slopes):
+    return slopes.clamp(-10, 10) / tangents.shape[-2]
+"""
+TARGET = """
+title: Laplace tangents beside normal ones
+train:
+  - ideas=[my_ideas.py] objective=sphere objective.n=4 steps=20 tangents=normal,laplace learning_rate=0.01 seeds=2
+  - ideas=[my_ideas.py] objective=sphere objective.n=4 steps=20 gradient=clipped_mean learning_rate=0.01 seeds=2
+quality:
+  - ideas=[my_ideas.py] k=[4] seeds=5 tangents=[normal,laplace] gradients=[clipped_mean]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
+    (tmp_path / "my_ideas.py").write_text(IDEAS)
+    (tmp_path / "my_target.yaml").write_text(TARGET)
+    return tmp_path
+
+
+def rows(folder, kind: str) -> list[dict[str, str]]:
+    return read_csv(folder / "results" / "my_target" / f"{kind}.csv")
+
+
+def left(folder) -> list[str]:
+    return [job.kind for job in stored_rows.missing(targets.load_file(folder / "my_target.yaml"), "paper")]
+
+
+def test_a_target_of_ones_own_is_made_and_an_edited_idea_makes_its_rows_anew(folder, runs, capsys):
+    assert main(["reproduce", "my_target.yaml", "workers=1"]) == 0
+    out = capsys.readouterr().out
+    assert "my_target: done" in out
+    names = ("my_target.csv", "my_target_quality.csv", "my_target.png", "my_target_quality.png")
+    assert all(f"{folder}/results/{name}" in out for name in names)
+    assert not (folder / "results" / "README.md").exists()  # which is about frog's own targets
+    made = rows(folder, "runs")
+    assert [row["tangents"] for row in made] == ["normal"] * 2 + ["laplace"] * 2 + ["normal"] * 2
+    assert [bool(row["tangents.sha256"]) for row in made] == [False] * 2 + [True] * 2 + [False] * 2
+    (summary,) = [row for row in read_csv(folder / "results" / "my_target.csv") if row["tangents.scale"]]
+    values = [float(row["best_value"]) for row in made[2:4]]
+    assert float(summary["best_value_mean"]) == pytest.approx(sum(values) / 2, rel=1e-12)
+    assert left(folder) == []
+
+    (folder / "my_ideas.py").write_text(IDEAS.replace("scale: float = 1.0", "scale: float = 2.0"))
+    assert left(folder) == ["train", "train", "quality"]  # what normal tangents and a frog's aggregation gave is done
+    assert main(["reproduce", "my_target.yaml", "workers=1"]) == 0
+    assert [row["tangents.scale"] for row in rows(folder, "runs")] == ["", "", "2.0", "2.0", "", ""]
+    assert left(folder) == []
+
+
+def test_rows_whose_idea_is_gone_are_read(folder, runs, capsys):
+    assert main(["reproduce", "my_target.yaml", "workers=1"]) == 0
+    (folder / "my_ideas.py").unlink()
+    assert left(folder) == []
+    assert main(["table", "my_target.yaml"]) == 0
+    assert main(["plot", "my_target.yaml"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("none.yaml", None, "none.yaml: cannot be read: "),
+        ("mine.yaml", "title: [", "mine.yaml: cannot be read: while parsing"),
+        ("mine.yaml", "title: 3", "mine.yaml: must say what is run, under train, quality, search"),
+        ("mine.yaml", "train: 3", "mine.yaml, train: must be a valid list"),
+        ("mine.yaml", "train: []\nfoo: 3", "mine.yaml, foo: "),
+        ("fig3.yaml", "train: []", "fig3.yaml: must have a name of its own"),
+        ("a b.yaml", "train: []", "a b.yaml: must have a name of its own"),
+    ],
+)
+def test_wrong_files_are_refused(name, text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(RequestError) as refused:
+        targets.chosen([name])
+    assert str(refused.value).startswith(message)
+
+
+def test_two_files_of_one_name_are_refused(folder):
+    (folder / "other").mkdir()
+    (folder / "other" / "my_target.yaml").write_text(TARGET.replace("seeds=2", "seeds=3"))
+    with pytest.raises(RequestError, match=r"other/my_target.yaml: must have another name: my_target.yaml has it"):
+        targets.chosen(["my_target.yaml", "other/my_target.yaml"])
