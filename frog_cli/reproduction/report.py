@@ -29,6 +29,11 @@ within the spread if the ranges of their seeds overlap. $g_v$ and FGD are the pa
 """
 
 
+def write_if_about(chosen: Sequence[Target], results: Path, scale: Scale = "paper") -> list[Path]:
+    """Write the report anew if one of the targets is frog's own, which alone are in it; return its path, if so."""
+    return [write(results, scale)] if any(target.name in targets.names() for target in chosen) else []
+
+
 def write(results: Path, scale: Scale = "paper") -> Path:
     """Write all tables anew, and README.md with them, into a folder of results; return its path."""
     from frog_cli.reproduction.claims import CLAIMS

@@ -34,5 +34,6 @@ def main(arguments: Sequence[str]) -> int:
         if not paths and len(chosen) == 1:
             raise RequestError(target.name, f"has no rows yet; frog reproduce {target.name} makes them")
         print(*paths, sep="\n")
-    print(report.write(results_folder()))
+    for path in report.write_if_about(chosen, results_folder()):
+        print(path)
     return 0

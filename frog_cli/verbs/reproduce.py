@@ -78,5 +78,5 @@ def _finish(chosen: Sequence[Target], scale: Scale) -> None:
     for target in chosen:
         paths = [*tables.write_tables(target, results, scale), *by_target.draw(target, results, scale)]
         print(f"{target.name}: {progress.describe(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
-    if any(target.name in targets.names() for target in chosen):
-        print(report.write(results, scale))
+    for path in report.write_if_about(chosen, results, scale):
+        print(path)

@@ -35,10 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         raise RequestError("frog table", f"needs runs, or targets: {', '.join(targets.names())}, all")
     if arguments[0] != "runs":
-        for target in targets.chosen(arguments):
-            for path in tables.write_tables(target, results_folder()):
-                print(path)
-        print(report.write(results_folder()))
+        chosen = targets.chosen(arguments)
+        paths = [path for target in chosen for path in tables.write_tables(target, results_folder())]
+        print(*paths, *report.write_if_about(chosen, results_folder()), sep="\n")
         return 0
     if len(arguments) > 2:
         raise RequestError(f"table {' '.join(arguments)}", "must be frog table runs, or frog table runs FILE")

@@ -1,0 +1,48 @@
+"""What the pages in docs/ show works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from frog_cli.cli import main
+from frog_cli.ideas import sources
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Write the files that the page about ideas shows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
+    (tmp_path / "my_ideas.py").write_text("\n\n".join(blocks("ideas.md", "python")))
+    (tmp_path / "my_target.yaml").write_text(blocks("ideas.md", "yaml")[0])
+    return tmp_path
+
+
+def test_the_ideas_of_the_page_keep_their_contracts(folder, capsys):
+    assert main(["check", "my_ideas.py"]) == 0
+    assert "6 of 6 ideas keep the contract of their kind" in capsys.readouterr().out
+    kinds = {one.kind for _, one in sources.declarations(sources.named(["my_ideas.py"])) if one.path.parent == folder}
+    assert kinds == {"tangents", "aggregation", "function", "model", "data"}
+
+
+def test_the_commands_of_the_page_run(folder, runs, capsys):
+    commands = [line.partition("  #")[0] for line in "".join(blocks("ideas.md", "sh")).splitlines()]
+    assert len(commands) == 6
+    for command in commands:
+        verb, *words = shlex.split(command)[1:]
+        few = {"train": ["epochs=1"], "search": ["search.evaluations=4", "search.population=2", "steps=20"]}
+        assert main([verb, *words, *([] if "--help" in words else few.get(verb, []))]) == 0, command
+    out = capsys.readouterr().out
+    assert "channels of the first convolution (a whole number, at least 1)" in out
+    assert "my_target: done" in out
