@@ -92,7 +92,10 @@ def _decode(root: str, size: list[int] | None) -> tuple[Tensor, Tensor, Tensor, 
 
 
 def _read(root: str, split: str, size: list[int] | None) -> tuple[Tensor, Tensor]:
-    found = torchvision().datasets.ImageFolder(f"{root}/{split}")
+    try:
+        found = torchvision().datasets.ImageFolder(f"{root}/{split}")
+    except FileNotFoundError as error:
+        raise RequestError(f"data.root={root}", f"cannot be read: {error}") from error
     images = []
     for path, _ in found.samples:
         try:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from frog_cli.data.dataset import Split, splits_and_classes
+from frog_cli.errors import RequestError
 from frog_cli.judging.findings import (
     Check,
     Finding,
@@ -40,7 +41,7 @@ def judge_data(read: Callable[[], Any]) -> list[Finding]:
 
     return judged(
         [
-            Check("form", lambda: _form(splits())),
+            Check("form", lambda: _form(splits)),
             Check("images", lambda: _images(splits()), form),
             Check("as many labels as images", lambda: _numbers(splits()), form),
             Check("labels", lambda: _labels(*first()), form),
@@ -52,7 +53,14 @@ def judge_data(read: Callable[[], Any]) -> list[Finding]:
     )
 
 
-def _form(splits: Splits) -> Seen:
+def _form(splits: Callable[[], Splits]) -> Seen:
+    try:
+        return _form_of(splits())
+    except RequestError as error:
+        return None, f"cannot be told: {error}"
+
+
+def _form_of(splits: Splits) -> Seen:
     expected = next(iter(splits.values()))[0].shape[1:]
     for name, (images, labels) in splits.items():
         if images.ndim < 2 or labels.ndim != 1:

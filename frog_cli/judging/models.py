@@ -35,6 +35,7 @@ from frog_cli.objectives.network_steps import sample_loss
 
 _BATCH = 4
 _TANGENTS = 3
+_IMAGES = (1, 8, 8), (1, 16, 16), (3, 32, 32), (64,)
 _NEAR = {torch.float64: 1e-6, torch.float32: 1e-2}
 """How close derivatives are, relative to the largest one."""
 _TRAINS = "forward", "parameters"
@@ -46,6 +47,17 @@ class _Case(NamedTuple):
     model: Module
     inputs: Tensor
     targets: Tensor
+
+
+def image_for(build: Callable[[tuple[int, ...], int], Module]) -> tuple[int, ...]:
+    """Return the smallest image for which a model can be built and called; the first one tried if there is none."""
+    for image in _IMAGES:
+        try:
+            _call(build(image, 10), _images(_BATCH, image))
+        except Exception:  # such as that nothing is left of it after several convolutions
+            continue
+        return image
+    return _IMAGES[0]
 
 
 def judge_model(

@@ -30,10 +30,12 @@ def main(arguments: Sequence[str]) -> int:
     from frog_cli.judging.ideas import judge  # imports torch
     from frog_cli.judging.table import table, verdict
 
-    failed = 0
+    failed = untold = 0
     for source, one in chosen:
-        findings = judge(sources.load(source, one))
+        findings = judge(sources.load(source, one), one)
         failed += any(finding.ok is False for finding in findings)
+        untold += all(finding.ok is None for finding in findings)
         print(f"{one.kind} {one.name}: {verdict(findings)}\n{source.path}, line {one.line}\n{table(findings)}\n")
-    print(f"{len(chosen) - failed} of {len(chosen)} ideas keep the contract of their kind")
+    kept = f"{len(chosen) - failed - untold} of {len(chosen)} ideas keep the contract of their kind"
+    print(f"{kept}; {untold} cannot be judged here" if untold else kept)
     return 1 if failed else 0

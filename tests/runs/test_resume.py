@@ -109,8 +109,11 @@ def test_going_on_from_any_step_is_going_on(name, after):
     assert found == expected
 
 
-def frog(root: Path, overrides, number: int | None = None, after: float = 0.0) -> tuple[int, str]:
-    """Run frog train in a process of its own, send it a signal after a while, and return its status and its errors."""
+def frog(root: Path, overrides, number: int | None = None, after: float | str = 0.0) -> tuple[int, str]:
+    """Run frog train in a process of its own and return its status and its errors.
+
+    A signal is sent after so many seconds, or a second after there is a file of such a name.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "frog_cli", "train", *overrides],
         env={**os.environ, "FROG_RUNS": str(root), "OMP_NUM_THREADS": "1"},
@@ -121,7 +124,11 @@ def frog(root: Path, overrides, number: int | None = None, after: float = 0.0) -
     assert process.stderr is not None
     if number is not None:
         try:
-            process.wait(after)
+            if isinstance(after, str):  # a file, which is there as soon as the run is under way
+                until = time.monotonic() + 120
+                while time.monotonic() < until and not list(root.glob(after)):
+                    time.sleep(0.1)
+            process.wait(1.0 if isinstance(after, str) else after)
         except subprocess.TimeoutExpired:
             process.send_signal(number)
     errors = process.stderr.read()
@@ -185,13 +192,13 @@ def test_a_hundred_stopped_runs_end_as_others_do(number, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_the_state_and_the_same_command_goes_on(number, tmp_path):
     overrides = ["epochs=400", "early_stopping.patience=null"]
-    status, errors = frog(tmp_path, overrides, number, after=6.0)
+    status, errors = frog(tmp_path, overrides, number, after="*/metrics.csv")
     assert status == 128 + number
     assert f"stopped by {number.name}, state saved; the same command goes on" in errors
     (folder,) = tmp_path.iterdir()
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert len(list(folder.glob("checkpoint-*.pt"))) == 1
-    status, errors = frog(tmp_path, overrides, signal.SIGTERM, after=6.0)
+    status, errors = frog(tmp_path, overrides, signal.SIGTERM, after=15.0)
     assert "frog: going on after step" in errors
     assert not (folder / "lock").exists()
 
