@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -64,7 +65,7 @@ def named(names: Sequence[str]) -> list[Source]:
 
 
 def announced() -> list[Source]:
-    """Return the sources that installed packages announce; nothing is imported but the packages they are in."""
+    """Return the sources that installed packages announce; nothing is imported."""
     return [_of_module(point.name, point.value, f"entry point {point.name} of {GROUP}") for point in _points()]
 
 
@@ -116,12 +117,28 @@ def _source(name: str) -> Source:
 
 def _of_module(name: str, module: str, what: str) -> Source:
     try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
+        found = _spec(module)
+    except Exception:  # of a package that is imported after all
         found = None
     if found is None or found.origin is None or not found.origin.endswith(".py"):
         raise RequestError(f"ideas={name}", f"is no file that ends in .py, and no {what} of Python code is found")
     return Source(name, Path(found.origin), module)
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Return where a module is; unlike `importlib.util.find_spec`, without importing the packages that it is in."""
+    first, *rest = module.split(".")
+    name, found = first, importlib.util.find_spec(first)
+    for part in rest:
+        if found is None or found.submodule_search_locations is None:
+            return None
+        name, where = f"{name}.{part}", found.submodule_search_locations
+        specs = (finder.find_spec(name, where) for finder in sys.meta_path)
+        try:
+            found = next((spec for spec in specs if spec is not None), None)
+        except KeyError:  # a namespace package in another package, which knows its folders once that is imported
+            return importlib.util.find_spec(module)
+    return found
 
 
 def load(source: Source, declaration: Declaration) -> Idea:

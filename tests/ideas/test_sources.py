@@ -81,6 +81,33 @@ def test_packages_announce_ideas(file, monkeypatch):
     assert (source.name, source.path, source.module) == ("mine", file, "my_ideas")
 
 
+@pytest.mark.parametrize("package", ["lab", "lab/samplers"])
+def test_packages_are_found_without_being_imported(package, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / package
+    folder.mkdir(parents=True)
+    for place in (tmp_path / "lab", folder):
+        (place / "__init__.py").write_text("raise RuntimeError('imported')")
+    (folder / "ideas.py").write_text(LAPLACE)
+    module = ".".join([*package.split("/"), "ideas"])
+    monkeypatch.setattr(sources, "_points", lambda: (EntryPoint("mine", module, sources.GROUP),))
+    (source,) = sources.announced()
+    assert source.path == folder / "ideas.py"
+    assert not [name for name in sys.modules if name.split(".")[0] == "lab"]
+    with pytest.raises(RequestError, match="ideas=mine: cannot be imported: RuntimeError: imported"):
+        sources.load(source, source.declarations()[0])
+
+
+def test_namespace_packages_are_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "lab_of_a_test" / "samplers"
+    folder.mkdir(parents=True)
+    (folder / "ideas.py").write_text(LAPLACE)
+    (source,) = sources.named(["lab_of_a_test.samplers.ideas"])
+    assert source.path == folder / "ideas.py"
+    assert "lab_of_a_test.samplers.ideas" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -103,6 +130,8 @@ def test_what_cannot_be_imported_is_refused_with_its_line(file, text, message):
         ("nowhere/ideas.py", "ideas=nowhere/ideas.py: is no file"),
         ("no_such_module", "ideas=no_such_module: is no file that ends in .py, and no module"),
         ("math", "ideas=math: is no file that ends in .py, and no module"),
+        ("frog_cli.no_such", "ideas=frog_cli.no_such: is no file that ends in .py, and no module"),
+        ("frog_cli.cli.main", "ideas=frog_cli.cli.main: is no file that ends in .py, and no module"),
     ],
 )
 def test_what_is_not_there_is_refused(name, message):
