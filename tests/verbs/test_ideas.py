@@ -9,12 +9,14 @@ def test_ideas_are_listed_with_kind_source_options_and_what_they_are(tmp_path, c
     file.write_text(IDEAS)
     assert main(["ideas", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["kind", "name", "source", "options", "what", "it", "is"]
-    (laplace,) = (line for line in lines if " laplace " in line)
-    assert "scale: float = 1.0" in laplace
-    assert laplace.endswith("Sample entries of the Laplace distribution.")
-    (cone,) = (line for line in lines if line.split()[:2] == ["tangents", "cone"])
-    assert cone.split()[2:5] == ["frog", "angle:", "Angle"]
+    assert lines[0].split() == ["kind", "name", "source", "what", "it", "is,", "and", "its", "options"]
+    (laplace,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["tangents", "laplace"])
+    assert lines[laplace].split()[2] == str(file)
+    assert lines[laplace].endswith("Sample entries of the Laplace distribution.")
+    assert lines[laplace + 1].split() == ["scale:", "float", "=", "1.0"]
+    (cone,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["tangents", "cone"])
+    assert lines[cone].split()[2] == "frog"
+    assert lines[cone + 1].split() == ["angle:", "Angle", "=", "45"]
     assert sum(line.startswith("function") for line in lines) == 4
 
 
