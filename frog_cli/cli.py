@@ -44,6 +44,7 @@ environment:
   FROG_DATA     folder with data sets (default: data)
   FROG_RUNS     folder that run folders are made in (default: runs)
   FROG_SWEEPS   folder whose searched/ gets what searches find, for learning_rate=searched (default: sweeps)
+  FROG_IDEAS    files and modules with ideas of your own, separated by commas
   FROG_RESULTS  folder of the rows, tables and pictures of frog reproduce (default: results)
 """
 

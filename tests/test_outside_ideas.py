@@ -257,6 +257,7 @@ REFUSED = {
     "tangents=laplac": "tangents=laplac: must be one of cone, normal",
     "gradient=clipped_mean gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
     "tangents=laplace ideas=my_ideas.py": "ideas=my_ideas.py: must be a list of files and modules",
+    "tangents=laplace ideas=[*.py]": "ideas=[*.py]: must be a list of files and modules",
 }
 
 

@@ -60,8 +60,21 @@ class Source(NamedTuple):
 
 def named(names: Sequence[str]) -> list[Source]:
     """Return the sources that a user names, by paths of files or names of modules; nothing is imported."""
-    wanted = [*names, *filter(None, (os.environ.get("FROG_IDEAS") or "").split(","))]
-    return [_source(name) for name in dict.fromkeys(wanted)]
+    return [_source(name) for name in dict.fromkeys([*names, *always()])]
+
+
+def always() -> list[str]:
+    """Return the files and modules that FROG_IDEAS names."""
+    return [name for name in (os.environ.get("FROG_IDEAS") or "").split(",") if name]
+
+
+def from_anywhere(name: str) -> str:
+    """Return a name of a source that holds in every folder: for a file, its whole path."""
+    return str(_source(name).path) if _is_path(name) else name
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".py") or "/" in name
 
 
 def announced() -> list[Source]:
@@ -107,7 +120,7 @@ def declaration_of(kind: Kind, name: str, sha256: str | None = None) -> Declarat
 
 
 def _source(name: str) -> Source:
-    if name.endswith(".py") or "/" in name:
+    if _is_path(name):
         path = Path(name).expanduser()
         if not path.is_file():
             raise RequestError(f"ideas={name}", "is no file")
@@ -221,7 +234,10 @@ def declarations(sources: Sequence[Source]) -> Iterator[tuple[Source, Declaratio
         RequestError: if two have one name.
     """
     seen: dict[tuple[str, str], Source] = {}
-    for source in [*own(), *sources]:
+    files: dict[Path, Source] = {}  # one may be named twice, as by its path and by a package
+    for source in sources:
+        files.setdefault(source.path.resolve(), source)
+    for source in [*own(), *files.values()]:
         for one in source.declarations():
             key = one.kind, one.name
             if key in seen:

@@ -5,6 +5,7 @@ Hydra composes them like the files in conf/; their defaults come from the signat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -106,10 +107,21 @@ def settings_of(
 
 def names_in(text: str) -> list[str]:
     """Return the files and modules that a list such as `[my_ideas.py,package.module]` names."""
-    names = yaml.safe_load(text)
+    try:
+        names = yaml.safe_load(text)
+    except yaml.YAMLError:
+        names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise RequestError(f"ideas={text}", "must be a list of files and modules, such as [my_ideas.py]")
     return names
+
+
+def from_anywhere(word: str) -> str:
+    """Return an option such as `ideas=[my_ideas.py]` with the whole paths of its files, any other word as it is."""
+    option, _, text = word.partition("=")
+    if option != "ideas":
+        return word
+    return f"ideas={json.dumps([sources.from_anywhere(name) for name in names_in(text)], ensure_ascii=False)}"
 
 
 def _store(declaration: Declaration) -> None:

@@ -71,6 +71,8 @@ def test_modules_and_the_environment_name_ideas(file, monkeypatch):
     assert sys.modules.pop("my_ideas")
     monkeypatch.setenv("FROG_IDEAS", f"{file},my_ideas")
     assert [source.path for source in sources.named([])] == [file, file]
+    found = [one.name for source, one in sources.declarations(sources.named([])) if source.name != sources.OWN_NAME]
+    assert found == ["laplace"]  # of one file, by whatever names
 
 
 def test_packages_announce_ideas(file, monkeypatch):
