@@ -11,9 +11,10 @@ from frog_cli.cluster import slurm, srun
 from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
+from frog_cli.ideas import sources
 from frog_cli.runs.folder import RunFolder, runs_location, runs_root
 from frog_cli.runs.identity import digest
-from frog_cli.settings import composing, learning_rates, option_help
+from frog_cli.settings import composing, idea_groups, learning_rates, option_help
 from frog_cli.settings.requests import search_request, slurm_settings, train_request
 from frog_cli.settings.schema import ClassificationRun
 from frog_cli.settings.verb_options import Slurm
@@ -76,12 +77,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _environment(settings: Slurm) -> dict[str, str]:
-    """Return the variables with which a job finds the same folders as here, and uses the cores that it has."""
+    """Return the variables with which a job finds the same folders and ideas as here, and uses the cores it has."""
     environment = {
         "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
         "FROG_RUNS": str(runs_location().resolve()),
         "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
     }
+    if sources.always():
+        environment["FROG_IDEAS"] = ",".join(sources.from_anywhere(name) for name in sources.always())
     return environment if "OMP_NUM_THREADS" in os.environ else environment | {"OMP_NUM_THREADS": str(settings.cpus)}
 
 
@@ -98,5 +101,5 @@ def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
             locations.check(request.runs[0].data)
         folders = [RunFolder(runs_location(), run) for run in request.runs]
         if searching or request.overwrite or any(folder.finished() is None for folder in folders):
-            missing.append([verb, *combination])
+            missing.append([verb, *map(idea_groups.from_anywhere, combination)])
     return missing, len(combinations) - len(missing)

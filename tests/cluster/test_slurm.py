@@ -15,7 +15,8 @@ import pytest
 
 from frog_cli.cli import main
 from frog_cli.cluster.slurm import script, seconds
-from frog_cli.settings.requests import slurm_settings
+from frog_cli.runs.identity import identity
+from frog_cli.settings.requests import slurm_settings, train_request
 
 EVIL = "data.variant='$(touch /tmp/no); `no` \"no\" ; &'"
 
@@ -146,6 +147,42 @@ def test_without_slurm_the_way_out_is_told(monkeypatch, capsys):
     assert "there is no sbatch here; --dry-run prints the script" in capsys.readouterr().err
 
 
+SAMPLER = '''
+import torch
+from frog_cli import ideas
+
+@ideas.tangents
+def laplace(shape, generator, dtype, *, scale: float = 1.0):
+    """Sample entries of the Laplace distribution."""
+    exponential = -(1 - torch.rand((2, *shape), generator=generator, device=generator.device, dtype=dtype)).log()
+    return scale * (exponential[0] - exponential[1])
+'''
+
+
+@pytest.mark.parametrize("folder", ["ideas", 'it\'s "one", [2]'])
+def test_a_job_has_the_whole_paths_of_ideas(folder, tmp_path, monkeypatch, capsys):
+    """So that it finds them also if its setup leaves the folder it was submitted in."""
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "my_ideas.py").write_text(SAMPLER)
+    monkeypatch.chdir(tmp_path)
+    words = [f"ideas={json.dumps([f'{folder}/my_ideas.py'])}", "tangents=laplace", "learning_rate=0.1", *SWEEP[2:-1]]
+    wanted = identity(train_request(words).runs[0])
+    echo = tmp_path / "echo"
+    echo.write_text('#!/bin/bash\nprintf "%s\\0" "$@" "$FROG_IDEAS"\n')
+    echo.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(echo))
+    monkeypatch.setenv("FROG_IDEAS", "ideas.py,json")
+    (tmp_path / "ideas.py").touch()
+    assert main(["submit", "--dry-run", "slurm.setup=[cd /]", "train", *words]) == 0
+    text = capsys.readouterr().out
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=20, check=False)
+    *words, always, _ = done.stdout.split("\0")
+    assert always == f"{tmp_path}/ideas.py,json"
+    monkeypatch.delenv("FROG_IDEAS")
+    monkeypatch.chdir("/")
+    assert identity(train_request(words[3:]).runs[0]) == wanted
+
+
 @pytest.fixture
 def slurm() -> None:
     if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True, check=False).returncode:
@@ -206,3 +243,24 @@ def test_a_job_that_reaches_its_limit_goes_on_and_ends_as_without_interruption(s
     interrupted = {name: (summary.parent / name).read_bytes() for name in ("metrics.csv", "summary.json")}
     assert subprocess.run([sys.executable, "-m", "frog_cli", *run, "overwrite=true"], check=False).returncode == 0
     assert {name: (summary.parent / name).read_bytes() for name in interrupted} == interrupted
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("named", ["by an option", "by FROG_IDEAS"])
+def test_a_job_finds_ideas_whatever_its_folder(named, slurm, runs, tmp_path, monkeypatch, capsys):
+    """Its file is given by a relative path, and the setup of the job leaves the folder."""
+    here, ideas, scratch = (tmp_path / name for name in ("here", "my ideas", "scratch/of/a/job"))
+    for folder in (here, ideas, scratch):
+        folder.mkdir(parents=True)
+    (ideas / "my_ideas.py").write_text(SAMPLER)
+    monkeypatch.chdir(here)
+    words = ["tangents=laplace", "gradient=mean", "learning_rate=0.01", *SWEEP[2:-1]]
+    if named == "by an option":
+        words.insert(0, "ideas=['../my ideas/my_ideas.py']")
+    else:
+        monkeypatch.setenv("FROG_IDEAS", "../my ideas/my_ideas.py")
+    job = submit(capsys, f"slurm.setup=[cd {scratch}]", "train", "-m", *words, "seed=0,1")
+    assert set(ended(job, 180)) == {"COMPLETED"}, next(runs.glob(f"slurm/*{job}*.log")).read_text()
+    assert len(list(runs.glob("sphere-*-laplace-*/summary.json"))) == 2
+    assert main(["submit", "train", *words, "seed=0"]) == 0
+    assert capsys.readouterr().out == "nothing to submit\n"
