@@ -65,6 +65,9 @@ def of_training(words: Sequence[str]) -> str:
     parts = ["choices, with * before those in effect:"]
     for group, names in composing.groups("train").items():
         choices = {f"{group}={name}": about(group, name) for name in names}
+        if "sha256" in settings.get(group, {}):
+            name, sha256 = settings[group]["name"], settings[group]["sha256"]
+            choices[f"{group}={name}"] = about(group, name, sha256)
         parts.append(layout((f"{'*' if choice in chosen else ' '} {choice}", text) for choice, text in choices.items()))
     kind = FunctionRun if "steps" in settings else ClassificationRun
     shown = [*options([kind, RequestOptions], settings)]
@@ -75,9 +78,9 @@ def of_training(words: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
-def about(group: str, name: str) -> str:
+def about(group: str, name: str, sha256: str | None = None) -> str:
     """Return what a choice is: what an idea says of itself, or its file in conf/ in its first line."""
-    declaration = sources.declaration_of(idea_groups.KINDS[group], name) if group in idea_groups.KINDS else None
+    declaration = sources.declaration_of(idea_groups.KINDS[group], name, sha256) if group in idea_groups.KINDS else None
     if declaration is not None:
         return declaration.about.removesuffix(".")
     lines = (folder("conf") / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
@@ -89,7 +92,8 @@ def layout(rows: Iterable[tuple[str, str]]) -> str:
     lines = []
     for left, right in rows:
         wrapped = textwrap.wrap(right, WIDTH - INDENT, break_on_hyphens=False)
-        lines += [f"{left:<{INDENT}}{wrapped.pop(0)}"] if len(left) < INDENT else [left]
+        first = wrapped.pop(0) if wrapped and len(left) < INDENT else ""
+        lines += [f"{left:<{INDENT}}{first}".rstrip()]
         lines += [" " * INDENT + line for line in wrapped]
     return "\n".join([*lines, ""])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,6 +115,18 @@ def test_plain_help_names_the_options_of_other_choices(capsys):
 
 def test_the_options_of_a_sweep_are_those_of_its_first_choices(capsys):
     assert "gradient.damping=1.0e-08" in described(shown(capsys, "train", "-m", "gradient=fomoh,mean", "seed=0,1"))
+
+
+def test_an_own_idea_and_its_options_are_shown_also_without_a_description(tmp_path, capsys):
+    file = tmp_path / "my_ideas.py"
+    file.write_text(
+        "from frog_cli import ideas\n\n@ideas.model\ndef small(image, classes, *, width: int = 6, depth: int = 2):\n"
+        '    """A small one.\n\n    Args:\n        depth: hidden layers.\n    """\n'
+    )
+    text = shown(capsys, "train", f"ideas=[{file}]", "model=small")
+    assert re.search(r"^\* model=small +A small one$", text, flags=re.MULTILINE)
+    entries = described(text)
+    assert (entries["model.width=6"], entries["model.depth=2"]) == ("", "hidden layers")
 
 
 def test_other_words_do_not_matter(capsys):
