@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import installation
+from tests.installation import Installation
+
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -38,3 +41,22 @@ def mnist_root() -> str:
 def generator() -> torch.Generator:
     """Return a seeded source of randomness."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def wheel_of_frog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this checkout."""
+    return installation.wheel(Path(__file__).parents[1], tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def environment_of_frog(wheel_of_frog: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an environment that has frog from its wheel."""
+    return installation.environment(tmp_path_factory.mktemp("environment"), wheel_of_frog)
+
+
+@pytest.fixture
+def installed(environment_of_frog: Path, tmp_path: Path) -> Installation:
+    """Return frog installed from its wheel, called from a folder of this test."""
+    (tmp_path / "elsewhere").mkdir()
+    return Installation(environment_of_frog, tmp_path / "elsewhere")
