@@ -173,8 +173,8 @@ def test_a_run_that_raises_is_recorded_and_does_not_end_the_sweep(runs, capsys, 
     from frog_cli.ideas import registry
     from frog_cli.models.mlp import mlp
 
-    monkeypatch.setitem(registry._registered, ("model", "mlp"), registry.Idea("model", "mlp", lambda *_, **__: 1 / 0))
-    assert mlp  # imported before, so that nothing registers it anew
+    failing = registry.Idea("model", "mlp", lambda *_, **__: 1 / 0)
+    monkeypatch.setitem(registry._registered, (mlp.__module__, "model", "mlp"), failing)
     assert main(["train", "-m", "epochs=1", "model=mlp,logistic_regression"]) == 1
     failed, done = sorted(runs.glob("*"), key=lambda folder: "logistic" in folder.name)
     assert json.loads((failed / "run.json").read_text())["error"] == "ZeroDivisionError: division by zero"

@@ -295,6 +295,19 @@ def test_a_sweep_over_built_in_and_outside_tangents(file, runs):
     assert len(summaries(runs)) == 2
 
 
+def test_a_sweep_over_files_with_ideas_of_one_name(file, runs, tmp_path):
+    """Each run takes the idea of its own file."""
+    other = tmp_path / "others.py"
+    other.write_text(IDEAS.replace("return -scale", "return -3 * scale"))
+    words = [*CHOICES["function"], "tangents=laplace", "gradient=mean", "gradient.k=2"]
+    assert main(["train", "-m", f"ideas=[{file}],[{other}]", *words]) == 0
+    together = {summary["last_value"] for summary in summaries(runs)}
+    assert main(["train", "overwrite=true", f"ideas=[{file}]", *words]) == 0
+    assert main(["train", "overwrite=true", f"ideas=[{other}]", *words]) == 0
+    assert {summary["last_value"] for summary in summaries(runs)} == together
+    assert len(together) == 2
+
+
 def test_a_killed_run_goes_on_bitwise(file, runs, tmp_path):
     words = ["train", f"ideas=[{file}]", *CHOICES["all"], "steps=4000", "early_stopping.patience=null", "seeds=2"]
     command = [sys.executable, "-m", "frog_cli", *words, "checkpoint.rows=1"]

@@ -26,12 +26,14 @@ class Idea(NamedTuple):
     function: Callable[..., Any]
 
 
-_registered: dict[tuple[Kind, str], Idea] = {}
+_registered: dict[tuple[str, Kind, str], Idea] = {}
+"""By module, kind and name: an idea never takes the place of one of another file."""
 
 
-def registered(kind: Kind) -> dict[str, Idea]:
-    """Return the ideas of a kind that have been imported, by their names."""
-    return {name: idea for (one, name), idea in _registered.items() if one == kind}
+def registered(kind: Kind, module: str | None = None) -> dict[str, Idea]:
+    """Return the ideas of a kind that have been imported, by their names: those of one module, or of all."""
+    ideas = [(where, idea) for (where, one, _), idea in _registered.items() if one == kind]
+    return {idea.name: idea for where, idea in ideas if module in (None, where)}
 
 
 def name_of(function: str, given: str | None = None) -> str:
@@ -47,12 +49,12 @@ def trait(function: Callable[..., Any], name: str, otherwise: Any = None) -> Any
 
 
 def _register(kind: Kind, name: str | None, **traits: Any) -> Callable[[Made], Made]:
-    """Return a decorator that registers a function, in the place of one of the same name that was loaded before."""
+    """Return a decorator that registers a function as an idea of its module."""
 
     def register(function: Made) -> Made:
         vars(function).update(traits)
         idea = Idea(kind, name_of(function.__name__, name), function)
-        _registered[kind, idea.name] = idea
+        _registered[function.__module__, kind, idea.name] = idea
         return function
 
     return register

@@ -8,9 +8,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -131,8 +132,10 @@ def _source(name: str) -> Source:
 def _of_module(name: str, module: str, what: str) -> Source:
     try:
         found = _spec(module)
-    except Exception:  # of a package that is imported after all
+    except (ImportError, ValueError):
         found = None
+    except (Exception, SystemExit) as error:  # of a package that is imported after all
+        raise RequestError(f"ideas={name}", f"cannot be imported: {_as_text(error)}") from None
     if found is None or found.origin is None or not found.origin.endswith(".py"):
         raise RequestError(f"ideas={name}", f"is no file that ends in .py, and no {what} of Python code is found")
     return Source(name, Path(found.origin), module)
@@ -160,22 +163,40 @@ def load(source: Source, declaration: Declaration) -> Idea:
     Raises:
         RequestError: naming file and line, if an exception is raised while it is imported.
     """
-    try:
-        if source.module is not None:
-            import_module(source.module)
-        else:
-            _import_file(source.path)
-    except Exception as error:
-        where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source.path)]
-        line = f", line {where[-1].lineno}" if where else ""
-        text = traceback.format_exception_only(error)[-1].strip()
-        raise RequestError(f"ideas={source.name}{line}", f"cannot be imported: {text}") from None
-    found = registered(declaration.kind).get(declaration.name)
+    with refusing(source, "cannot be imported"):
+        module = _import_file(source.path) if source.module is None else import_module(source.module)
+    if source.module is not None and source.name != OWN_NAME:
+        digest = source.digest()
+        if _when_imported.setdefault(source.module, digest) != digest:
+            raise RequestError(f"ideas={source.name}", "has changed since this process imported it; start frog anew")
+    found = registered(declaration.kind, module.__name__).get(declaration.name)
     if found is None:
         raise RequestError(
             f"ideas={source.name}, line {declaration.line}", f"{declaration.name} is declared, but not registered"
         )
     return found
+
+
+_when_imported: dict[str, str] = {}
+"""The SHA-256 that files of modules had when their ideas were first loaded: a module is imported only once."""
+
+
+@contextmanager
+def refusing(source: Source, what: str) -> Iterator[None]:
+    """Turn an exception that code of a source raises into a refusal in one line, which names the file and the line."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except (Exception, SystemExit) as error:
+        where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source.path)]
+        line = f", line {where[-1].lineno}" if where else ""
+        raise RequestError(f"ideas={source.name}{line}", f"{what}: {_as_text(error)}") from None
+
+
+def _as_text(error: BaseException) -> str:
+    """Return an exception's type and message."""
+    return traceback.format_exception_only(error)[-1].strip()
 
 
 class Choice(Protocol):
@@ -210,17 +231,17 @@ def imported(choice: Choice) -> Callable[..., Any]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file under a name that no other file has; once."""
-    name = f"frog_ideas_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:10]}"
+    """Import a file under a name that no other file, and no other content of this one, has; once."""
+    content = path.read_bytes()
+    name = f"frog_ideas_{path.stem}_{hashlib.sha256(bytes(path) + content).hexdigest()[:10]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_loader(name, SourceFileLoader(name, str(path)))
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
+    try:  # not by the loader, which may take a compiled file of the same second's content
+        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
     except BaseException:
         del sys.modules[name]
         raise
@@ -229,6 +250,8 @@ def _import_file(path: Path) -> ModuleType:
 
 def declarations(sources: Sequence[Source]) -> Iterator[tuple[Source, Declaration]]:
     """Yield all ideas of some sources with where they are from, frog's own first.
+
+    A file that is named twice, such as by its relative and its absolute path, counts once.
 
     Raises:
         RequestError: if two have one name.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint
 from inspect import Parameter, signature
@@ -113,9 +114,13 @@ def test_namespace_packages_are_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("raise SystemExit(0)", "line 9: cannot be imported: SystemExit: 0"),
         ("1 / 0", "line 9: cannot be imported: ZeroDivisionError: division by zero"),
         ("import no_such_module", "line 9: cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
-        ("ideas.registry._registered.pop(('tangents', 'laplace'))", "line 6: laplace is declared, but not registered"),
+        (
+            "ideas.registry._registered.pop((__name__, 'tangents', 'laplace'))",
+            "line 6: laplace is declared, but not registered",
+        ),
     ],
 )
 def test_what_cannot_be_imported_is_refused_with_its_line(file, text, message):
@@ -151,3 +156,63 @@ def test_names_that_are_taken_are_refused(file, tmp_path):
     other.write_text(LAPLACE)
     with pytest.raises(RequestError, match=rf"line 6: tangents laplace is declared in {file} as well"):
         list(sources.declarations(sources.named([str(file), str(other)])))
+
+
+def scaled(file):
+    (source,) = sources.named([str(file)])
+    (declaration,) = source.declarations()
+    return sources.load(source, declaration).function((1, 1), torch.Generator(), torch.float64).item()
+
+
+def test_ideas_of_one_name_in_two_files_are_two(file, tmp_path):
+    other = tmp_path / "others.py"
+    other.write_text(LAPLACE.replace("torch.full(shape, scale", "torch.full(shape, -scale"))
+    assert [scaled(one) for one in (file, other, file)] == [1.0, -1.0, 1.0]
+
+
+def test_a_file_that_was_edited_is_imported_anew(file):
+    before = file.stat()
+    assert scaled(file) == 1.0
+    file.write_text(LAPLACE.replace("scale: float = 1.0", "scale: float = 3.0"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as an edit within the same second
+    assert scaled(file) == 3.0
+
+
+def test_a_module_that_was_edited_is_refused(file, monkeypatch):
+    monkeypatch.syspath_prepend(file.parent)
+    file = file.rename(file.with_name("edited_ideas.py"))
+    (source,) = sources.named(["edited_ideas"])
+    sources.load(source, source.declarations()[0])
+    file.write_text(f"{LAPLACE}# edited")
+    with pytest.raises(RequestError, match="ideas=edited_ideas: has changed since this process imported it"):
+        sources.load(source, source.declarations()[0])
+    del sys.modules["edited_ideas"]
+
+
+def test_frogs_own_ideas_stay_whatever_a_file_registers(file):
+    file.write_text(f"""{LAPLACE}
+if True:
+    @ideas.tangents
+    def normal(shape, generator, dtype):
+        return torch.zeros(shape, dtype=dtype)
+""")
+    scaled(file)
+    source, declaration = sources.own_declarations()["tangents", "normal"]
+    assert sources.load(source, declaration).function is TANGENTS["normal"]
+
+
+def test_a_file_that_is_named_twice_counts_once(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    found = sources.declarations(sources.named([file.name, str(file)]))
+    assert [one.name for source, one in found if source.name != sources.OWN_NAME] == ["laplace"]
+
+
+@pytest.mark.parametrize("text", ["raise RuntimeError('no')", "raise SystemExit(0)", "def ("])
+def test_a_package_that_cannot_be_imported_is_refused(text, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "broken_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(text)
+    (package / "my_ideas.py").write_text(LAPLACE)
+    with pytest.raises(RequestError, match=r"ideas=broken_package.my_ideas: cannot be imported: "):
+        sources.named(["broken_package.my_ideas"])
