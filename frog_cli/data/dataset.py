@@ -46,7 +46,9 @@ def load(data: Data, device: torch.device) -> ImageData:
         RequestError: if the data set is not of the form that all have, or the validation split would leave nothing to
             train on.
     """
-    read = sources.imported(data)()
+    function = sources.imported(data)
+    with sources.refusing(sources.source_of(data), f"{data.name} cannot be read"):
+        read = function()
     try:
         splits, classes = splits_and_classes(read)
         _check(splits, classes)
@@ -56,11 +58,10 @@ def load(data: Data, device: torch.device) -> ImageData:
     held_out_count = _held_out_count(data, len(images), "validation" in splits)
     order = _random_order(len(images))
     held_out, kept = order[:held_out_count][: data.limit], order[held_out_count:][: data.limit]
-    mean, deviation = _channel_statistics(images[kept])
+    mean, deviation = (_grey_statistics if images.dtype == torch.uint8 else _real_statistics)(images[kept])
 
     def normalised(split: Split) -> Split:
-        scaled = split.images.to(torch.float32).sub_(mean).div_(deviation)
-        return Split(scaled.to(device), split.labels.to(device))
+        return Split(_normalised(split.images, mean, deviation).to(device), split.labels.to(device))
 
     test = normalised(_limited(splits["test"], data.limit))
     if data.validation == "test":
@@ -92,7 +93,7 @@ def splits_and_classes(result: Any) -> tuple[dict[str, Split], int]:
     for name, split in zip(names, splits, strict=True):
         if not isinstance(split, tuple | list) or len(split) != 2 or not all(isinstance(one, Tensor) for one in split):
             raise TypeError(f"expected images and labels as two tensors in the {name} split, saw others")
-    return {name: Split(*split) for name, split in zip(names, splits, strict=True)}, classes
+    return {name: Split(*(one.detach() for one in split)) for name, split in zip(names, splits, strict=True)}, classes
 
 
 def _check(splits: Mapping[str, Split], classes: int) -> None:
@@ -101,7 +102,7 @@ def _check(splits: Mapping[str, Split], classes: int) -> None:
     Raises:
         ValueError: if shapes do not belong together, or a label is no class.
     """
-    image = splits["training"].images.shape[1:]
+    image, grey = splits["training"].images.shape[1:], splits["training"].images.dtype == torch.uint8
     for name, (images, labels) in splits.items():
         if images.ndim < 2 or images.shape[1:] != image or images.shape[:1] != labels.shape or not len(images):
             shapes = f"{list(images.shape)} and {list(labels.shape)}"
@@ -112,6 +113,8 @@ def _check(splits: Mapping[str, Split], classes: int) -> None:
             raise ValueError(f"expected labels of type int64 in [0, {classes}), saw others in the {name} split")
         if images.dtype != torch.uint8 and not (images.is_floating_point() and images.isfinite().all()):
             raise ValueError(f"expected uint8 or finite real numbers, saw others in the {name} split")
+        if (images.dtype == torch.uint8) != grey:
+            raise ValueError(f"expected uint8 in all splits or in none, saw {images.dtype} in the {name} split")
 
 
 def _held_out_count(data: Data, images: int, has_validation: bool) -> int:
@@ -145,11 +148,15 @@ def _random_order(count: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))
 
 
-def _channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, of shapes that spread over images."""
-    mean, deviation = (_grey_statistics if images.dtype == torch.uint8 else _real_statistics)(images)
-    shape = (-1, *[1] * (images.ndim - 2))
-    return mean.float().reshape(shape), deviation.float().reshape(shape)
+def _normalised(images: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Return images in single precision, shifted and scaled; those given stay as they are."""
+    if images.dtype == torch.uint8:
+        shape = (-1, *[1] * (images.ndim - 2))
+        return images.to(torch.float32).sub_(mean.float().reshape(shape)).div_(deviation.float().reshape(shape))
+    scaled = torch.empty(images.shape)
+    for channel in range(images.shape[1]):  # in double precision, lest a large mean takes the digits
+        scaled[:, channel] = (images[:, channel].to(torch.float64) - mean[channel]) / deviation[channel]
+    return scaled
 
 
 def _grey_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,13 +166,19 @@ def _grey_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     counts = counts.to(torch.float64)
     shares = counts / counts.sum(1, keepdim=True)
     mean = shares @ grey
-    return mean, (shares @ grey.square() - mean.square()).sqrt().clamp(min=1)  # a blank channel stays blank
+    deviation = (shares * (grey - mean.unsqueeze(1)).square()).sum(1).sqrt()
+    return mean, torch.where(deviation == 0, 1.0, deviation)  # a blank channel stays blank
 
 
 def _real_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation `[C]` of images of real numbers."""
-    values = images.to(torch.float64).transpose(0, 1).flatten(1)
-    mean = values.mean(1)
-    deviation = values.var(1, correction=0).sqrt()
-    blank = deviation <= torch.finfo(torch.float32).eps * mean.abs()  # all one number but for rounding
-    return mean, torch.where(blank, 1.0, deviation)
+    """Return mean and standard deviation `[C]` of images of real numbers, beside whatever offset and of any size."""
+    mean, deviation = torch.ones(2, images.shape[1], dtype=torch.float64)
+    for channel in range(images.shape[1]):
+        values = images[:, channel].flatten().to(torch.float64)
+        offsets = values - values[0]
+        largest = offsets.abs().max()
+        mean[channel] = values[0] + offsets.mean()
+        found = largest * (offsets / largest).var(correction=0).sqrt()
+        if found > torch.finfo(images.dtype).eps * mean[channel].abs():  # else all one number but for rounding
+            deviation[channel] = found
+    return mean, deviation

@@ -183,12 +183,14 @@ _when_imported: dict[str, str] = {}
 
 @contextmanager
 def refusing(source: Source, what: str) -> Iterator[None]:
-    """Turn an exception that code of a source raises into a refusal in one line, which names the file and the line."""
+    """Turn what code from outside raises into a refusal in one line, which names the file and the line."""
     try:
         yield
     except RequestError:
         raise
     except (Exception, SystemExit) as error:
+        if source.name == OWN_NAME:
+            raise
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source.path)]
         line = f", line {where[-1].lineno}" if where else ""
         raise RequestError(f"ideas={source.name}{line}", f"{what}: {_as_text(error)}") from None
@@ -218,16 +220,21 @@ def imported(choice: Choice) -> Callable[..., Any]:
     Raises:
         RequestError: if its source is not there any more, or has changed since.
     """
+    source = source_of(choice)
     if choice.source is None:
-        source, declaration = own_declarations()[choice.kind, choice.name]
+        declaration = own_declarations()[choice.kind, choice.name][1]
     else:
-        source = _source(choice.source)
         if source.digest() != choice.sha256:
             raise RequestError(f"ideas={choice.source}", f"has changed since {choice.kind} {choice.name} was chosen")
         wanted = choice.kind, choice.name
         declaration = next(one for one in source.declarations() if (one.kind, one.name) == wanted)
     function, options = load(source, declaration).function, choice.options
     return partial(function, **options) if options else function
+
+
+def source_of(choice: Choice) -> Source:
+    """Return where the idea that a run's settings name is from."""
+    return own_declarations()[choice.kind, choice.name][0] if choice.source is None else _source(choice.source)
 
 
 def _import_file(path: Path) -> ModuleType:
