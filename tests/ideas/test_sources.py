@@ -214,5 +214,6 @@ def test_a_package_that_cannot_be_imported_is_refused(text, tmp_path, monkeypatc
     package.mkdir()
     (package / "__init__.py").write_text(text)
     (package / "my_ideas.py").write_text(LAPLACE)
+    (source,) = sources.named(["broken_package.my_ideas"])  # which does not import it
     with pytest.raises(RequestError, match=r"ideas=broken_package.my_ideas: cannot be imported: "):
-        sources.named(["broken_package.my_ideas"])
+        sources.load(source, source.declarations()[0])
