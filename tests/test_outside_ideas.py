@@ -275,8 +275,65 @@ def test_wrong_requests_are_refused_in_one_line(words, file, runs, capsys):
 def test_a_sampler_of_a_wrong_shape_is_refused_before_the_run(file, runs, capsys):
     file.write_text(IDEAS.replace("return -scale", "return -scale * torch.ones(3, 1, 1)"))
     assert main(["train", f"ideas=[{file}]", *CHOICES["tangents"]]) == 2
-    assert "tangents laplace must return a tensor of shape [2, 3]" in capsys.readouterr().err
+    assert "tangents laplace must return a tensor of shape [2, 4]" in capsys.readouterr().err
     assert not list(runs.glob("*/metrics.csv"))
+
+
+WRONG = {
+    "what a sampler raises": (
+        "return -scale",
+        "1 / 0; return -scale",
+        "tangents",
+        "tangents laplace raises: ZeroDivi",
+    ),
+    "slopes that are left out": (
+        "clamp(-largest, largest)",
+        "sum(-2)",
+        "aggregation",
+        "must return a tensor of shape [2",
+    ),
+    "one coefficient": (
+        "return slopes.clamp(-largest, largest)",
+        "return slopes[0, 0]",
+        "aggregation",
+        "of shape [2, 3]",
+    ),
+    "two values": ("mean(-1).exp()", "mean(-1, keepdim=True).exp()", "function", "must return values [2] of torch.f"),
+    "one value": ("mean(-1).exp()", "mean().exp()", "function", "must have one value at a point, whichever"),
+    "a start of another length": (
+        "start=-1.0",
+        "start=lambda n: torch.ones(n + 1)",
+        "function",
+        "8 finite real numbers",
+    ),
+    "a start that is no number": ("start=-1.0", "start=float('nan')", "function", "8 finite real numbers, not [8] of"),
+    "a start that changes": (
+        "start=-1.0",
+        "start=torch.randn",
+        "function",
+        "start of ackley must be the same each time",
+    ),
+    "points that are written to": ("x.square()", "x.mul_(2)", "function", "ackley must not write to its points"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_ideas_that_return_something_else_are_refused_before_the_run(what, file, runs, capsys):
+    right, wrong, kind, message = WRONG[what]
+    assert right in IDEAS
+    file.write_text(IDEAS.replace(right, wrong))
+    assert main(["train", f"ideas=[{file}]", *CHOICES[kind]]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not list(runs.glob("*/metrics.csv"))
+
+
+def test_a_sampler_is_held_to_the_shape_that_it_is_asked_for(file, capsys):
+    file.write_text(IDEAS.replace("return -scale", "uniform = uniform[:2]; return -scale"))
+    words = ["gradient=mean", "gradient.k=3", "gradient.perturb=weights"]
+    assert main(["train", f"ideas=[{file}]", *CHOICES["tangents"], *words]) == 2
+    assert "tangents laplace must return a tensor of shape [3," in capsys.readouterr().err
 
 
 def test_refusals_import_neither_torch_nor_the_idea(file):

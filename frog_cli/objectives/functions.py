@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from frog_cli import ideas
+from frog_cli.errors import RequestError
 from frog_cli.ideas import sources
 from frog_cli.settings.schema import Function
 
@@ -53,6 +54,39 @@ class ClosedForm(NamedTuple):
 
     function: Callable[[Tensor], Tensor]
     start: Callable[[int], Tensor]
+
+
+def check(settings: Function) -> None:
+    """Refuse a function from outside that does not start at a point `[n]`, or has no value for each of two points."""
+    source = sources.source_of(settings)
+    with sources.refusing(source, f"function {settings.name} raises"):
+        function, start = closed_form(settings)
+        x = start(settings.n) if settings.start == "published" else torch.ones(settings.n)
+        if not isinstance(x, Tensor) or x.shape != (settings.n,) or x.is_complex() or not x.isfinite().all():
+            what = f"start of {settings.name} must be a tensor of {settings.n} finite real numbers, not {_form(x)}"
+            raise RequestError(f"ideas={source.name}", what)
+        if settings.start == "published" and not torch.equal(start(settings.n), x):
+            raise RequestError(f"ideas={source.name}", f"start of {settings.name} must be the same each time")
+        before = torch.stack([x, x + torch.linspace(0.3, 1.1, settings.n)]).detach().to(getattr(torch, settings.dtype))
+        points = before.clone()
+        values, alone = function(points), function(before[:1].clone())
+    if not isinstance(values, Tensor) or values.shape != (2,) or values.dtype != points.dtype:
+        what = (
+            f"function {settings.name} must return values [2] of {points.dtype} for points [2, n], not {_form(values)}"
+        )
+        raise RequestError(f"ideas={source.name}", what)
+    if not torch.equal(points, before):
+        raise RequestError(f"ideas={source.name}", f"function {settings.name} must not write to its points")
+    if not torch.allclose(values[:1], alone, rtol=1e-5, equal_nan=True):
+        what = f"function {settings.name} must have one value at a point, whichever points beside it and each time"
+        raise RequestError(f"ideas={source.name}", what)
+
+
+def _form(returned: object) -> str:
+    """Return what something is, in a few words."""
+    if not isinstance(returned, Tensor):
+        return f"a {type(returned).__name__}"
+    return f"{list(returned.shape)} of {returned.dtype}" + ("" if returned.isfinite().all() else " with others")
 
 
 def starting(at: float | Callable[[int], Tensor]) -> Callable[[int], Tensor]:
