@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
+import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_origin
 
 from docstring_parser import DocstringStyle, parse
-from pydantic import Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticUserError
 
 from frog_cli.errors import RequestError
 from frog_cli.ideas import types
@@ -27,7 +29,7 @@ ARGUMENTS: dict[Kind, tuple[str, ...]] = {
 }
 """What each kind is called with, before its options."""
 
-_OF_ALL = ("name", "source", "sha256", "k", "measure", "perturb", "chunk_size")
+_OF_ALL = ("defaults", "name", "source", "sha256", "k", "measure", "perturb", "chunk_size")
 RESERVED: dict[Kind, tuple[str, ...]] = {
     "tangents": _OF_ALL,
     "aggregation": _OF_ALL,
@@ -36,6 +38,12 @@ RESERVED: dict[Kind, tuple[str, ...]] = {
     "data": (*_OF_ALL, "validation", "limit"),
 }
 """Options of frog's own that stand beside those of an idea."""
+
+_NAME = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z][A-Za-z0-9_.-]{,59}")
+"""Names that command lines and folders can have."""
+
+_OBJECTS = ("start", "without_branch")
+"""What a decorator says that need not be a plain value."""
 
 _HOME = "frog_cli.ideas"
 _SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
@@ -102,7 +110,9 @@ class Declaration:
         for one in self.options:
             text = " ".join((described.get(one.name) or "").removesuffix(".").split())
             fields[one.name] = one.type, Field(one.default, description=text) if text else Field(one.default)
-        return create_model(self.name, __base__=Options, **fields)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an option may be called copy or json
+            return create_model(self.name, __base__=Options, **fields)
 
 
 def declared(path: Path) -> list[Declaration]:
@@ -112,11 +122,11 @@ def declared(path: Path) -> list[Declaration]:
         RequestError: naming the file and the line, if it cannot be read or an idea is declared wrongly.
     """
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        tree = ast.parse(path.read_bytes(), str(path))
     except OSError as error:
         raise RequestError(f"ideas={path}", f"cannot be read: {error.strerror}") from None
     except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise RequestError(f"ideas={path}{line}", f"is no Python: {error.args[0]}") from None
     decorators = _decorators(tree)
     found: list[Declaration] = []
@@ -178,10 +188,16 @@ def _declaration(kind: Kind, node: ast.FunctionDef, decorator: ast.expr, path: P
         raise _wrong(path, node.lineno, f"function {node.name} needs its start, as in @ideas.function(start=0.0)")
     plain: dict[str, Any] = {}
     for trait, value in traits.items():
-        with suppress(ValueError):
+        try:
             plain[trait] = ast.literal_eval(value)
+        except (ValueError, TypeError):
+            if trait not in _OBJECTS:
+                raise _wrong(path, value.lineno, f"{trait} of {node.name} must be a plain value") from None
     options = tuple(_options(kind, node, path))
     name = name_of(node.name, plain.pop("name", None))
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        allowed = "must begin with a letter and have at most 60 letters, digits and _ . - only, unlike null or true"
+        raise _wrong(path, node.lineno, f"the name {name!r} of {node.name} {allowed}")
     return Declaration(kind, name, options, plain, ast.get_docstring(node) or "", path, node.lineno)
 
 
@@ -192,24 +208,41 @@ def _options(kind: Kind, node: ast.FunctionDef, path: Path) -> Iterator[Option]:
         if parameter.arg in RESERVED[kind]:
             reserved = ", ".join(RESERVED[kind])
             raise _wrong(path, parameter.lineno, f"{option} must have another name; {reserved} are frog's")
+        if parameter.arg.startswith("_") or _is_of_pydantic(parameter.arg) or not parameter.arg.isascii():
+            allowed = "without _ in front, in plain letters, and unlike model_config and its kind"
+            raise _wrong(path, parameter.lineno, f"{option} must have another name, {allowed}")
         if parameter.annotation is None:
             raise _wrong(path, parameter.lineno, f"{option} needs a type, as in {parameter.arg}: float = 1.0")
         written = ast.unparse(parameter.annotation)
+        unknown = (
+            f"{option} has the type {written}, which frog cannot check: it must be made of int, float, str, bool, "
+            "None, list, dict[str, ..], Literal and the types of frog_cli.ideas.types"
+        )
         try:
             allowed = _type(parameter.annotation)
-        except ValueError:
-            raise _wrong(
-                path, parameter.lineno,
-                f"{option} has the type {written}, which frog cannot check: it must be made of int, float, str, bool, "
-                "None, list, dict, Literal and the types of frog_cli.ideas.types",
-            ) from None  # fmt: skip
+            check = TypeAdapter[Any](allowed, config=ConfigDict(strict=True))
+        except (ValueError, TypeError, SyntaxError, NameError, AssertionError, PydanticUserError):
+            raise _wrong(path, parameter.lineno, unknown) from None
         if default is None:
             raise _wrong(path, parameter.lineno, f"{option} needs a default, as in {parameter.arg}: {written} = ...")
         try:
             value = ast.literal_eval(default)
-        except ValueError:
+        except (ValueError, TypeError):
             raise _wrong(path, parameter.lineno, f"{option} needs a default that is a plain value") from None
+        try:
+            value = check.validate_python([*value] if isinstance(value, tuple) else value)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].replace("Input should", "must")
+            raise _wrong(path, parameter.lineno, f"the default {value!r} of {option} {message}") from None
+        if "${" in repr(value) or "'???'" in repr(value):
+            what = f"the default {value!r} of {option} must have no ${{ and not be ???, which Hydra replaces"
+            raise _wrong(path, parameter.lineno, what)
         yield Option(parameter.arg, allowed, value, written)
+
+
+def _is_of_pydantic(name: str) -> bool:
+    """Return whether a model of pydantic cannot have a field of that name."""
+    return name.startswith("model_") and hasattr(BaseModel, name)
 
 
 def _type(node: ast.expr) -> Any:
@@ -222,9 +255,10 @@ def _type(node: ast.expr) -> Any:
         return None if node.value is None else _type(ast.parse(node.value, mode="eval").body)
     if isinstance(node, ast.Name | ast.Attribute):
         name = node.id if isinstance(node, ast.Name) else node.attr
-        if name not in _SIMPLE and not hasattr(types, name):
+        found = _SIMPLE.get(name, getattr(types, name, None))
+        if name not in _SIMPLE and get_origin(found) not in (Annotated, Literal):
             raise ValueError(name)
-        return _SIMPLE[name] if name in _SIMPLE else getattr(types, name)
+        return found
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _type(node.left) | _type(node.right)
     if isinstance(node, ast.Subscript):
@@ -235,7 +269,10 @@ def _type(node: ast.expr) -> Any:
         if outer == "Optional":
             return _type(inner[0]) | None
         if outer in ("list", "dict"):
-            return {"list": list, "dict": dict}[outer][tuple(_type(one) for one in inner)]  # type: ignore[index]
+            of = tuple(_type(one) for one in inner)
+            if len(of) != {"list": 1, "dict": 2}[outer] or (outer == "dict" and of[0] is not str):
+                raise ValueError(ast.unparse(node))
+            return {"list": list, "dict": dict}[outer][of]  # type: ignore[index]
     raise ValueError(ast.unparse(node))
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.abc import SourceLoader
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -237,18 +238,36 @@ def source_of(choice: Choice) -> Source:
     return own_declarations()[choice.kind, choice.name][0] if choice.source is None else _source(choice.source)
 
 
+class _Loader(SourceLoader):
+    """Loads a file's content that was read already; a compiled file may be of other content of the same second."""
+
+    def __init__(self, path: Path, content: bytes):
+        self._path, self._content = path, content
+
+    def get_filename(self, fullname: str) -> str:
+        """Return the path of the file."""
+        del fullname
+        return str(self._path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """Return the content."""
+        del path
+        return self._content
+
+
 def _import_file(path: Path) -> ModuleType:
     """Import a file under a name that no other file, and no other content of this one, has; once."""
     content = path.read_bytes()
     name = f"frog_ideas_{path.stem}_{hashlib.sha256(bytes(path) + content).hexdigest()[:10]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_loader(name, SourceFileLoader(name, str(path)))
+    spec = importlib.util.spec_from_loader(name, _Loader(path, content))
     assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:  # not by the loader, which may take a compiled file of the same second's content
-        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
+    try:
+        spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -14,6 +14,7 @@ import yaml
 from hydra.core.config_store import ConfigStore
 
 from frog_cli.errors import RequestError
+from frog_cli.files.shipped import folder
 from frog_cli.ideas import sources
 from frog_cli.ideas.declarations import Declaration
 from frog_cli.ideas.registry import Kind
@@ -79,12 +80,20 @@ def chosen(given: Mapping[str, str], built_in: Mapping[str, list[str]]) -> list[
 
 
 def from_outside(names: list[str], wanted: bool = True) -> dict[tuple[Kind, str], tuple[Source, Declaration]]:
-    """Return the ideas of files and modules by kind and name, if one is wanted; they must exist in any case."""
-    named = sources.named(names)
-    if not wanted:
-        return {}
-    found = sources.declarations([*named, *sources.announced()])
-    return {(one.kind, one.name): (source, one) for source, one in found if source.name != sources.OWN_NAME}
+    """Return the ideas of files and modules by kind and name, and if one is wanted also those of packages.
+
+    Raises:
+        RequestError: if a file or module is not there, or has an idea that is called like a choice of frog's.
+    """
+    found = {}
+    for source, one in sources.declarations([*sources.named(names), *(sources.announced() if wanted else [])]):
+        if source.name == sources.OWN_NAME:
+            continue
+        group = next(group for group, kind in KINDS.items() if kind == one.kind)
+        if (folder("conf") / group / f"{one.name}.yaml").is_file():
+            raise RequestError(f"ideas={source.name}, line {one.line}", f"{group}={one.name} is built in")
+        found[one.kind, one.name] = source, one
+    return found
 
 
 def settings_of(

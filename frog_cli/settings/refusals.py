@@ -92,7 +92,7 @@ def check_combinations(run: Run) -> None:
             )
         assert isinstance(run.gradient, Forward)
         declared = run.gradient.declaration
-        if declared is not None and not (declared.traits.keys() & {"gram_only", "of_slopes_alone"}):
+        if declared is not None and not any(declared.traits.get(one) for one in ("gram_only", "of_slopes_alone")):
             raise RequestError(
                 "tangents=regenerated",
                 f"needs an aggregation that depends on the tangents V through V V^T alone, and says so with gram_only; "

@@ -98,6 +98,29 @@ WRONG = {
     "def f(shape, generator, dtype): ...\n\n@ideas.tangents\ndef f(shape, generator, dtype): ...": "line 6: f is decl",
     "def f(shape": "line 3: is no Python",
 }
+OPTIONS = {
+    "a: int = 1.5": "the default 1.5 of option a of f must be a valid integer",
+    "a: float = None": "the default None of option a of f must be a valid number",
+    "a: Literal['b'] = 'c'": "the default 'c' of option a of f must be 'b'",
+    "a: Count = 0": "the default 0 of option a of f must be a whole number, at least 1",
+    "a: list[int] = {1}": "the default {1} of option a of f must be a valid list",
+    "a: str = '${seed}'": "the default '${seed}' of option a of f must have no ${",
+    "a: list[str] = ['???']": "the default ['???'] of option a of f must have no ${",
+    "a: dict[str, int] = {[]: 1}": "option a of f needs a default that is a plain value",
+    "a: dict[int, int] = {}": "option a of f has the type dict[int, int], which frog cannot check",
+    "a: dict[str] = {}": "option a of f has the type dict[str], which frog cannot check",
+    "a: list[int, str] = []": "option a of f has the type list[int, str], which frog cannot check",
+    "a: Any = 1": "option a of f has the type Any, which frog cannot check",
+    "a: Options = 1": "option a of f has the type Options, which frog cannot check",
+    "a: None | None = None": "option a of f has the type None | None, which frog cannot check",
+    "a: 'int int' = 1": "option a of f has the type 'int int', which frog cannot check",
+    "model_config: int = 1": "option model_config of f must have another name",
+    "model_dump: int = 1": "option model_dump of f must have another name",
+    "_target_: int = 1": "option _target_ of f must have another name",
+    "é: int = 1": "option é of f must have another name",
+    "defaults: int = 1": "option defaults of f must have another name",
+}
+WRONG |= {f"def f(shape, generator, dtype, *, {text}): ...": f"line 3: {seen}" for text, seen in OPTIONS.items()}
 
 
 @pytest.mark.parametrize("text", WRONG)
@@ -106,6 +129,41 @@ def test_what_is_declared_wrongly_is_refused_with_its_line(file, text):
     with pytest.raises(RequestError) as refused:
         declared(file)
     assert str(refused.value).startswith(f"ideas={file}, {WRONG[text]}")
+
+
+@pytest.mark.parametrize("name", ["copy", "json", "schema", "dict", "options", "kind", "self", "model_size"])
+@pytest.mark.filterwarnings("error")
+def test_options_may_be_called_like_what_other_things_have(name, file):
+    file.write_text(f"from frog_cli import ideas\n@ideas.data\ndef f(*, {name}: float = 1): ...\n")
+    schema = declared(file)[0].schema
+    assert schema.model_validate({name: 2.0}).model_dump() == {name: 2.0}
+    assert repr(schema.model_validate({}).model_dump()) == repr({name: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("decorator", "seen"),
+    [
+        ("function(start=0, steps=STEPS)", "steps of f must be a plain value"),
+        ("function(start=0, name=NAME)", "name of f must be a plain value"),
+        ("function(start=0, name='../f')", "the name '../f' of f must begin with a letter"),
+        ("function(start=0, name='a b')", "the name 'a b' of f must begin with a letter"),
+        ("function(start=0, name='NULL')", "the name 'NULL' of f must begin with a letter"),
+        (f"function(start=0, name='{'f' * 61}')", f"the name '{'f' * 61}' of f must begin with a letter"),
+        ("function(start=0, name=3)", "the name 3 of f must begin with a letter"),
+    ],
+)
+def test_decorators_say_plain_values(decorator, seen, file):
+    file.write_text(f"from frog_cli import ideas\n@ideas.{decorator}\ndef f(x): ...\n")
+    with pytest.raises(RequestError) as refused:
+        declared(file)
+    assert seen in str(refused.value)
+
+
+def test_a_file_may_be_written_in_any_encoding_of_python(file):
+    text = "from frog_cli import ideas\n@ideas.function(start=0)\ndef f(x):\n    'é'\n"
+    for written in (text.encode("utf-8-sig"), f"# coding: latin-1\n{text}".encode("latin-1")):
+        file.write_bytes(written)
+        assert declared(file)[0].documentation == "é"
 
 
 def test_a_function_needs_its_start(file):

@@ -1,0 +1,144 @@
+"""What is refused of ideas from outside, and when."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from frog_cli.cli import main
+from frog_cli.errors import RequestError
+from frog_cli.settings.requests import train_request
+from tests.test_outside_ideas import CHOICES, DIGITS, IDEAS
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "my_ideas.py"
+    path.write_text(IDEAS)
+    return path
+
+
+REFUSED = {
+    "tangents=laplace tangents.scale=wide": "tangents.scale=wide: must be a valid number",
+    "tangents=laplace tangents.width=1": "tangents.width=1: unknown option",
+    "tangents=laplac": "tangents=laplac: must be one of cone, normal",
+    "gradient=clipped_mean gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
+    "tangents=laplace ideas=my_ideas.py": "ideas=my_ideas.py: must be a list of files and modules",
+    "tangents=laplace ideas=[*.py]": "ideas=[*.py]: must be a list of files and modules",
+    "tangents=regenerated gradient.perturb=weights gradient=clipped_mean": "tangents=regenerated: needs an aggregation",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "choice"),
+    [
+        ("aggregation(gram_only=True)", "newton", "gradient=newton"),
+        ("aggregation", "backprop", "gradient=backprop"),
+        ("aggregation", "mean", "aggregation mean"),
+        ("function(start=0.0)", "classification", "objective=classification"),
+    ],
+)
+def test_an_idea_that_is_called_like_one_of_frogs_choices_is_refused(kind, name, choice, file, runs, capsys):
+    arguments = "x" if kind.startswith("function") else "tangents, slopes"
+    file.write_text(f"{IDEAS}\n\n@ideas.{kind}\ndef {name}({arguments}): ...\n")
+    chosen = choice if "=" in choice else "gradient=mean"
+    for words in ([chosen], ["tangents=laplace"]):
+        assert main(["train", f"ideas=[{file}]", *words, *DIGITS]) == 2
+        assert f"line 50: {choice} is built in\n" in capsys.readouterr().err
+
+
+def test_an_aggregation_that_says_it_needs_more_than_the_gram_matrix_is_refused_at_once(file):
+    file.write_text(
+        IDEAS.replace("@ideas.aggregation\ndef clipped", "@ideas.aggregation(gram_only=False)\ndef clipped")
+    )
+    words = ["tangents=regenerated", "gradient=clipped_mean", "gradient.perturb=weights", *DIGITS]
+    with pytest.raises(RequestError, match="says so with gram_only; clipped_mean does not"):
+        train_request([f"ideas=[{file}]", *words])
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_wrong_requests_are_refused_in_one_line(words, file, runs, capsys):
+    given = words.split()
+    ideas = [] if any(word.startswith("ideas=") for word in given) else [f"ideas=[{file}]"]
+    assert main(["train", *ideas, *given, *DIGITS]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"frog: {REFUSED[words]}")
+    assert told.count("\n") == 1
+    assert not runs.exists()
+
+
+def test_a_sampler_of_a_wrong_shape_is_refused_before_the_run(file, runs, capsys):
+    file.write_text(IDEAS.replace("return -scale", "return -scale * torch.ones(3, 1, 1)"))
+    assert main(["train", f"ideas=[{file}]", *CHOICES["tangents"]]) == 2
+    assert "tangents laplace must return a tensor of shape [2, 4]" in capsys.readouterr().err
+    assert not list(runs.glob("*/metrics.csv"))
+
+
+WRONG = {
+    "what a sampler raises": (
+        "return -scale",
+        "1 / 0; return -scale",
+        "tangents",
+        "tangents laplace raises: ZeroDivi",
+    ),
+    "slopes that are left out": (
+        "clamp(-largest, largest)",
+        "sum(-2)",
+        "aggregation",
+        "must return a tensor of shape [2",
+    ),
+    "one coefficient": (
+        "return slopes.clamp(-largest, largest)",
+        "return slopes[0, 0]",
+        "aggregation",
+        "of shape [2, 3]",
+    ),
+    "two values": ("mean(-1).exp()", "mean(-1, keepdim=True).exp()", "function", "must return values [2] of torch.f"),
+    "one value": ("mean(-1).exp()", "mean().exp()", "function", "must have one value at a point, whichever"),
+    "a start of another length": (
+        "start=-1.0",
+        "start=lambda n: torch.ones(n + 1)",
+        "function",
+        "8 finite real numbers",
+    ),
+    "a start that is no number": ("start=-1.0", "start=float('nan')", "function", "8 finite real numbers, not [8] of"),
+    "a start that changes": (
+        "start=-1.0",
+        "start=torch.randn",
+        "function",
+        "start of ackley must be the same each time",
+    ),
+    "points that are written to": ("x.square()", "x.mul_(2)", "function", "ackley must not write to its points"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_ideas_that_return_something_else_are_refused_before_the_run(what, file, runs, capsys):
+    right, wrong, kind, message = WRONG[what]
+    assert right in IDEAS
+    file.write_text(IDEAS.replace(right, wrong))
+    assert main(["train", f"ideas=[{file}]", *CHOICES[kind]]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not list(runs.glob("*/metrics.csv"))
+
+
+def test_a_sampler_is_held_to_the_shape_that_it_is_asked_for(file, capsys):
+    file.write_text(IDEAS.replace("return -scale", "uniform = uniform[:2]; return -scale"))
+    words = ["gradient=mean", "gradient.k=3", "gradient.perturb=weights"]
+    assert main(["train", f"ideas=[{file}]", *CHOICES["tangents"], *words]) == 2
+    assert "tangents laplace must return a tensor of shape [3," in capsys.readouterr().err
+
+
+def test_refusals_import_neither_torch_nor_the_idea(file):
+    file.write_text(f"{IDEAS}\nraise SystemExit('imported')\n")
+    code = (
+        "import sys; from frog_cli.cli import main; status = main(sys.argv[1:]); "
+        "print(status, 'torch' in sys.modules, file=sys.stderr)"
+    )
+    words = ["train", f"ideas=[{file}]", "tangents=laplace", "tangents.scale=wide", *DIGITS]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("2 False\n")
