@@ -39,7 +39,7 @@ RESERVED: dict[Kind, tuple[str, ...]] = {
 }
 """Options of frog's own that stand beside those of an idea."""
 
-_NAME = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z][A-Za-z0-9_.-]{,59}")
+_NAME = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z][A-Za-z0-9_.-]{,39}")
 """Names that command lines and folders can have."""
 
 _OBJECTS = ("start", "without_branch")
@@ -67,7 +67,7 @@ class Option(NamedTuple):
     @property
     def is_root(self) -> bool:
         """Whether it is the folder of a data set, for which FROG_DATA stands."""
-        return self.written.rpartition(".")[2] == "Root"
+        return bool(self.type == types.Root)
 
     @property
     def has_effect(self) -> bool:
@@ -196,7 +196,7 @@ def _declaration(kind: Kind, node: ast.FunctionDef, decorator: ast.expr, path: P
     options = tuple(_options(kind, node, path))
     name = name_of(node.name, plain.pop("name", None))
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        allowed = "must begin with a letter and have at most 60 letters, digits and _ . - only, unlike null or true"
+        allowed = "must begin with a letter and have at most 40 letters, digits and _ . - only, unlike null or true"
         raise _wrong(path, node.lineno, f"the name {name!r} of {node.name} {allowed}")
     return Declaration(kind, name, options, plain, ast.get_docstring(node) or "", path, node.lineno)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,7 +59,7 @@ def slug(run: Run) -> str:
     if isinstance(run, FunctionRun):
         words = [run.objective.name, f"n{run.objective.n}"]
     if isinstance(run, ClassificationRun):
-        size = str(run.model.options.get("width", ""))
+        size = "" if run.model.from_outside else str(run.model.options.get("width", ""))
         size += "-groupnorm" if model_settings(run.model).get("norm") == "group" else ""
-        words = [run.model.name + size, run.data.variant]
+        words = [run.model.name + size, re.sub(r"[^A-Za-z0-9_.-]+", "_", run.data.variant)[:90]]
     return "-".join([*words, methods.of_run(run).name_of_runs()])

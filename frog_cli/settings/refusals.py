@@ -104,5 +104,5 @@ def check_combinations(run: Run) -> None:
         return
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
-    if "angle" in run.tangents.options and run.objective.n < 2:
+    if "angle" in run.tangents.options and not run.tangents.from_outside and run.objective.n < 2:
         raise RequestError(f"tangents={run.tangents.name}", "needs objective.n of at least 2")

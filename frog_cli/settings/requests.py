@@ -46,8 +46,12 @@ def train_request(overrides: Sequence[str]) -> Request:
     elif "seed" in given:
         raise RequestError(f"seed={given['seed']}", "either seed or seeds, not both")
 
-    if "root" in settings.get("data", {}):
-        settings["data"]["root"] = os.path.expanduser(str(settings["data"]["root"]))  # noqa: PTH111
+    if "data" in settings:
+        data = settings["data"]
+        declaration = sources.declaration_of("data", data["name"], data.get("sha256"))
+        for option in declaration.options if declaration else ():
+            if option.is_root:
+                data[option.name] = os.path.expanduser(str(data[option.name]))  # noqa: PTH111
     looked_up = {name: settings[name] for name in learning_rates.FOUND if settings.get(name) in SOURCES}
     settings |= dict.fromkeys(looked_up, 1)  # until the rest is known to be right
     kind = FunctionRun if "steps" in settings else ClassificationRun

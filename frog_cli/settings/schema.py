@@ -191,7 +191,8 @@ class Data(Idea):
     @property
     def variant(self) -> str:
         """What the data set is called in results."""
-        return str(self.options.get("variant", self.name))
+        variant = self.options.get("variant")
+        return variant if isinstance(variant, str) and variant else self.name
 
 
 class Model(Idea):

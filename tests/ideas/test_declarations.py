@@ -148,7 +148,7 @@ def test_options_may_be_called_like_what_other_things_have(name, file):
         ("function(start=0, name='../f')", "the name '../f' of f must begin with a letter"),
         ("function(start=0, name='a b')", "the name 'a b' of f must begin with a letter"),
         ("function(start=0, name='NULL')", "the name 'NULL' of f must begin with a letter"),
-        (f"function(start=0, name='{'f' * 61}')", f"the name '{'f' * 61}' of f must begin with a letter"),
+        (f"function(start=0, name='{'f' * 41}')", f"the name '{'f' * 41}' of f must begin with a letter"),
         ("function(start=0, name=3)", "the name 3 of f must begin with a letter"),
     ],
 )
