@@ -17,8 +17,8 @@ from frog_cli.engine.recording import recorded_by_shape, with_recorded_measureme
 from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.estimate import ForwardGradient, estimate_along
 from frog_cli.gradients.second_order import SecondOrder, curved_weights, directions, step_along
-from frog_cli.gradients.space import Estimate, SampleLoss, Space, Tensors
-from frog_cli.gradients.weights import backprop
+from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors
+from frog_cli.gradients.weights import backprop, flat
 
 BatchGradient = Callable[[Tensor, Tensor, Generator], Estimate]
 """Estimates the gradient of one model and loss, from inputs, targets and a source of tangents."""
@@ -56,7 +56,7 @@ def fast_forward_gradient(
     recorded_form: Aggregation = ideas.trait(method.aggregation, "without_branch", method.aggregation)
 
     def along(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
-        loss, gradients, _ = estimate_along(V, in_phase("aggregation", recorded_form), space, inputs, targets)
+        loss, gradients, *_ = estimate_along(V, in_phase("aggregation", recorded_form), space, inputs, targets)
         return loss, *gradients
 
     replay = recorded_by_shape(along, compiled, weights_and_modes(model)) if recordable(model) else None
@@ -80,7 +80,7 @@ def fast_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> Ba
     """Return backpropagation, recorded for each shape of a batch if the model is recordable, and compiled if wanted."""
 
     def estimate(inputs: Tensor, targets: Tensor) -> Tensors:
-        value, gradients, _ = backprop(model, loss, inputs, targets)
+        value, gradients, *_ = backprop(model, loss, inputs, targets)
         return value, *gradients
 
     estimate = in_phase("derivatives", estimate)
@@ -94,12 +94,17 @@ def fast_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> Ba
     return gradient
 
 
-def fast_second_order(method: SecondOrder, model: Module, loss: SampleLoss) -> BatchGradient:
-    """Return the same as `estimate_second_order`, whose measurement is recorded if the model is recordable."""
+def fast_curved_weights(model: Module, loss: SampleLoss) -> Space:
+    """Return the same as `curved_weights`, whose measurement is recorded if the model is recordable."""
     space = curved_weights(model, loss)
     if recordable(model):
         space = with_recorded_measurement(space, partial(recorded_by_shape, state=weights_and_modes(model)))
-    space, rule = in_phases(space, "aggregation"), in_phase("aggregation", method.rule)
+    return space
+
+
+def fast_second_order(method: SecondOrder, model: Module, loss: SampleLoss) -> BatchGradient:
+    """Return the same as `estimate_second_order`, whose measurement is recorded if the model is recordable."""
+    space, rule = in_phases(fast_curved_weights(model, loss), "aggregation"), in_phase("aggregation", method.rule)
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         enter_phase("tangents" if method.directions == "sampled" else "derivatives")
@@ -108,6 +113,17 @@ def fast_second_order(method: SecondOrder, model: Module, loss: SampleLoss) -> B
             return step_along(V, rule, space, inputs, targets)
 
     return gradient
+
+
+def fast_curvature(model: Module, loss: SampleLoss) -> Callable[[Tensor, Tensor, Tensors], Measured]:
+    """Return what measures slope and curvature of the mean loss along a direction with the shapes of the parameters."""
+    measure = in_phase("derivatives", fast_curved_weights(model, loss).measure)
+
+    def along(inputs: Tensor, targets: Tensor, direction: Tensors) -> Measured:
+        with faster_jets():
+            return measure(inputs, targets, flat(direction).unsqueeze(0))
+
+    return along
 
 
 def weights_and_modes(model: Module) -> Callable[[], Hashable]:

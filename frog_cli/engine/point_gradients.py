@@ -104,6 +104,25 @@ def second_order(
     return estimate
 
 
+def curvature(function: Function, start: Tensor) -> Callable[[Tensor, Tensor], Measured]:
+    """Return what measures slope `[S, 1]` and curvature `[S, 1, 1]` along directions `[S, n]` from points."""
+    space, example = points(function, "second order", dtype=start.dtype), paired(start)
+    space = with_recorded_measurement(space, lambda function: record(function, example, example.unsqueeze(1)))
+
+    def along(points: Tensor, direction: Tensor) -> Measured:
+        loss, slopes, curvature, _ = space.measure(paired(points), paired(direction).unsqueeze(1))
+        assert curvature is not None
+        count = len(points)
+        return Measured(loss[:count], slopes[:count], curvature[:count])
+
+    return along
+
+
+def norms(points: Tensor) -> Tensor:
+    """Return the norms `[S]` of vectors `[S, n]`."""
+    return torch.linalg.vector_norm(paired(points), dim=-1)[: len(points)]
+
+
 def paired(points: Tensor) -> Tensor:
     """Return a single point beside a copy of itself."""
     return points.expand(2, -1).contiguous() if len(points) == 1 else points

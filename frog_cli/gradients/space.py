@@ -61,11 +61,13 @@ class Estimate(NamedTuple):
         gradients: what an optimiser multiplies by the learning rate and subtracts, one tensor per parameter.
         failed: whether a step rule found no step, which then is zero, `[]` or `[S]`; None for methods that always
             find one.
+        length: of the step, where it is not the learning rate's alone, `[]` or `[S]`.
     """
 
     loss: Tensor
     gradients: Tensors
     failed: Tensor | None = None
+    length: Tensor | None = None
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:

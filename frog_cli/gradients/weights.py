@@ -41,7 +41,7 @@ def weights(
         return Measured(check_reached_through_modules(value, parameters).detach(), slopes.unsqueeze(1))
 
     def measured_simulated(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
-        value, gradients, _ = backprop(model, loss, inputs, targets)
+        value, gradients, *_ = backprop(model, loss, inputs, targets)
         with without_autocast(V.device):
             return Measured(value, simulated(flat(gradients).unsqueeze(1), V))
 

@@ -41,7 +41,8 @@ PositiveOrNull = Annotated[
     float | None, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0, or null")
 ]
 LearningRate = Annotated[
-    float, Field(gt=0, allow_inf_nan=False), Allowed("must be a finite number above 0, published or searched")
+    Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["curvature"],
+    Allowed("must be a finite number above 0, published, searched or curvature"),
 ]
 LogarithmOfRate = Annotated[
     float, Field(allow_inf_nan=False), Allowed("must be a finite number, the logarithm of a rate")

@@ -242,7 +242,7 @@ def _recordable(case: _Case) -> Seen:
         return None, "no, runs as it is, slower: it keeps statistics or draws random numbers"
 
     def function(images: Tensor) -> tuple[Tensor, ...]:
-        value, gradients, _ = backprop(model, sample_loss, images, targets)
+        value, gradients, *_ = backprop(model, sample_loss, images, targets)
         return value, *gradients
 
     others = {

@@ -16,8 +16,9 @@ from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import optimiser_and_schedule
 from frog_cli.objectives.evaluation import evaluator
-from frog_cli.objectives.network_steps import batch_gradient, take_step
+from frog_cli.objectives.network_steps import batch_gradient, check_curvature, take_step, with_lengths
 from frog_cli.objectives.objective import Outcome, Row, never
+from frog_cli.objectives.step_lengths import StepLengths, quartiles
 from frog_cli.settings.schema import ClassificationRun, SecondOrder
 
 SPLITS = ("training", "validation", "test")
@@ -38,10 +39,18 @@ class Classification:
         self._parameters = parameters_of(self._model)
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)
+        self._step_lengths: StepLengths | None = None
+        if run.learning_rate == "curvature":
+            assert run.step is not None
+            some = slice(0, min(2, run.batch_size))
+            check_curvature(self._model.train(), data.training.images[some], data.training.labels[some])
+            self._step_lengths = StepLengths(run.step, self._parameters[0].new_zeros(()))
+            self._gradient = with_lengths(self._gradient, self._step_lengths, self._model)
         self._evaluate = evaluator(self._model, run.evaluation_batch_size)
         self._schedule = optimiser_and_schedule.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
         self._failures: list[Tensor] = []
+        self._lengths: list[Tensor] = []
         self._order_before = self._order.get_state()
         self._batches: Sequence[Tensor] | None = None  # of the epoch in progress
         self._failed_steps = 0
@@ -69,16 +78,16 @@ class Classification:
         images, labels = self._data.training
         self._model.train()
         if self._batches is None:
-            self._losses, self._failures = [], []
+            self._losses, self._failures, self._lengths = [], [], []
             self._batches = self._draw_batches()
         for batch in self._batches[len(self._losses) :]:
             if stop():
                 return False
             chosen = images.index_select(0, batch), labels.index_select(0, batch)
-            loss, failed = take_step(self._gradient, self._parameters, self._optimizer, *chosen, self._tangents)
-            self._losses.append(loss)
-            if failed is not None:
-                self._failures.append(failed)
+            learnt = take_step(self._gradient, self._parameters, self._optimizer, *chosen, self._tangents)
+            self._losses.append(learnt.loss)
+            self._failures += [] if learnt.failed is None else [learnt.failed]
+            self._lengths += [] if learnt.length is None else [learnt.length]
         self._batches = None
         return True
 
@@ -104,6 +113,8 @@ class Classification:
                 "within_epoch": within_epoch,
                 "losses": self._losses if within_epoch else [],
                 "failures": self._failures if within_epoch else [],
+                "lengths": self._lengths if within_epoch else [],
+                "step_lengths": self._step_lengths.state() if self._step_lengths else {},
                 "order": self._order_before if within_epoch else self._order.get_state(),
                 "tangents": self._tangents.get_state(),
                 "random_numbers": [torch.get_rng_state(), random_state(device)],
@@ -121,6 +132,9 @@ class Classification:
         self._order.set_state(state["order"])
         self._batches = self._draw_batches() if state["within_epoch"] else None
         self._losses, self._failures = list(state["losses"]), list(state["failures"])
+        self._lengths = list(state.get("lengths", []))  # which checkpoints of earlier versions do not have
+        if self._step_lengths:
+            self._step_lengths.restore([state["step_lengths"]])
         self._tangents.set_state(state["tangents"])
         torch.set_rng_state(state["random_numbers"][0])
         set_random_state(self._parameters[0].device, state["random_numbers"][1])
@@ -130,6 +144,8 @@ class Classification:
         row: Row = {"epoch": len(self._rows), "step": self._steps + len(self._losses)}
         for name, split in zip(SPLITS, self._data[:3], strict=True):
             row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = self._evaluate(split)
+        if self._step_lengths:
+            row |= quartiles(torch.stack(self._lengths) if self._lengths else torch.zeros(0))
         self._end_epoch(row)
         return [row]
 
@@ -166,7 +182,7 @@ class Classification:
         for name in SPLITS:
             for what in ("loss", "accuracy_percent"):
                 summary[f"last_{name}_{what}"] = self._rows[-1][f"{name}_{what}"]
-        if isinstance(self._run.gradient, SecondOrder):
+        if isinstance(self._run.gradient, SecondOrder) or self._step_lengths:
             summary["failed_steps"] = self._failed_steps
         diverged_at = self._diverged_at()
         if diverged_at is not None:

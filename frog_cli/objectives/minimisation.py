@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from frog_cli.engine import point_gradients
+from frog_cli.gradients.space import Estimate
 from frog_cli.objectives import estimators, optimiser_and_schedule
 from frog_cli.objectives.functions import closed_form
 from frog_cli.objectives.objective import Outcome, Row, never
+from frog_cli.objectives.step_lengths import StepLengths, quartiles
 from frog_cli.settings.schema import Backprop, Forward, FunctionRun, SecondOrder
 
 _POINTS_TOLD = 16  # a summary has the first and the last point up to so many dimensions
@@ -43,6 +45,11 @@ class Minimisation:
         self._steps = 0  # before the epoch in progress
         self._steps_in_epoch = 0
         self._rows_recorded = 0
+        self._lengths = torch.zeros(run.record_every, len(runs), dtype=dtype, device=device)
+        self._step_lengths: StepLengths | None = None
+        if run.learning_rate == "curvature":
+            assert run.step is not None
+            self._step_lengths = StepLengths(run.step, self._points.detach()[:, 0])
         self._gradient = self._estimator()
         self._replicas = [_Replica(run) for run in runs]
 
@@ -72,18 +79,36 @@ class Minimisation:
             estimator = partial(point_gradients.forward_gradient, method, compiled=run.compile)
         else:
             estimator = partial(point_gradients.second_order, estimators.second_order(run.gradient, run.tangents))
-        return estimator(self._function, self._points.detach(), self._seeds, self.steps)
+        direction = estimator(self._function, self._points.detach(), self._seeds, self.steps)
+        return direction if self._step_lengths is None else self._with_lengths(direction, self._step_lengths)
+
+    def _with_lengths(
+        self, direction: point_gradients.PointGradient, lengths: StepLengths
+    ) -> point_gradients.PointGradient:
+        """Return steps along a method's directions, of lengths from the curvature along them."""
+        measure = point_gradients.curvature(self._function, self._points.detach())
+
+        def gradient(points: Tensor) -> Estimate:
+            estimate = direction(points)
+            (s,) = estimate.gradients
+            measured = measure(points, s) if lengths.measures else None
+            size, norm = point_gradients.norms(s), point_gradients.norms(points)
+            return lengths.lengthen(estimate, size, norm, points.shape[-1], measured)
+
+        return gradient
 
     def epoch(self, stop: Callable[[], bool] = never) -> bool:
         """Take the steps up to the next row, keeping the value before each."""
         for step in range(self._steps_in_epoch, min(self._run.record_every, self._run.steps - self._steps)):
             if stop():
                 return False
-            self._before[step], (gradients,), failed = self._gradient(self._points.detach())
+            self._before[step], (gradients,), failed, length = self._gradient(self._points.detach())
             for row, gradient in zip(self._rows, [gradients] if len(self._rows) == 1 else gradients, strict=True):
                 row.grad = gradient.view_as(row)
             if failed is not None:
                 self._failed[step] = failed
+            if length is not None:
+                self._lengths[step] = length
             self._optimizer.step()
             self._steps_in_epoch += 1
         return True
@@ -101,6 +126,8 @@ class Minimisation:
                 "optimizer": _of_replica(momenta, index, self._shared),
                 "before": self._before[:taken, index].clone(),
                 "failed": self._failed[:taken, index].clone(),
+                "lengths": self._lengths[:taken, index].clone(),
+                "step_lengths": self._step_lengths.state(index) if self._step_lengths else {},
                 "lane": replica.state(),
             }
             for index, replica in enumerate(self._replicas)
@@ -115,9 +142,13 @@ class Minimisation:
                 self._points[index] = state["point"]
                 self._before[:taken, index] = state["before"]
                 self._failed[:taken, index] = state["failed"]
+                if self._step_lengths:
+                    self._lengths[:taken, index] = state["lengths"]
                 replica.restore(state["lane"])
         momenta = _of_all_replicas([state["optimizer"] for state in states], self._shared)
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": momenta})
+        if self._step_lengths:
+            self._step_lengths.restore([state["step_lengths"] for state in states])
         self._gradient = self._estimator()
 
     def measure(self) -> list[Row | None]:
@@ -127,10 +158,15 @@ class Minimisation:
         # the value before the first step of an epoch is the one after the last step of the epoch before
         values = torch.cat([self._before[1 : self._steps_in_epoch], after]).T.tolist()
         failed = self._failed[: max(1, self._steps_in_epoch)].T.tolist()
+        rows = [replica.follow(*way) for replica, *way in zip(self._replicas, values, failed, strict=True)]
+        if self._step_lengths:
+            for row, lengths in zip(rows, self._lengths.T, strict=True):
+                if row is not None:  # of a replica that has ended, up to its last step
+                    row |= quartiles(lengths[: row["step"] - self._steps])
         self._steps += self._steps_in_epoch
         self._steps_in_epoch = 0
         self._rows_recorded += 1
-        return [replica.follow(*way) for replica, *way in zip(self._replicas, values, failed, strict=True)]
+        return rows
 
     def outcomes(self) -> list[Outcome]:
         """Return for each seed whether and how it has ended."""
@@ -196,7 +232,8 @@ class _Replica:
     def __init__(self, run: FunctionRun):
         self._run = run
         self._without_improvement = 0
-        self._failed_steps: int | None = 0 if isinstance(run.gradient, SecondOrder) else None
+        may_fail = isinstance(run.gradient, SecondOrder) or run.learning_rate == "curvature"
+        self._failed_steps: int | None = 0 if may_fail else None
         self._step = -1
         self._best_step = 0
         self._value = math.inf
@@ -243,9 +280,9 @@ class _Replica:
         patience = self._run.early_stopping.patience
         if not math.isfinite(self._value) or self._value > (self._run.diverged_above or math.inf):
             return "diverged"
-        if isinstance(self._run.gradient, SecondOrder) and failure:
-            self._failed_steps = (self._failed_steps or 0) + 1
-            if self._run.gradient.on_failure == "stop":
+        if self._failed_steps is not None and failure:
+            self._failed_steps += 1
+            if isinstance(self._run.gradient, SecondOrder) and self._run.gradient.on_failure == "stop":
                 return "step_failed"
         if patience is not None and self._without_improvement >= patience:
             return "stopped_early"

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 
+import torch
 from torch import Generator, Tensor
-from torch.nn import Sequential
+from torch.nn import Module, Sequential
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from frog_cli.engine.batch_gradients import BatchGradient, fast_backprop, fast_forward_gradient, fast_second_order
+from frog_cli.engine.batch_gradients import (
+    BatchGradient,
+    fast_backprop,
+    fast_curvature,
+    fast_forward_gradient,
+    fast_second_order,
+    recordable,
+)
 from frog_cli.engine.phases import enter_phase
 from frog_cli.engine.regenerated import estimate_from_regenerated_weights
 from frog_cli.errors import RequestError
 from frog_cli.gradients.activities import activities
-from frog_cli.gradients.space import SampleLoss, Space
-from frog_cli.gradients.weights import weights
+from frog_cli.gradients.second_order import curved_weights
+from frog_cli.gradients.space import Estimate, SampleLoss, Space
+from frog_cli.gradients.weights import flat, weights
+from frog_cli.jets.jet import NoRuleError
+from frog_cli.modules.calls import parameters_of
+from frog_cli.modules.restoring import kept_as_it_is
 from frog_cli.objectives import estimators
+from frog_cli.objectives.step_lengths import StepLengths
 from frog_cli.settings.schema import Backprop, ClassificationRun, SecondOrder, are_regenerated
 
 SPACES: dict[str, tuple[Callable[..., Space], str]] = {
@@ -36,16 +50,53 @@ def take_step(
     images: Tensor,
     labels: Tensor,
     generator: Generator,
-) -> tuple[Tensor, Tensor | None]:
-    """Let an optimiser take one step by the gradient of a batch; return the loss before it and whether it failed."""
-    loss, gradients, failed = gradient(images, labels, generator)
+) -> Estimate:
+    """Let an optimiser take one step by the gradient of a batch; return what was learnt before it."""
+    estimate = gradient(images, labels, generator)
     enter_phase("optimiser")
-    for parameter, estimated in zip(parameters, gradients, strict=True):
+    for parameter, estimated in zip(parameters, estimate.gradients, strict=True):
         parameter.grad = estimated
     optimizer.step()
     for parameter in parameters:
         parameter.grad = None  # before there are others
-    return loss, failed
+    return estimate
+
+
+def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) -> BatchGradient:
+    """Return steps along a method's directions, of lengths from the curvature of the mean loss along them."""
+    parameters, measure = parameters_of(model), fast_curvature(model, sample_loss)
+    n = sum(map(torch.numel, parameters))
+    keeps_nothing = recordable(model)
+
+    def gradient(images: Tensor, labels: Tensor, generator: Generator) -> Estimate:
+        measures = lengths.measures
+        # buffers change, and dropout draws, once for each step: in the measurement, which sees what the direction saw
+        kept = kept_as_it_is(model, images.device) if measures and not keeps_nothing else nullcontext()
+        with kept:
+            estimate = direction(images, labels, generator)
+        measured = measure(images, labels, estimate.gradients) if measures else None
+        return lengths.lengthen(estimate, _norm(estimate.gradients), _norm(parameters), n, measured)
+
+    return gradient
+
+
+def check_curvature(model: Module, images: Tensor, labels: Tensor) -> None:
+    """Refuse a network whose curvature cannot be measured, before it is trained; it stays as it is.
+
+    Raises:
+        RequestError: naming the operation without a rule.
+    """
+    parameters = parameters_of(model)
+    with kept_as_it_is(model, images.device):
+        try:
+            curved_weights(model, sample_loss).measure(images, labels, flat(parameters).detach().unsqueeze(0))
+        except (NoRuleError, TypeError, ValueError) as error:
+            raise RequestError("learning_rate=curvature", f"cannot be measured: {error}") from None
+
+
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the norm `[]` of all numbers of some tensors."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm([tensor.detach() for tensor in tensors])))
 
 
 def batch_gradient(run: ClassificationRun, model: Sequential) -> BatchGradient:

@@ -100,6 +100,16 @@ def check_combinations(run: Run) -> None:
             )
     if run.compile and isinstance(run.gradient, SecondOrder):
         raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
+    if run.learning_rate == "curvature":
+        if isinstance(run.gradient, SecondOrder):
+            raise RequestError(
+                "learning_rate=curvature", f"gradient={run.gradient.name} finds lengths itself; 1 is usual"
+            )
+        if run.optimizer.name != "SGD" or run.optimizer.options:
+            raise RequestError(
+                "learning_rate=curvature",
+                "gives each step its length, which optimizer.name=SGD without options alone takes",
+            )
     if not isinstance(run, FunctionRun):
         return
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":

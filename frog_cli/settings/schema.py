@@ -27,9 +27,11 @@ from frog_cli.ideas.types import (
     OnFailure,
     Options,
     Perturb,
+    Positive,
     PositiveOrNull,
     Seed,
     SeedOrNull,
+    Share,
     Switch,
 )
 
@@ -210,6 +212,18 @@ class Optimizer(Options):
     options: dict[str, Any] = Field(description="its further arguments, such as optimizer.options.momentum=0.9")
 
 
+class StepLength(Options):
+    """How the curvature along a direction makes the length of a step."""
+
+    factor: Positive = Field(
+        description="with learning_rate=curvature: what the way to the lowest point along a direction is multiplied by"
+    )
+    smoothing: Share = Field(
+        description="with learning_rate=curvature: the share of earlier steps in the means of slope and curvature"
+    )
+    every: Count = Field(description="with learning_rate=curvature: steps from one measurement to the next")
+
+
 class EarlyStopping(Options):
     """When a run stops before its end."""
 
@@ -260,8 +274,11 @@ class Run(Options):
 
     seed: Seed = Field(description="of initial weights, batch order and tangents")
     learning_rate: LearningRate = Field(
-        description="what a step is multiplied by; published, searched: looked up for these settings"
+        description="what a step is multiplied by; published, searched: looked up for these settings; curvature: "
+        "measured at each step, along its direction"
     )
+    # runs from before there was a choice have none
+    step: StepLength | None = Field(None, description="of learning_rate=curvature")
     optimizer: Optimizer
     diverged_above: PositiveOrNull = Field(
         description="a loss beyond this, or one that is not finite, ends the run as diverged"

@@ -34,7 +34,7 @@ def first_tangents(method, seeds, n):
 def test_projection_at_every_point(name, k, n, measure):
     function, seeds, x = FUNCTIONS[name].function, [0, 1, 2], starts(n, 3)
     method = replace(METHOD, k=k, measure=measure)
-    values, (gradients,), _ = point_gradients.forward_gradient(method, function, x, seeds)(x)
+    values, (gradients,), *_ = point_gradients.forward_gradient(method, function, x, seeds)(x)
     assert torch.equal(values, function(x))
     for point, V, found in zip(x, first_tangents(method, seeds, n), gradients, strict=True):
         gradient = torch.func.grad(function)(point).unsqueeze(1)
@@ -44,7 +44,7 @@ def test_projection_at_every_point(name, k, n, measure):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_backprop_is_the_gradient(name):
     function, x = FUNCTIONS[name].function, starts(6, 2)
-    values, (gradients,), _ = point_gradients.backprop(function, x, [0, 1])(x)
+    values, (gradients,), *_ = point_gradients.backprop(function, x, [0, 1])(x)
     assert torch.equal(values, function(x))
     torch.testing.assert_close(gradients, torch.func.vmap(torch.func.grad(function))(x), rtol=1e-14, atol=1e-14)
 

@@ -37,7 +37,8 @@ def newton_step(function, point):
 @pytest.mark.parametrize("n", [2, 10])
 def test_as_many_directions_as_dimensions_are_newton(n, directions):
     function, x = FUNCTIONS["rosenbrock"].function, points(n)
-    values, (steps,), failed = point_gradients.second_order(method(directions, SIGNED, k=n), function, x, [0, 1, 2])(x)
+    newton = point_gradients.second_order(method(directions, SIGNED, k=n), function, x, [0, 1, 2])
+    values, (steps,), failed, _ = newton(x)
     assert torch.equal(values, function(x))
     assert not failed.any()
     for point, step in zip(x, steps, strict=True):
@@ -91,7 +92,7 @@ def test_a_step_without_solution_is_reported_and_zero():
         return x.sum(-1) + 0 * x.square().sum(-1)
 
     x = points(4)
-    _, (steps,), failed = point_gradients.second_order(method("sampled", SIGNED, k=2), linear, x, [0, 1, 2])(x)
+    _, (steps,), failed, _ = point_gradients.second_order(method("sampled", SIGNED, k=2), linear, x, [0, 1, 2])(x)
     assert failed.all()
     assert (steps == 0).all()
 

@@ -128,6 +128,6 @@ def test_attention_takes_the_kernel_that_can_be_differentiated():
 
 def test_backprop_is_reverse_mode():
     model, images, labels = case("mlp")
-    loss, gradients, _ = backprop(model, sample_loss, images, labels, generator())
+    loss, gradients, *_ = backprop(model, sample_loss, images, labels, generator())
     assert torch.equal(flat(gradients), weight_gradient(model, images, labels))
     assert torch.equal(loss, sample_loss(model(images), labels).mean())

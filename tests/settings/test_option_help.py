@@ -99,7 +99,7 @@ def test_what_is_allowed_is_told(capsys):
     entries = described(shown(capsys, "train", "gradient=fomoh_kd", "tangents=cone", "data=image_folder"))
     assert entries["gradient.k=2"] == "number of tangents (a whole number, at least 1)"
     assert entries["gradient.on_failure=skip"].endswith("(skip | stop)")
-    assert entries["tangents.angle=45"].endswith("(an angle in degrees above 0, at most 90)")
+    assert entries["tangents.angle=45.0"].endswith("(an angle in degrees above 0, at most 90)")
     assert entries["data.stands_for=null"].endswith("(mnist | cifar10 | null)")
     assert "gradient.measure=forward" not in entries
 
@@ -131,7 +131,7 @@ def test_an_own_idea_and_its_options_are_shown_also_without_a_description(tmp_pa
 
 def test_other_words_do_not_matter(capsys):
     entries = described(shown(capsys, "train", "gradient.k=0", "gradint=x", "gradient.tangents=cone", "--cfg"))
-    assert {"gradient.k=16", "tangents.angle=45"} < entries.keys()
+    assert {"gradient.k=16", "tangents.angle=45.0"} < entries.keys()
 
 
 def test_an_experiment_may_change_what_a_search_does(capsys):
