@@ -14,11 +14,16 @@ STYLES = {"training": "-", "validation": "--", "test": "-"}
 
 
 def draw_curve(metrics: Path, title: str, picture: Path) -> None:
-    """Draw losses and errors by epoch, or the value of a function by step, as a PNG."""
+    """Draw losses and errors by epoch, or the value of a function by step, and lengths where they vary, as a PNG."""
     table = pd.read_csv(metrics)
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    lengths = "step_length_median" in table
+    panels = (2 if "epoch" in table else 1) + lengths
+    figure = Figure(figsize=(4.5 * max(2, panels), 3.6), layout="constrained")
+    loss, *others = np.atleast_1d(figure.subplots(1, panels))
+    if lengths:
+        _draw_lengths(others.pop(), table, "epoch" if "epoch" in table else "step")
     if "epoch" in table:
-        loss, error = figure.subplots(1, 2)
+        (error,) = others
         for split, colour in COLOURS.items():
             style = {"color": colour, "linestyle": STYLES[split], "label": split}
             loss.plot(table["epoch"], table[f"{split}_loss"], **style)
@@ -30,7 +35,7 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend(frameon=False)
     else:
-        axes = figure.subplots()
+        axes = loss
         axes.plot(table["step"], table["value"], color="0.55", label="value")
         axes.plot(table["step"], table["best_value"], color="C0", linestyle="--", label="best value so far")
         axes.set(xlabel="step", ylabel="value of the function")
@@ -38,6 +43,16 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
         axes.legend(frameon=False)
     figure.suptitle(title)
     figure.savefig(picture, dpi=150)
+
+
+def _draw_lengths(axes: Axes, table: pd.DataFrame, over: str) -> None:
+    """Draw the median and the quartiles of the steps' lengths."""
+    axes.plot(table[over], table["step_length_median"], color="C0", label="median")
+    quartiles = table["step_length_lower_quartile"], table["step_length_upper_quartile"]
+    axes.fill_between(table[over], *quartiles, color="C0", alpha=0.2, linewidth=0, label="quartiles")
+    axes.set(xlabel=over, ylabel="length of a step, as a learning rate")
+    _log_if_positive(axes)
+    axes.legend(frameon=False)
 
 
 def _log_if_positive(axes: Axes) -> None:

@@ -17,6 +17,7 @@ class Method(NamedTuple):
     perturb: str | None = None  # of networks: weights or activities
     measure: str | None = None
     chunk_size: int | None = None
+    lengths: str | None = None  # of steps, where they do not come from a learning rate
 
     def columns(self) -> dict[str, object]:
         """Return what a result depends on, as columns of a table."""
@@ -47,7 +48,7 @@ class Method(NamedTuple):
         """Return what a step is called when steps are measured, without k; normal tangents are not mentioned."""
         tangents = None if self.tangents == "normal" else self.tangents
         chunks = None if self.chunk_size is None else f"chunks of {self.chunk_size:g}"
-        words = (self.gradient, self.measure, self.perturb, tangents, chunks)
+        words = (self.gradient, self.measure, self.perturb, tangents, chunks, self.lengths)
         return ", ".join(word for word in words if word is not None)
 
 
@@ -63,7 +64,15 @@ def of_run(run: Run) -> Method:
         gradient.get("perturb") if isinstance(run, ClassificationRun) else None,  # functions have only weights
         gradient.get("measure"),
         gradient.get("chunk_size"),
+        _lengths(run),
     )
+
+
+def _lengths(run: Run) -> str | None:
+    """Return how steps get their lengths, None if from a learning rate."""
+    if run.learning_rate != "curvature" or run.step is None:
+        return None
+    return "curvature" if run.step.every == 1 else f"curvature at every {run.step.every}th step"
 
 
 def of_row(row: Any) -> Method:
@@ -85,4 +94,5 @@ def step_columns(run: Run) -> dict[str, Any]:
     columns = {name: getattr(method, name) for name in ("gradient", "k", "measure", "perturb")}
     # the tangents as they are set, also if none are drawn
     columns |= {"tangents": run.tangents.name, "chunk_size": method.chunk_size}
+    columns |= {"lengths": method.lengths}
     return {**columns, "optimizer": run.optimizer.name}

@@ -30,4 +30,5 @@ def image_of(run: ClassificationRun, bench: Bench) -> tuple[int, ...]:
 
 def name_of(row: Any) -> str:
     """Return what the step of a row is called, without k."""
-    return str(row["gradient"]) if row["gradient"] in REFERENCES else methods.of_row(row).name_of_steps()
+    method = methods.of_row(row)
+    return method.gradient if method.gradient in REFERENCES and method.lengths is None else method.name_of_steps()

@@ -21,6 +21,7 @@ from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.objectives import devices, network_steps, optimiser_and_schedule
 from frog_cli.objectives.network_steps import sample_loss
+from frog_cli.objectives.step_lengths import StepLengths
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.methods import step_columns
@@ -51,7 +52,8 @@ def measure(request: BenchRequest) -> list[Row]:
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
         key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
-        networks.setdefault(key, []).append(run.model_copy(update={"learning_rate": LEARNING_RATE}))
+        small = {} if run.learning_rate == "curvature" else {"learning_rate": LEARNING_RATE}
+        networks.setdefault(key, []).append(run.model_copy(update=small))
     rows = []
     with Progress(len(networks), "network") as progress:
         for number, of_one_network in enumerate(networks.values(), start=1):
@@ -70,7 +72,7 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     torch.manual_seed(0)
     images = torch.randn(first.batch_size, *image, device=device)
     labels = torch.randint(bench.classes, (first.batch_size,), device=device)
-    backprop = first.model_copy(update={"gradient": Backprop(name="backprop")})
+    backprop = first.model_copy(update={"gradient": Backprop(name="backprop"), "learning_rate": LEARNING_RATE})
     methods: list[Row] = [{"gradient": name} for name in REFERENCES]
     methods += [step_columns(run) for run in same_network]
     steps = [_reference(name, backprop, bench, images, labels) for name in REFERENCES]
@@ -123,6 +125,9 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     parameters = parameters_of(model)
     optimizer = optimiser_and_schedule.optimizer(run, parameters)
     gradient = network_steps.batch_gradient(run, model)
+    if run.learning_rate == "curvature":
+        assert run.step is not None
+        gradient = network_steps.with_lengths(gradient, StepLengths(run.step, parameters[0].new_zeros(())), model)
     generator = Generator(images.device).manual_seed(0)
     return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
 

@@ -114,5 +114,5 @@ def test_columns_of_steps_are_the_same_ones_for_every_method():
     }  # fmt: skip
     assert list(forward.items()) == [
         ("gradient", "projection"), ("k", 16), ("measure", "simulated"), ("perturb", "activities"),
-        ("tangents", "normal"), ("chunk_size", 4), ("optimizer", "Adam"),
+        ("tangents", "normal"), ("chunk_size", 4), ("lengths", None), ("optimizer", "Adam"),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ def test_ideas_are_listed_with_kind_source_options_and_what_they_are(tmp_path, c
     assert lines[laplace + 1].split() == ["scale:", "float", "=", "1.0"]
     (cone,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["tangents", "cone"])
     assert lines[cone].split()[2] == "frog"
-    assert lines[cone + 1].split() == ["angle:", "Angle", "=", "45"]
+    assert lines[cone + 1].split() == ["angle:", "Angle", "=", "45.0"]
     assert sum(line.startswith("function") for line in lines) == 4
 
 

@@ -1,0 +1,65 @@
+"""The length of a step from the curvature along it: a step is a direction times a length.
+
+A step -t s along a direction s changes a function by -p t + h t^2 / 2, with the slope p = grad f . s and the curvature
+h = s^T H s, which one forward pass measures. That is lowest at t = p / h; the absolute value of h keeps a step downhill
+where the function is concave. Batches and tangents make p and h noisy, so that running means stand for both. FoMoH's
+line search (arXiv 2408.10419, Eq. 1) is this without means, along a sampled tangent.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from frog_cli.gradients.step_rules import line_step
+
+
+class Means(NamedTuple):
+    """Running means of the slope and of the absolute curvature along the directions of steps, `[...]` each.
+
+    Both lack the same factor, 1 - smoothing^t after t measurements, which a length does not depend on.
+    """
+
+    slope: Tensor
+    curvature: Tensor
+
+
+def with_measurement(means: Means, slope: Tensor, curvature: Tensor, smoothing: float) -> Means:
+    """Return means that know of one more slope and curvature `[...]`; of those that are finite."""
+    finite = slope.isfinite() & curvature.isfinite()
+    new = zip(means, (slope, curvature.abs()), strict=True)
+    return Means(*(torch.where(finite, smoothing * mean + (1 - smoothing) * value, mean) for mean, value in new))
+
+
+FIRST = 0.01
+"""The longest first step, beside the norm of the point."""
+
+
+def step_length(means: Means, factor: float) -> Tensor:
+    """Return the length t `[...]` of a step along a direction, `factor` times that to the lowest point.
+
+    NaN where there is none: the mean slope is not positive, or there is no curvature.
+    """
+    length = factor * line_step(means.slope, means.curvature.unsqueeze(-1), damping=0.0)
+    return torch.where((length > 0) & length.isfinite(), length, torch.nan)
+
+
+def bounded(length: Tensor, before: Tensor, size: Tensor, norm: Tensor, n: int, smoothing: float) -> Tensor:
+    """Return a length that does not trust its first measurements: where a network starts there is next to no curvature.
+
+    The first step is at most `FIRST` times as long as its point is far from the origin, and from there as one in each
+    variable. From one step to the next a length grows at most by as much as the means may: 1 / smoothing.
+
+    Args:
+        length: `[...]`, NaN where there is none.
+        before: the last length that there was, `[...]`, 0 at first.
+        size: the norm of the direction, `[...]`.
+        norm: the norm of the point, `[...]`.
+        n: number of variables.
+        smoothing: the share of earlier steps in the means.
+    """
+    first = FIRST * torch.where(norm > 0, norm, n**0.5) / size
+    most = torch.where(before > 0, before / smoothing if smoothing else torch.inf, first)
+    return torch.minimum(length, most)  # of which NaN stays

@@ -1,0 +1,217 @@
+"""learning_rate=curvature in runs: functions, networks, resuming, and where it is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+import torch
+
+from frog_cli.cli import main
+from frog_cli.data.dataset import load
+from frog_cli.objectives import network_steps
+from frog_cli.objectives.classification import Classification
+from frog_cli.objectives.minimisation import Minimisation
+from frog_cli.objectives.step_lengths import StepLengths
+from frog_cli.runs.identity import identity
+from frog_cli.settings.requests import train_request
+
+CPU = torch.device("cpu")
+SPHERE = ["objective=sphere", "objective.n=9", "gradient=mean", "steps=30", "record_every=10"]
+DIGITS = ["data.limit=96", "batch_size=32", "epochs=2"]
+NETWORKS = {
+    "activities": [*DIGITS, "model.width=16", "gradient.k=4"],
+    "weights": [*DIGITS, "model.width=16", "gradient.k=4", "gradient.perturb=weights", "gradient=mean"],
+    "backprop": [*DIGITS, "model.width=16", "gradient=backprop"],
+    "batch norm": [*DIGITS, "model=resnet18", "gradient.perturb=weights", "epochs=1", "gradient=mean"],
+    "dropout": [*DIGITS, "model=vit", "model.depth=1", "model.hidden=8", "model.mlp=8", "model.dropout=0.5"],
+}
+CURVATURE = ["learning_rate=curvature"]
+
+
+def network(*words: str) -> Classification:
+    run = train_request([*words, *CURVATURE]).runs[0]
+    return Classification(run, load(run.data, CPU), CPU)
+
+
+def minimisation(*words: str, seeds: int | str = 1) -> Minimisation:
+    return Minimisation(train_request([*SPHERE, *CURVATURE, *words, f"seeds={seeds}"]).runs, CPU)
+
+
+def rows(objective) -> list:
+    found = [objective.measure()]
+    for _ in range(objective.epochs):
+        objective.epoch()
+        found.append(objective.measure())
+    return found
+
+
+def test_lengths_of_a_function_are_those_of_a_loop_written_out():
+    """Backprop on Rosenbrock, factor 0.7 and smoothing 0.5, in float64 with autograd alone."""
+    words = ["objective=rosenbrock", "gradient=backprop", "step.factor=0.7", "step.smoothing=0.5", "steps=20"]
+    values = [row[0]["value"] for row in rows(minimisation(*words, "record_every=1"))]
+    x, slope, curvature, last = torch.zeros(9).double(), 0.0, 0.0, 0.0
+    x[0] = -1
+
+    def function(x):
+        return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+    for value in values:
+        assert value == pytest.approx(function(x).item(), rel=1e-9)
+        g, H = torch.func.grad(function)(x), torch.func.hessian(function)(x)
+        slope, curvature = 0.5 * slope + 0.5 * g @ g, 0.5 * curvature + 0.5 * (g @ H @ g).abs()
+        most = last / 0.5 if last else 0.01 * x.norm() / g.norm()
+        last = min(0.7 * slope / curvature, most)
+        x = x - last * g
+
+
+@pytest.mark.parametrize("n", [5, 9, 64])
+def test_seeds_side_by_side_are_each_as_alone(n):
+    words = [f"objective.n={n}", "objective=styblinski-tang"]
+    together = rows(minimisation(*words, seeds=3))
+    alone = rows(minimisation(*words, seeds="[1]"))
+    assert [row[1] for row in together] == [row[0] for row in alone]
+
+
+def test_a_measurement_every_few_steps_is_shared_by_those_between(monkeypatch):
+    counted = []
+    lengthen = StepLengths.lengthen
+
+    def counting(self, *arguments):
+        counted.append(arguments[-1] is not None)
+        return lengthen(self, *arguments)
+
+    monkeypatch.setattr(StepLengths, "lengthen", counting)
+    objective = minimisation("step.every=4")
+    rows(objective)
+    assert counted == [step % 4 == 0 for step in range(30)]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.filterwarnings("ignore:.*couples the samples")
+def test_a_network_goes_on_bitwise_from_any_step(name):
+    """Buffers and random numbers of dropout among what must be the same."""
+    words = NETWORKS[name]
+    whole = network(*words)
+    expected = rows(whole)
+    first = network(*words)
+    first.measure()
+    left = iter([False, True])
+    assert not first.epoch(lambda: next(left))
+    states = first.states()
+    second = network(*words)
+    second.restore(states)
+    found = []
+    for _ in range(second.epochs):
+        second.epoch()
+        found.append(second.measure())
+    assert found == expected[1:]
+    assert found[-1][0]["step_length_upper_quartile"] > 0
+    assert second.summaries()[0]["weights_sha256"] == whole.summaries()[0]["weights_sha256"]
+
+
+def test_a_function_goes_on_bitwise_from_any_step():
+    whole = minimisation(seeds=2)
+    expected = rows(whole)
+    first = minimisation(seeds=2)
+    first.measure()
+    left = iter([False] * 7 + [True])
+    assert not first.epoch(lambda: next(left))
+    second = minimisation(seeds=2)
+    second.restore(first.states())
+    found = []
+    for _ in range(3):
+        second.epoch()
+        found.append(second.measure())
+    assert found == expected[1:]
+
+
+def test_buffers_change_once_for_each_step():
+    words = [*NETWORKS["batch norm"], "data.limit=32"]
+    objective = network(*words)
+    objective.measure()
+    objective.epoch()
+    tracked = [buffer for name, buffer in objective._model.named_buffers() if name.endswith("num_batches_tracked")]
+    assert {int(count) for count in tracked} == {1}
+
+
+def test_steps_without_a_length_are_counted_and_zero(monkeypatch):
+    """A function that is concave along its gradient has one by the absolute curvature; a plane has none."""
+    monkeypatch.setattr(
+        "frog_cli.objectives.minimisation.closed_form", lambda _: (lambda x: x.sum(-1), lambda n: torch.ones(n))
+    )
+    objective = minimisation("early_stopping.patience=null")
+    rows(objective)
+    (summary,) = objective.summaries()
+    assert summary["failed_steps"] == summary["steps"] == 30
+    assert summary["best_value"] == summary["last_value"] == 9
+
+
+def test_runs_have_lengths_in_metrics_rows_and_pictures(runs, capsys):
+    assert main(["train", *SPHERE, *CURVATURE]) == 0
+    (folder,) = runs.iterdir()
+    first, *others = csv.DictReader(io.StringIO((folder / "metrics.csv").read_text()))
+    assert first["step_length_median"] == ""
+    assert all(float(row["step_length_lower_quartile"]) <= float(row["step_length_median"]) for row in others)
+    assert json.loads((folder / "summary.json").read_text())["failed_steps"] == 0
+    capsys.readouterr()
+    assert main(["table", "runs"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["learning_rate"], row["step.factor"], row["step.smoothing"]) == ("curvature", "0.5", "0.9")
+
+
+def test_options_of_the_length_count_only_where_there_is_one():
+    def name(*words: str) -> str:
+        return identity(train_request([*SPHERE, *words]).runs[0])
+
+    assert name("learning_rate=1") == name("learning_rate=1", "step.factor=0.1")
+    assert name(*CURVATURE) != name(*CURVATURE, "step.factor=0.1")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gradient=fomoh"], "learning_rate=curvature: gradient=fomoh finds lengths itself"),
+        (["optimizer.name=Adam"], "learning_rate=curvature: gives each step its length"),
+        (["optimizer.options.momentum=0.9"], "learning_rate=curvature: gives each step its length"),
+        (["step.smoothing=1"], "step.smoothing=1: must be a number, at least 0 and below 1"),
+        (["step.every=0"], "step.every=0: must be a whole number, at least 1"),
+        (
+            ["learning_rate=curved"],
+            "learning_rate=curved: must be a finite number above 0, published, searched or",
+        ),
+    ],
+)
+def test_refusals(words, message, capsys, runs):
+    assert main(["train", *CURVATURE, *words]) == 2
+    assert capsys.readouterr().err.startswith(f"frog: {message}")
+    assert not runs.exists()
+
+
+def test_a_network_whose_curvature_cannot_be_measured_is_refused_by_the_operation(runs, capsys, tmp_path):
+    (tmp_path / "my_ideas.py").write_text(
+        """
+import torch
+from torch import nn
+from frog_cli import ideas
+
+class LogGamma(nn.Module):
+    def forward(self, x):
+        return torch.lgamma(x.square() + 1)
+
+@ideas.model
+def strange(image, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), LogGamma())
+"""
+    )
+    words = ["train", f"ideas=[{tmp_path}/my_ideas.py]", "model=strange", "gradient=backprop", *CURVATURE]
+    assert main(words) == 2
+    assert "learning_rate=curvature: cannot be measured: " in capsys.readouterr().err
+
+
+def test_a_norm_is_that_of_all_numbers():
+    tensors = [torch.randn(3, 4, requires_grad=True), torch.randn(5)]
+    expected = torch.cat([tensor.flatten() for tensor in tensors]).norm()
+    torch.testing.assert_close(network_steps._norm(tensors), expected.detach())
