@@ -292,6 +292,16 @@ def test_a_search_with_an_idea(file, runs, monkeypatch, tmp_path):
     assert "objective.sha256" in found.read_text().splitlines()[0]
 
 
+def test_a_search_with_an_idea_of_many_options(file, runs, monkeypatch, tmp_path):
+    """The names of its files have an end."""
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
+    file.write_text(IDEAS.replace("depth: float = 20.0", f"depth: float = 20.0, many: list[int] = {[*range(99)]}"))
+    words = ["search", f"ideas=[{file}]", "objective=ackley", "objective.n=4", "steps=50", "search.evaluations=2"]
+    assert main([*words, "search.population=2", "objective.depth=1"]) == 0
+    assert main([*words, "search.population=2", "objective.depth=2"]) == 0
+    assert len([*(tmp_path / "sweeps" / "searched").glob("learning_rates_*.csv")]) == 2
+
+
 def test_a_file_that_changes_meanwhile_does_not_lose_the_run(file, runs, monkeypatch):
     epoch = Minimisation.epoch
 

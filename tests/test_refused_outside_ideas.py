@@ -9,7 +9,7 @@ import pytest
 
 from frog_cli.cli import main
 from frog_cli.errors import RequestError
-from frog_cli.settings.requests import train_request
+from frog_cli.settings.requests import search_request, train_request
 from tests.test_outside_ideas import CHOICES, DIGITS, IDEAS
 
 
@@ -74,6 +74,32 @@ def test_a_sampler_of_a_wrong_shape_is_refused_before_the_run(file, runs, capsys
     assert main(["train", f"ideas=[{file}]", *CHOICES["tangents"]]) == 2
     assert "tangents laplace must return a tensor of shape [2, 4]" in capsys.readouterr().err
     assert not list(runs.glob("*/metrics.csv"))
+
+
+SEARCHED = {
+    "{objective.depth: [1.0, wide, 2.0]}": "objective.depth=wide: must be a valid number",
+    "{objective.depth: [1.0, true]}": "objective.depth=true: must be a valid number",
+    "{objective.how: [a, c, b]}": "objective.how=c: must be 'a' or 'b'",
+    "{objective.times: {low: 1, high: 2, log: false}}": "objective.times=1.0: must be a valid integer",
+    "{objective.width: [1]}": "objective.width=1: unknown option",
+    "{objective.depth: [[1], [2]]}": "search.also.objective.depth=[[1], [2]]: must be a list of values",
+}
+
+
+@pytest.mark.parametrize("also", SEARCHED)
+def test_a_search_refuses_all_values_that_an_option_cannot_have(also, file, runs):
+    options = "depth: float = 20.0, how: Literal['a', 'b'] = 'a', times: int = 1"
+    file.write_text(IDEAS.replace("depth: float = 20.0", options))
+    words = [f"ideas=[{file}]", "objective=ackley", "objective.n=4", f"search.also={also}"]
+    with pytest.raises(RequestError) as refused:
+        search_request(words)
+    assert str(refused.value).startswith(SEARCHED[also])
+
+
+def test_a_search_tries_any_text(file):
+    file.write_text(IDEAS.replace("depth: float = 20.0", "depth: float = 20.0, note: str = ''"))
+    words = ["objective=ackley", "search.also={objective.note: ['true', '1', 'a, b', \"it's\"]}"]
+    assert search_request([f"ideas=[{file}]", *words]).search.also == {"objective.note": ["true", "1", "a, b", "it's"]}
 
 
 WRONG = {

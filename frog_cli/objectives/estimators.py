@@ -17,6 +17,7 @@ from frog_cli.gradients.tangents import Sampler
 from frog_cli.ideas import sources
 from frog_cli.objectives import functions
 from frog_cli.settings.schema import (
+    Aggregation,
     Forward,
     FunctionRun,
     HyperplaneStep,
@@ -40,7 +41,7 @@ def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
     """Return the forward gradient that the settings describe."""
     return ForwardGradient(
         k=gradient.k,
-        tangents=_checked_sampler(tangents),
+        tangents=sampler(tangents),
         measure=gradient.measure,
         aggregation=sources.imported(gradient),
         chunk_size=gradient.chunk_size,
@@ -57,7 +58,7 @@ def second_order(gradient: LineStep | HyperplaneStep | Newton, tangents: Tangent
     return SecondOrder(
         directions=DIRECTIONS[gradient.name],
         k=gradient.k if isinstance(gradient, HyperplaneStep) else 1,
-        tangents=_checked_sampler(tangents),
+        tangents=sampler(tangents),
         rule=rule,
     )
 
@@ -67,19 +68,26 @@ def check_ideas(run: Run) -> None:
     for idea in ideas_of(run).values():
         if idea.from_outside:
             sources.imported(idea)
-    generator = torch.Generator().manual_seed(0)
     if run.tangents.from_outside:
-        _checked_sampler(run.tangents)((2, 4), generator, torch.float64)
-    if isinstance(run.gradient, Forward) and run.gradient.from_outside:
-        V, slopes = (torch.randn(2, size, generator=generator, dtype=torch.float64) for size in (4, 3))
-        with sources.refusing(sources.source_of(run.gradient), f"aggregation {run.gradient.name} raises"):
-            c = sources.imported(run.gradient)(V, slopes)
-        _check(run.gradient, c, slopes.shape, slopes.dtype)
+        sampler(run.tangents)((2, 4), torch.Generator().manual_seed(0), torch.float64)
+    if isinstance(run.gradient, Forward):
+        check_aggregation(run.gradient)
     if isinstance(run, FunctionRun) and run.objective.from_outside:
         functions.check(run.objective)
 
 
-def _checked_sampler(tangents: Tangents) -> Sampler:
+def check_aggregation(gradient: Aggregation) -> None:
+    """Refuse an aggregation from outside that does not return coefficients."""
+    if not gradient.from_outside:
+        return
+    generator = torch.Generator().manual_seed(0)
+    V, slopes = (torch.randn(2, size, generator=generator, dtype=torch.float64) for size in (4, 3))
+    with sources.refusing(sources.source_of(gradient), f"aggregation {gradient.name} raises"):
+        c = sources.imported(gradient)(V, slopes)
+    _check(gradient, c, slopes.shape, slopes.dtype)
+
+
+def sampler(tangents: Tangents) -> Sampler:
     """Return a sampler; what one from outside returns is refused unless it is of the shape and type asked for."""
     sample: Sampler = sources.imported(tangents)
     if not tangents.from_outside:

@@ -14,12 +14,14 @@ from typing import Any
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import as_csv
 from frog_cli.runs.environment import environment
+from frog_cli.runs.identity import digest
 from frog_cli.search.record import Evaluation
 from frog_cli.settings import composing, learning_rates
 from frog_cli.settings.requests import SearchRequest
 from frog_cli.settings.schema import ClassificationRun, Run
 
 _EVALUATIONS = "evaluations_"
+_LONGEST = 180  # letters of a search's name, which is a part of names of files
 
 
 def evaluations_path(place: Path, name: str) -> Path:
@@ -57,7 +59,8 @@ def _name(plan: SearchRequest, run: Run, evaluations: int) -> str:
     words += [f"{value}{name}" for name, value in learning_rates.cost_of(run).items() if value]
     words += [f"{evaluations}evaluations", f"{len(plan.request.runs)}seeds"]
     words += [f"{name}{value}" for name, value in changed(plan, ("low", "high", "seed", "margin", "patience")).items()]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(words))
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(words))
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 11]}-{digest({'words': words})}"
 
 
 def _row(evaluation: Evaluation) -> dict[str, Any]:

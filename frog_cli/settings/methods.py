@@ -60,7 +60,7 @@ def of_run(run: Run) -> Method:
         gradient["name"],
         gradient.get("k"),
         run.tangents.name if draws else None,
-        run.tangents.options.get("angle") if draws and not run.tangents.from_outside else None,
+        run.tangents.angle if draws else None,
         gradient.get("perturb") if isinstance(run, ClassificationRun) else None,  # functions have only weights
         gradient.get("measure"),
         gradient.get("chunk_size"),

@@ -55,8 +55,10 @@ def as_given(option: str, settings: dict[str, Any], given: dict[str, str]) -> st
     if option in given:
         return f"{option}={given[option]}"
     value: Any = settings
-    for part in option.split("."):
-        value = value[part]
+    rest = option
+    while rest:  # a name may have dots itself, as that of an option which is searched
+        part = next(part for part in value if rest == part or rest.startswith(f"{part}."))
+        value, rest = value[part], rest[len(part) + 1 :]
     return f"{option}={as_text(value)}"
 
 
@@ -114,5 +116,5 @@ def check_combinations(run: Run) -> None:
         return
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
-    if "angle" in run.tangents.options and not run.tangents.from_outside and run.objective.n < 2:
+    if run.tangents.angle is not None and run.objective.n < 2:
         raise RequestError(f"tangents={run.tangents.name}", "needs objective.n of at least 2")

@@ -108,16 +108,22 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
             )
     if given.get("overwrite"):
         raise RequestError("overwrite=true", "a search keeps what it has evaluated; delete its folder to start anew")
-    ends = [
-        {name: choices[end] if isinstance(choices, list) else (choices.low, choices.high)[end]}
-        for name, choices in search.also.items()
-        for end in (0, -1)
-    ]
-    placeholders = {"learning_rate": 1.0} | {name: value for end in reversed(ends) for name, value in end.items()}
-    request = train_request([*others, *(f"{name}={value}" for name, value in placeholders.items())])
-    for end in ends:
-        with_values(request, end)
+    values = {
+        name: choices if isinstance(choices, list) else [choices.low, choices.high]
+        for name, choices in {"learning_rate": [1.0], **search.also}.items()
+    }
+    request = train_request([*others, *(f"{name}={_quoted(some[0])}" for name, some in values.items())])
+    for name, some in values.items():
+        for value in some:
+            with_values(request, {name: value})
     return SearchRequest(" ".join(overrides), request, search)
+
+
+def _quoted(value: Any) -> str:
+    """Return a value as a command line has it, text in quotes unless it is a word."""
+    if not isinstance(value, str) or (re.fullmatch(r"[A-Za-z_][\w.-]*", value) and yaml.safe_load(value) == value):
+        return str(value)
+    return "'{}'".format(value.replace("'", "\\'"))
 
 
 def _search(own: Sequence[str], definition: dict[str, Any]) -> Search:
@@ -214,8 +220,8 @@ def quality_request(overrides: Sequence[str]) -> QualityRequest:
     """Compose and check the settings of `frog quality`."""
     given, settings = compose_settings("quality", overrides)
     quality = validate(Quality, settings, given)
-    named, own = {*quality.tangents, *quality.gradients}, {name for _, name in sources.own_declarations()}
-    found = idea_groups.from_outside(quality.ideas, not named <= own)
+    named = {("tangents", name) for name in quality.tangents} | {("aggregation", name) for name in quality.gradients}
+    found = idea_groups.from_outside(quality.ideas, not named <= sources.own_declarations().keys())
     tangents = {
         name: Tangents.model_validate(idea_groups.settings_of("tangents", name, found, "tangents"))
         for name in quality.tangents
@@ -224,7 +230,7 @@ def quality_request(overrides: Sequence[str]) -> QualityRequest:
         name: Aggregation.model_validate(idea_groups.settings_of("aggregation", name, found, "gradients"))
         for name in quality.gradients
     }
-    cones = [name for name, sampler in tangents.items() if "angle" in sampler.options]
+    cones = [name for name, sampler in tangents.items() if sampler.angle is not None]
     if quality.angles is not None and not cones:
         raise RequestError(as_given("angles", settings, given), "only tangents=[cone] have an angle")
     if cones and quality.angles is None:

@@ -89,6 +89,11 @@ class Tangents(Idea):
 
     kind: ClassVar[Kind] = "tangents"
 
+    @property
+    def angle(self) -> float | None:
+        """The angle of frog's own tangents on a cone, None for others; an own sampler's angle may be anything."""
+        return None if self.from_outside else self.options.get("angle")
+
 
 class Aggregation(Idea):
     """How slopes along tangents are combined."""

@@ -6,7 +6,7 @@ Paper: arXiv 2410.17764.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from frog_cli.gradients.measurement import simulated
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.ideas import sources
 from frog_cli.objectives import devices
+from frog_cli.objectives.estimators import check_aggregation, sampler
 from frog_cli.runs.progress import Progress
 from frog_cli.settings import learning_rates
 from frog_cli.settings.requests import QualityRequest, seed_list
@@ -41,8 +42,10 @@ def study(request: QualityRequest, progress: Progress) -> list[Row]:
     device = devices.device(settings.device)
     seeds = seed_list(settings.seeds, {}) or []
     rows: list[Row] = []
+    for gradient in request.gradients.values():
+        check_aggregation(gradient)
     for estimator in estimators(request):
-        sample = sources.imported(request.tangents[estimator.tangents])
+        sample: Callable[..., Tensor] = sampler(request.tangents[estimator.tangents])
         aggregation = sources.imported(request.gradients[estimator.gradient])
         if estimator.angle is not None:
             sample = partial(sample, angle=estimator.angle)
@@ -55,10 +58,10 @@ def study(request: QualityRequest, progress: Progress) -> list[Row]:
 
 
 def estimators(request: QualityRequest) -> Iterator[Estimator]:
-    """Yield every combination of the lists; only samplers with an option `angle` have angles."""
+    """Yield every combination of the lists; only frog's cones have angles."""
     settings = request.settings
-    for tangents, sampler in request.tangents.items():
-        for angle in settings.angles or [] if "angle" in sampler.options else [None]:
+    for tangents, chosen in request.tangents.items():
+        for angle in settings.angles or [] if chosen.angle is not None else [None]:
             for gradient in settings.gradients:
                 for k in settings.k:
                     yield Estimator(gradient, tangents, angle, k)
