@@ -43,7 +43,8 @@ def columns(rows: Iterable[Mapping[str, Any]] = ()) -> list[str]:
     of_models = dict.fromkeys(option.name for one in declared for option in one.options)
     names = ["function", "n", "start", "model", *of_models, "data"]
     names += ["gradient", "k", "tangents", "angle", "perturb", "optimizer", "schedule"]
-    return names + list(dict.fromkeys(name for row in rows for name in row if name.partition(".")[0] in KINDS))
+    of_ideas = (name for row in rows for name in row if "." in name and name.partition(".")[0] in KINDS)
+    return names + list(dict.fromkeys(of_ideas))
 
 
 def searched() -> Path:
