@@ -245,6 +245,23 @@ def branching(image, classes):
     assert capsys.readouterr().err.count("frog: operations branch on values, so that they run as they are") == 1
 
 
+def test_a_convolution_of_what_are_no_images_is_evaluated(file, runs):
+    model = """
+@ideas.model
+def flat(image, classes):
+    first = nn.Sequential(nn.Unflatten(1, (1, 1, 5)), nn.Conv2d(1, 2, 1), nn.Flatten())
+    return nn.Sequential(first, nn.Linear(10, classes))
+
+@ideas.data
+def points():
+    x = torch.linspace(-1, 1, 200).reshape(40, 5)
+    return (x, (x[:, 0] > 0).long()), (x, (x[:, 0] > 0).long()), 2
+"""
+    file.write_text(IDEAS + model)
+    assert main(["train", f"ideas=[{file}]", "model=flat", "data=points", "gradient=backprop", "epochs=1"]) == 0
+    assert summaries(runs)[0]["outcome"] == "completed"
+
+
 def test_a_model_without_layers_is_refused_in_activity_space(file, runs, capsys):
     file.write_text(IDEAS.replace("return nn.Sequential(first", "return nn.Bilinear(1, 1, 1) if width else (first"))
     assert main(["train", f"ideas=[{file}]", *CHOICES["model"]]) == 2

@@ -6,6 +6,7 @@ import torch
 from torch.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 
 from frog_cli import ideas
+from frog_cli.models.image_shape import channels_height_width
 
 
 @ideas.model
@@ -14,7 +15,7 @@ def cnn(image: tuple[int, ...], classes: int) -> Sequential:
 
     On MNIST 431 080 parameters.
     """
-    channels, height, width = image
+    channels, height, width = channels_height_width(image, "cnn", least=16)
     height, width = (((size - 4) // 2 - 4) // 2 for size in (height, width))
     model = Sequential(
         Sequential(Conv2d(channels, 20, 5), ReLU(), MaxPool2d(2)),

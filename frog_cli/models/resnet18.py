@@ -10,6 +10,7 @@ from torch.nn.init import kaiming_normal_
 
 from frog_cli import ideas
 from frog_cli.ideas.types import Grouping
+from frog_cli.models.image_shape import channels_height_width
 from frog_cli.torchvision_import import torchvision
 
 GROUPS = 32
@@ -31,10 +32,11 @@ def resnet18(
         grouping: the layers; paper: stem, four stages, head; fine: each residual block; coarse: two halves.
         norm: batch: as torchvision's, couples samples; group: in 32 groups of channels, couples none.
     """
+    channels = channels_height_width(image, "resnet18")[0]
     norms = {"batch": BatchNorm2d, "group": partial(GroupNorm, GROUPS)}
     network = torchvision().models.resnet18(num_classes=classes, norm_layer=norms[norm])
-    if image[0] != 3:
-        network.conv1 = Conv2d(image[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
+    if channels != 3:
+        network.conv1 = Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
         kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     stem = [network.conv1, network.bn1, network.relu, network.maxpool]
     stages = [network.layer1, network.layer2, network.layer3, network.layer4]

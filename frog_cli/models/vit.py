@@ -14,6 +14,7 @@ from frog_cli import ideas
 from frog_cli.errors import RequestError
 from frog_cli.ideas.types import Count, Grouping, Share
 from frog_cli.jets.attention import self_attention
+from frog_cli.models.image_shape import channels_height_width
 from frog_cli.torchvision_import import torchvision
 
 
@@ -118,7 +119,7 @@ def vit(
     Raises:
         RequestError: if the patches do not tile the image or the heads do not share the hidden units.
     """
-    channels, height, width = image
+    channels, height, width = channels_height_width(image, "vit")
     if height != width or height % patch:
         raise RequestError(f"model.patch={patch}", f"must divide square images without rest, not {height} x {width}")
     if hidden % heads:

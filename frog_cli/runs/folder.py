@@ -157,6 +157,8 @@ def _in_json(value: Any) -> Any:
     """Return a summary with null for every number that is not finite, which JSON does not have."""
     if isinstance(value, Mapping):
         return {name: _in_json(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_in_json(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

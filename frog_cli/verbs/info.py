@@ -43,8 +43,10 @@ def main(arguments: Sequence[str]) -> int:
     data = load(run.data, torch.device("cpu"))
     image = tuple(data.training.images.shape[1:])
     model = sources.imported(run.model)(image, data.classes)
-    activities = activity_sizes(model, data.training.images[:2])
-    parameters = [sum(parameter.numel() for parameter in layer.parameters()) for layer in model]
+    layers, activities = [model], None
+    if isinstance(model, torch.nn.Sequential):
+        layers, activities = list(model), activity_sizes(model, data.training.images[:2])
+    parameters = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
 
     print(f"data        {run.data.name}: images {' x '.join(map(str, image))}, {data.classes} classes, ", end="")
     print(", ".join(f"{len(split.labels)} {name}" for name, split in zip(data._fields, data[:3], strict=False)))
@@ -52,10 +54,14 @@ def main(arguments: Sequence[str]) -> int:
         f"steps       {math.ceil(len(data.training.labels) / run.batch_size)} per epoch of batch size {run.batch_size}"
     )
     print(f"model       {run.model.name}\n\n{'layer':>5}  {'activities':>10}  {'parameters':>10}  modules")
-    for number, (layer, size, count) in enumerate(zip(model, activities, parameters, strict=True), start=1):
-        names = ", ".join(type(module).__name__ for module in layer.children())
+    sizes = ["none"] if activities is None else [str(size) for size in activities]
+    rows = zip(layers, sizes, parameters, strict=True)
+    for number, (layer, size, count) in enumerate(rows, start=1):
+        names = ", ".join(type(module).__name__ for module in layer.children()) or type(layer).__name__
         print(f"{number:>5}  {size:>10}  {count:>10}  {names}")
-    print(f"{'all':>5}  {sum(activities):>10}  {sum(parameters):>10}")
+    print(f"{'all':>5}  {sum(activities) if activities else 'none':>10}  {sum(parameters):>10}")
+    if activities is None:
+        print("\nA network that is no torch.nn.Sequential of layers has no activities, only gradient.perturb=weights.")
     print("\nn, the dimension of the tangents, is the number of activities with gradient.perturb=activities,")
     print("and the number of parameters with gradient.perturb=weights.")
     coupling = coupling_modules(model)

@@ -45,6 +45,20 @@ def test_cnn_has_the_papers_parameters():
     assert activity_sizes(model, IMAGES) == [20 * 12 * 12, 50 * 4 * 4, 500, 10]
 
 
+@pytest.mark.parametrize("model", [cnn, resnet18, vit])
+@pytest.mark.parametrize("image", [(2,), (3, 8), (1, 8, 8, 8)])
+def test_networks_for_images_refuse_other_data(model, image):
+    seen = ", ".join(map(str, image))
+    with pytest.raises(RequestError, match=rf"model={model.__name__}: needs images .* not \[N, {seen}\]"):
+        model(image, 10)
+
+
+def test_images_that_are_too_small_for_the_cnn_are_refused():
+    assert activity_sizes(cnn((1, 16, 16), 10), torch.zeros(2, 1, 16, 16))[1] == 50
+    with pytest.raises(RequestError, match=r"model=cnn: needs images .* of at least 16 x 16 pixels, not \[N, 1, 16"):
+        cnn((1, 16, 15), 10)
+
+
 def test_counting_activities_leaves_the_model_in_its_mode():
     model = mlp(MNIST, 10, width=3, depth=1)
     for training in (True, False):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -26,6 +27,12 @@ def test_a_folder_through_its_life(folder):
     folder.finish({"outcome": "completed"})
     assert folder.finished() == {"outcome": "completed"}
     assert json.loads((folder.path / "run.json").read_text())["learning_rate_from"] == "published"
+
+
+def test_numbers_that_are_not_finite_are_null_in_a_summary(folder):
+    folder.start("cpu", "1", [0])
+    folder.finish({"outcome": "diverged", "best_value": math.inf, "first_point": [math.nan, 1.0]})
+    assert folder.finished() == {"outcome": "diverged", "best_value": None, "first_point": [None, 1.0]}
 
 
 def test_starting_again_drops_what_was_left(folder):
