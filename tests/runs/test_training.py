@@ -41,9 +41,10 @@ def test_a_network_diverges_at_the_step_of_the_first_loss_that_is_not_finite(ste
         gradient, calls = make(run, model), []
 
         def broken(*arguments):
-            loss, *others = gradient(*arguments)
-            calls.append(loss)
-            return (torch.full_like(loss, value) if run.seed == 1 and len(calls) == step else loss), *others
+            estimate = gradient(*arguments)
+            calls.append(estimate.loss)
+            broken_now = run.seed == 1 and len(calls) == step
+            return estimate._replace(loss=torch.full_like(estimate.loss, value)) if broken_now else estimate
 
         return broken
 
