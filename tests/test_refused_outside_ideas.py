@@ -58,6 +58,17 @@ def test_an_aggregation_that_says_it_needs_more_than_the_gram_matrix_is_refused_
         train_request([f"ideas=[{file}]", *words])
 
 
+@pytest.mark.parametrize("promise", ["gram_only=True", "of_slopes_alone=True"])
+@pytest.mark.parametrize("factor", ["tangents.shape[-1]", "tangents.abs().sum()", "1"])
+def test_a_promise_that_does_not_hold_is_refused_where_it_matters(promise, factor, file, runs, capsys):
+    text = IDEAS.replace("@ideas.aggregation\ndef clipped", f"@ideas.aggregation({promise})\ndef clipped")
+    file.write_text(text.replace("return slopes.clamp", f"return {factor} * slopes.clamp"))
+    words = ["gradient=clipped_mean", "gradient.perturb=weights", "gradient.k=2", "model.width=2", *DIGITS, "epochs=1"]
+    status = main(["train", f"ideas=[{file}]", "tangents=regenerated", *words])
+    assert status == (0 if factor == "1" else 2)
+    assert ("aggregation clipped_mean depends on V otherwise" in capsys.readouterr().err) == (status == 2)
+
+
 @pytest.mark.parametrize("words", REFUSED)
 def test_wrong_requests_are_refused_in_one_line(words, file, runs, capsys):
     given = words.split()

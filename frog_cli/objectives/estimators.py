@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from frog_cli import ideas
 from frog_cli.errors import RequestError
 from frog_cli.gradients import ForwardGradient
 from frog_cli.gradients.second_order import SecondOrder
@@ -26,6 +27,7 @@ from frog_cli.settings.schema import (
     Newton,
     Run,
     Tangents,
+    are_regenerated,
     ideas_of,
 )
 
@@ -71,20 +73,27 @@ def check_ideas(run: Run) -> None:
     if run.tangents.from_outside:
         sampler(run.tangents)((2, 4), torch.Generator().manual_seed(0), torch.float64)
     if isinstance(run.gradient, Forward):
-        check_aggregation(run.gradient)
+        check_aggregation(run.gradient, are_regenerated(run.tangents))
     if isinstance(run, FunctionRun) and run.objective.from_outside:
         functions.check(run.objective)
 
 
-def check_aggregation(gradient: Aggregation) -> None:
-    """Refuse an aggregation from outside that does not return coefficients."""
+def check_aggregation(gradient: Aggregation, regenerated: bool = False) -> None:
+    """Refuse an aggregation from outside that does not return coefficients, or needs tangents that are not there."""
     if not gradient.from_outside:
         return
-    generator = torch.Generator().manual_seed(0)
+    source, generator = sources.source_of(gradient), torch.Generator().manual_seed(0)
     V, slopes = (torch.randn(2, size, generator=generator, dtype=torch.float64) for size in (4, 3))
-    with sources.refusing(sources.source_of(gradient), f"aggregation {gradient.name} raises"):
-        c = sources.imported(gradient)(V, slopes)
-    _check(gradient, c, slopes.shape, slopes.dtype)
+    with sources.refusing(source, f"aggregation {gradient.name} raises"):
+        aggregation = sources.imported(gradient)
+        c = aggregation(V.clone(), slopes.clone())
+        _check(gradient, c, slopes.shape, slopes.dtype)
+        if regenerated:
+            alone = ideas.trait(aggregation, "of_slopes_alone", False)
+            stand_in = V[:, :0] if alone else torch.linalg.cholesky(V @ V.mT)
+            if not torch.allclose(aggregation(stand_in, slopes.clone()), c):
+                what = f"aggregation {gradient.name} depends on V otherwise than it declares, also on n, so that "
+                raise RequestError(f"ideas={source.name}", f"{what}tangents=regenerated would give other numbers")
 
 
 def sampler(tangents: Tangents) -> Sampler:
