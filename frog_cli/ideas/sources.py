@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from importlib import import_module
 from importlib.abc import SourceLoader
@@ -231,6 +231,15 @@ def imported(choice: Choice) -> Callable[..., Any]:
         declaration = next(one for one in source.declarations() if (one.kind, one.name) == wanted)
     function, options = load(source, declaration).function, choice.options
     return partial(function, **options) if options else function
+
+
+def read_again(choice: Choice) -> None:
+    """Remember the declaration of an idea that another process has chosen, if its file is still the same."""
+    if declaration_of(choice.kind, choice.name, choice.sha256) is None:
+        with suppress(RequestError, OSError):
+            source = source_of(choice)
+            for one in source.declarations() if source.digest() == choice.sha256 else ():
+                remember(source, one)
 
 
 def source_of(choice: Choice) -> Source:

@@ -68,6 +68,12 @@ class Idea(Options):
         frog = {option: value for option, value in settings.items() if option in cls.model_fields}
         return frog | declaration.schema.model_validate(own).model_dump()
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Take over what another process has chosen, whose declaration this one has not read yet."""
+        super().__setstate__(state)
+        if self.from_outside:
+            sources.read_again(self)
+
     @property
     def options(self) -> dict[str, Any]:
         """The idea's own options."""

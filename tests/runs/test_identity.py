@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pickle
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -62,6 +65,20 @@ def test_options_of_ideas_tell_runs_apart_also_where_the_folder_does_not_show_th
 def test_an_angle_of_ones_own_is_any_option(tmp_path):
     run = of(tmp_path, "tangents=turned", "objective=level", "objective.n=1", "learning_rate=1", "gradient.k=1")
     assert run.tangents.options == {"angle": 45.0}
+
+
+def test_another_process_knows_a_run_as_the_same(tmp_path):
+    run = of(tmp_path, *NETWORK)
+    (tmp_path / "run.pickle").write_bytes(pickle.dumps(run))
+    code = """
+import pickle, sys
+from pathlib import Path
+from frog_cli.runs.identity import identity
+run = pickle.loads(Path(sys.argv[1]).read_bytes())
+print(identity(run), run.data.declaration.name, end="")
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "run.pickle")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{identity(run)} own"
 
 
 def test_folders_are_options_of_the_type_root_whatever_their_names(tmp_path, monkeypatch):
