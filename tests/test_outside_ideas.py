@@ -22,6 +22,7 @@ from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.activities import activities
 from frog_cli.gradients.estimate import estimate
 from frog_cli.gradients.weights import weights
+from frog_cli.objectives.classification import Classification
 from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.runs.identity import identity
 from frog_cli.settings.requests import train_request
@@ -329,3 +330,21 @@ def test_a_file_that_changes_meanwhile_does_not_lose_the_run(file, runs, monkeyp
     monkeypatch.setattr(Minimisation, "epoch", changing)
     assert main(["train", f"ideas=[{file}]", *CHOICES["function"]]) == 0
     assert len(summaries(runs)) == 1
+
+
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+def test_a_file_that_changes_meanwhile_does_not_end_the_sweep(change, file, runs, monkeypatch):
+    """All runs of a sweep have the idea as it was when the sweep began."""
+    words = ["train", "-m", f"ideas=[{file}]", *CHOICES["tangents"], *CHOICES["model"], "seed=1,2"]
+    assert main(words) == 0
+    before = summaries(runs)
+    epoch = Classification.epoch
+
+    def changing(self, *arguments):
+        file.unlink() if change == "deleted" else file.write_text(IDEAS.replace("scale * uniform", "0 * uniform"))
+        monkeypatch.setattr(Classification, "epoch", epoch)
+        return epoch(self, *arguments)
+
+    monkeypatch.setattr(Classification, "epoch", changing)
+    assert main([*words, "overwrite=true"]) == 0
+    assert summaries(runs) == before

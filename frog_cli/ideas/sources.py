@@ -215,21 +215,32 @@ class Choice(Protocol):
         """The idea's own options."""
 
 
+_imported: dict[tuple[Kind, str, str | None, str | None], tuple[Source, Callable[..., Any]]] = {}
+"""Ideas from outside as runs name them, once they are imported: their files may be edited while runs go on."""
+
+
+def _named(choice: Choice) -> tuple[Kind, str, str | None, str | None]:
+    return choice.kind, choice.name, choice.source, choice.sha256
+
+
 def imported(choice: Choice) -> Callable[..., Any]:
-    """Return the idea that a run's settings name, with its options.
+    """Return the idea that a run's settings name, with its options, as it was when it was imported first.
 
     Raises:
-        RequestError: if its source is not there any more, or has changed since.
+        RequestError: if its source was not there any more by then, or had changed since it was chosen.
     """
-    source = source_of(choice)
+    source, options = source_of(choice), choice.options
     if choice.source is None:
-        declaration = own_declarations()[choice.kind, choice.name][1]
+        function = load(source, own_declarations()[choice.kind, choice.name][1]).function
+    elif _named(choice) in _imported:
+        function = _imported[_named(choice)][1]
     else:
         if source.digest() != choice.sha256:
             raise RequestError(f"ideas={choice.source}", f"has changed since {choice.kind} {choice.name} was chosen")
         wanted = choice.kind, choice.name
         declaration = next(one for one in source.declarations() if (one.kind, one.name) == wanted)
-    function, options = load(source, declaration).function, choice.options
+        function = load(source, declaration).function
+        _imported[_named(choice)] = source, function
     return partial(function, **options) if options else function
 
 
@@ -244,7 +255,9 @@ def read_again(choice: Choice) -> None:
 
 def source_of(choice: Choice) -> Source:
     """Return where the idea that a run's settings name is from."""
-    return own_declarations()[choice.kind, choice.name][0] if choice.source is None else _source(choice.source)
+    if choice.source is None:
+        return own_declarations()[choice.kind, choice.name][0]
+    return _imported[_named(choice)][0] if _named(choice) in _imported else _source(choice.source)
 
 
 class _Loader(SourceLoader):
