@@ -163,6 +163,11 @@ def test_ideas_that_return_something_else_are_refused_before_the_run(what, file,
     assert not list(runs.glob("*/metrics.csv"))
 
 
+def test_rounding_at_a_minimum_is_no_reason_to_refuse(file, runs):
+    file.write_text(IDEAS.replace("start=-1.0", "start=0.0"))
+    assert main(["train", f"ideas=[{file}]", *CHOICES["function"], "objective.dtype=float32", "objective.n=999"]) == 0
+
+
 def test_a_sampler_is_held_to_the_shape_that_it_is_asked_for(file, capsys):
     file.write_text(IDEAS.replace("return -scale", "uniform = uniform[:2]; return -scale"))
     words = ["gradient=mean", "gradient.k=3", "gradient.perturb=weights"]
