@@ -110,7 +110,7 @@ def test_runs_train_and_are_rows_when_the_file_is_gone(user, runs):
     (user.folder / "my_ideas.py").unlink()
     rows = list(csv.DictReader(io.StringIO(user.frog("table", "runs").stdout)))
     by_name = {name: next(row for row in rows if row["run"].startswith(start)) for name, start in
-               {"moons": "mlp16-moons", "lenet": "lenet3-digits", "ackley": "ackley-n8"}.items()}  # fmt: skip
+               {"moons": "mlp16-moons", "lenet": "lenet-digits", "ackley": "ackley-n8"}.items()}  # fmt: skip
     assert len(rows) == len(by_name)
     for row in rows:
         assert (row["tangents"], row["tangents.scale"], row["tangents.sha256"]) == ("laplace", "0.7", sha256)
