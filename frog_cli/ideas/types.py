@@ -75,7 +75,7 @@ HeightAndWidth = Annotated[list[Count], Field(min_length=2, max_length=2), Allow
 
 @dataclass(frozen=True)
 class WithoutEffect:
-    """Marks an option on which no result depends, so that it does not count in a run's identity."""
+    """Marks an option of frog's own ideas on which no result depends: it does not count in a run's identity."""
 
 
 # options that several groups have

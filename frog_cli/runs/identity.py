@@ -37,7 +37,9 @@ def identity_settings(run: Run) -> dict[str, Any]:
     for group in ideas.keys() & settings.keys():
         settings[group].pop("source", None)  # the content of its file counts alone
         declaration = ideas[group].declaration
-        for option in declaration.options if declaration else ():
+        if declaration is None or ideas[group].from_outside:  # whose files frog does not know to be the same elsewhere
+            continue
+        for option in declaration.options:
             if not option.has_effect:
                 del settings[group][option.name]
     if isinstance(run, ClassificationRun):

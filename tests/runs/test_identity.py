@@ -88,4 +88,5 @@ def test_folders_are_options_of_the_type_root_whatever_their_names(tmp_path, mon
     assert run.data.options == {"variant": "mine", "root": None, "folder": "/elsewhere"}
     given = of(tmp_path, *NETWORK, "data.folder=~/images", "data.root=~/images")
     assert given.data.options == {"variant": "mine", "root": "~/images", "folder": "/home/me/images"}
-    assert "folder" not in identity_settings(run)["data"]
+    assert identity_settings(run)["data"]["folder"] == "/elsewhere"  # which may hold other images
+    assert identity(given) != identity(run)
