@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from importlib import import_module
@@ -89,20 +89,19 @@ def _points() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=GROUP))
 
 
-@cache
-def own() -> tuple[Source, ...]:
+def own() -> list[Source]:
     """Return frog's own sources."""
-    package = Path(__file__).resolve().parents[1]
-    paths = [path for pattern in OWN for path in sorted(package.glob(pattern))]
-    modules = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in paths]
-    found = (Source(OWN_NAME, path, module) for path, module in zip(paths, modules, strict=True))
-    return tuple(source for source in found if source.declarations())
+    return list(dict.fromkeys(source for source, _ in own_declarations().values()))
 
 
 @cache
 def own_declarations() -> dict[tuple[Kind, str], tuple[Source, Declaration]]:
-    """Return frog's own ideas by their kinds and names, with where they are from."""
-    return {(one.kind, one.name): (source, one) for source in own() for one in source.declarations()}
+    """Return frog's own ideas by their kinds and names, with where they are from; the files are read once."""
+    package = Path(__file__).resolve().parents[1]
+    paths = [path for pattern in OWN for path in sorted(package.glob(pattern))]
+    modules = [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in paths]
+    found = [Source(OWN_NAME, path, module) for path, module in zip(paths, modules, strict=True)]
+    return {(one.kind, one.name): (source, one) for source, one in _distinct(found, {})}
 
 
 _from_outside: dict[tuple[Kind, str, str], Declaration] = {}
@@ -299,16 +298,23 @@ def _import_file(path: Path) -> ModuleType:
 def declarations(sources: Sequence[Source]) -> Iterator[tuple[Source, Declaration]]:
     """Yield all ideas of some sources with where they are from, frog's own first.
 
-    A file that is named twice, such as by its relative and its absolute path, counts once.
-
-    Raises:
-        RequestError: if two have one name.
+    A file that is named twice, such as by its relative and its absolute path, counts once; two ideas of one name are
+    refused.
     """
-    seen: dict[tuple[str, str], Source] = {}
     files: dict[Path, Source] = {}  # one may be named twice, as by its path and by a package
     for source in sources:
         files.setdefault(source.path.resolve(), source)
-    for source in [*own(), *files.values()]:
+    yield from own_declarations().values()
+    yield from _distinct(files.values(), {key: source for key, (source, _) in own_declarations().items()})
+
+
+def _distinct(sources: Iterable[Source], seen: dict[tuple[Kind, str], Source]) -> Iterator[tuple[Source, Declaration]]:
+    """Yield the ideas of some sources, and add them to those that were seen before.
+
+    Raises:
+        RequestError: if one is called like another.
+    """
+    for source in sources:
         for one in source.declarations():
             key = one.kind, one.name
             if key in seen:

@@ -71,7 +71,7 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     assert isinstance(settings, dict)
     settings.pop("experiment", None)
     for one in from_outside:
-        settings[one.group] |= one.settings()
+        settings[one.group] |= idea_groups.where_from(one.source)
     return given, {str(name): value for name, value in settings.items()}
 
 

@@ -30,6 +30,8 @@ KINDS: dict[str, Kind] = {
 }
 """The kind of idea that is chosen in each group."""
 
+_GROUPS = {kind: group for group, kind in KINDS.items()}
+
 
 class Chosen(NamedTuple):
     """An idea from outside that is chosen in a group."""
@@ -37,11 +39,6 @@ class Chosen(NamedTuple):
     group: str
     source: Source
     declaration: Declaration
-
-    def settings(self) -> dict[str, str]:
-        """Return where the idea is from, as the settings of a run hold it."""
-        where = str(self.source.path) if self.source.module is None else self.source.module
-        return {"source": where, "sha256": self.source.digest()}
 
 
 def own_names(group: str) -> list[str]:
@@ -89,7 +86,7 @@ def from_outside(names: list[str], wanted: bool = True) -> dict[tuple[Kind, str]
     for source, one in sources.declarations([*sources.named(names), *(sources.announced() if wanted else [])]):
         if source.name == sources.OWN_NAME:
             continue
-        group = next(group for group, kind in KINDS.items() if kind == one.kind)
+        group = _GROUPS[one.kind]
         if (folder("conf") / group / f"{one.name}.yaml").is_file():
             raise RequestError(f"ideas={source.name}, line {one.line}", f"{group}={one.name} is built in")
         found[one.kind, one.name] = source, one
@@ -111,7 +108,12 @@ def settings_of(
         raise RequestError(f"{option}=[{name}]", f"must be among {', '.join(sorted(known))}{nearest(name, known)}")
     source, declaration = found[kind, name]
     sources.remember(source, declaration)
-    return {"name": name, **Chosen(kind, source, declaration).settings()}
+    return {"name": name, **where_from(source)}
+
+
+def where_from(source: Source) -> dict[str, str]:
+    """Return where an idea is from, as the settings of a run hold it."""
+    return {"source": str(source.path) if source.module is None else source.module, "sha256": source.digest()}
 
 
 def names_in(text: str) -> list[str]:
@@ -135,7 +137,7 @@ def from_anywhere(word: str) -> str:
 
 def _store(declaration: Declaration) -> None:
     """Let Hydra know an idea as a choice of its group, laid over what conf/ has for all of its kind."""
-    group = next(group for group, kind in KINDS.items() if kind == declaration.kind)
+    group = _GROUPS[declaration.kind]
     settings: dict[str, Any] = {"name": declaration.name}
     settings |= {one.name: "${data_root:}" if one.is_root else one.default for one in declaration.options}
     traits, node, package = declaration.traits, settings, None
