@@ -46,20 +46,21 @@ def step_length(means: Means, factor: float) -> Tensor:
     return torch.where((length > 0) & length.isfinite(), length, torch.nan)
 
 
-def bounded(length: Tensor, before: Tensor, size: Tensor, norm: Tensor, n: int, smoothing: float) -> Tensor:
+def longest_first_step(norm: Tensor, n: int) -> Tensor:
+    """Return the norm of the longest first step from a point of a norm `[...]`; that of the origin counts as √n."""
+    return FIRST * torch.where(norm > 0, norm, n**0.5)
+
+
+def bounded(length: Tensor, before: Tensor, first: Tensor, smoothing: float) -> Tensor:
     """Return a length that does not trust its first measurements: where a network starts there is next to no curvature.
 
-    The first step is at most `FIRST` times as long as its point is far from the origin, and from there as one in each
-    variable. From one step to the next a length grows at most by as much as the means may: 1 / smoothing.
+    From one step to the next a length grows at most by as much as the means may: 1 / smoothing.
 
     Args:
         length: `[...]`, NaN where there is none.
         before: the last length that there was, `[...]`, 0 at first.
-        size: the norm of the direction, `[...]`.
-        norm: the norm of the point, `[...]`.
-        n: number of variables.
+        first: the longest that the first length may be, `[...]`.
         smoothing: the share of earlier steps in the means.
     """
-    first = FIRST * torch.where(norm > 0, norm, n**0.5) / size
     most = torch.where(before > 0, before / smoothing if smoothing else torch.inf, first)
     return torch.minimum(length, most)  # of which NaN stays

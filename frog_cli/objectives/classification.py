@@ -16,7 +16,13 @@ from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import optimiser_and_schedule
 from frog_cli.objectives.evaluation import evaluator
-from frog_cli.objectives.network_steps import batch_gradient, check_curvature, take_step, with_lengths
+from frog_cli.objectives.network_steps import (
+    batch_gradient,
+    check_curvature,
+    step_lengths,
+    take_step,
+    with_lengths,
+)
 from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.objectives.step_lengths import StepLengths, quartiles
 from frog_cli.settings.schema import ClassificationRun, SecondOrder
@@ -40,11 +46,10 @@ class Classification:
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
         self._gradient = batch_gradient(run, self._model)
         self._step_lengths: StepLengths | None = None
-        if run.learning_rate == "curvature":
-            assert run.step is not None
+        if run.curvature_length is not None:
             some = slice(0, min(2, run.batch_size))
             check_curvature(self._model.train(), data.training.images[some], data.training.labels[some])
-            self._step_lengths = StepLengths(run.step, self._parameters[0].new_zeros(()))
+            self._step_lengths = step_lengths(run.curvature_length, self._model)
             self._gradient = with_lengths(self._gradient, self._step_lengths, self._model)
         self._evaluate = evaluator(self._model, run.evaluation_batch_size)
         self._schedule = optimiser_and_schedule.schedule(run, self._optimizer)

@@ -47,9 +47,9 @@ class Minimisation:
         self._rows_recorded = 0
         self._lengths = torch.zeros(run.record_every, len(runs), dtype=dtype, device=device)
         self._step_lengths: StepLengths | None = None
-        if run.learning_rate == "curvature":
-            assert run.step is not None
-            self._step_lengths = StepLengths(run.step, self._points.detach()[:, 0])
+        if run.curvature_length is not None:
+            norms = point_gradients.norms(self._points.detach())
+            self._step_lengths = StepLengths(run.curvature_length, norms, run.objective.n)
         self._gradient = self._estimator()
         self._replicas = [_Replica(run) for run in runs]
 
@@ -92,8 +92,7 @@ class Minimisation:
             estimate = direction(points)
             (s,) = estimate.gradients
             measured = measure(points, s) if lengths.measures else None
-            size, norm = point_gradients.norms(s), point_gradients.norms(points)
-            return lengths.lengthen(estimate, size, norm, points.shape[-1], measured)
+            return lengths.lengthen(estimate, point_gradients.norms(s), measured)
 
         return gradient
 
@@ -232,7 +231,7 @@ class _Replica:
     def __init__(self, run: FunctionRun):
         self._run = run
         self._without_improvement = 0
-        may_fail = isinstance(run.gradient, SecondOrder) or run.learning_rate == "curvature"
+        may_fail = isinstance(run.gradient, SecondOrder) or run.curvature_length is not None
         self._failed_steps: int | None = 0 if may_fail else None
         self._step = -1
         self._best_step = 0

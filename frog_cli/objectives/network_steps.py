@@ -32,7 +32,7 @@ from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import kept_as_it_is
 from frog_cli.objectives import estimators
 from frog_cli.objectives.step_lengths import StepLengths
-from frog_cli.settings.schema import Backprop, ClassificationRun, SecondOrder, are_regenerated
+from frog_cli.settings.schema import Backprop, ClassificationRun, SecondOrder, StepLength, are_regenerated
 
 SPACES: dict[str, tuple[Callable[..., Space], str]] = {
     "weights": (weights, "aggregation"),
@@ -64,9 +64,7 @@ def take_step(
 
 def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) -> BatchGradient:
     """Return steps along a method's directions, of lengths from the curvature of the mean loss along them."""
-    parameters, measure = parameters_of(model), fast_curvature(model, sample_loss)
-    n = sum(map(torch.numel, parameters))
-    keeps_nothing = recordable(model)
+    measure, keeps_nothing = fast_curvature(model, sample_loss), recordable(model)
 
     def gradient(images: Tensor, labels: Tensor, generator: Generator) -> Estimate:
         measures = lengths.measures
@@ -75,9 +73,15 @@ def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) 
         with kept:
             estimate = direction(images, labels, generator)
         measured = measure(images, labels, estimate.gradients) if measures else None
-        return lengths.lengthen(estimate, _norm(estimate.gradients), _norm(parameters), n, measured)
+        return lengths.lengthen(estimate, _norm(estimate.gradients), measured)
 
     return gradient
+
+
+def step_lengths(settings: StepLength, model: Module) -> StepLengths:
+    """Return the step lengths of a network that begins with the weights that it has."""
+    parameters = parameters_of(model)
+    return StepLengths(settings, _norm(parameters), sum(map(torch.numel, parameters)))
 
 
 def check_curvature(model: Module, images: Tensor, labels: Tensor) -> None:

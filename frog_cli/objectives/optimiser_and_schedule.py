@@ -27,7 +27,7 @@ def optimizer(run: Run, parameters: Iterable[Tensor]) -> Optimizer:
     if found is torch.optim.LBFGS:
         raise RequestError(given, "evaluates a step several times, which a sampled gradient does not allow")
     try:
-        rate = 1.0 if run.learning_rate == "curvature" else run.learning_rate  # lengths are found step by step
+        rate = run.learning_rate if run.curvature_length is None else 1.0  # lengths are found step by step
         made: Optimizer = found(parameters, lr=rate, **run.optimizer.options)  # type: ignore[call-arg]
     except (TypeError, ValueError) as error:
         raise RequestError(f"optimizer.options={run.optimizer.options}", str(error)) from None

@@ -9,18 +9,24 @@ import torch
 from torch import Tensor
 
 from frog_cli.gradients.space import Estimate, Measured
-from frog_cli.gradients.step_length import Means, bounded, step_length, with_measurement
+from frog_cli.gradients.step_length import Means, bounded, longest_first_step, step_length, with_measurement
 from frog_cli.settings.schema import StepLength
 
 
 class StepLengths:
     """The step lengths of one point or of several, `[...]` each: their running means, and the last ones."""
 
-    def __init__(self, settings: StepLength, like: Tensor):
-        """Begin without a measurement, with numbers of the shape, type and device of a tensor."""
-        self._settings = settings
-        self._means = Means(torch.zeros_like(like), torch.zeros_like(like))
-        self._last = torch.zeros_like(like)
+    def __init__(self, settings: StepLength, norm: Tensor, n: int):
+        """Begin without a measurement.
+
+        Args:
+            settings: the options of the lengths.
+            norm: the norm of the point at which steps begin, `[...]`.
+            n: number of variables.
+        """
+        self._settings, self._longest = settings, longest_first_step(norm, n)
+        self._means = Means(torch.zeros_like(norm), torch.zeros_like(norm))
+        self._last = torch.zeros_like(norm)
         self._steps = 0
 
     @property
@@ -28,14 +34,12 @@ class StepLengths:
         """Whether the next step measures the curvature, or takes what is known of it."""
         return self._steps % self._settings.every == 0
 
-    def lengthen(self, direction: Estimate, size: Tensor, norm: Tensor, n: int, measured: Measured | None) -> Estimate:
+    def lengthen(self, direction: Estimate, size: Tensor, measured: Measured | None) -> Estimate:
         """Return a step along a direction with its length, both 0 where there is none, which counts as failed.
 
         Args:
             direction: the estimated gradients.
             size: the norm of the direction, `[...]`.
-            norm: the norm of the point, `[...]`.
-            n: number of variables.
             measured: slope `[..., 1]` and curvature `[..., 1, 1]` along the direction; None if this step takes what is
                 known.
         """
@@ -47,7 +51,7 @@ class StepLengths:
             uphill = ~((slope > 0) & curvature.isfinite())
         self._steps += 1
         length = step_length(self._means, self._settings.factor)
-        length = bounded(length, self._last, size, norm, n, self._settings.smoothing)
+        length = bounded(length, self._last, self._longest / size, self._settings.smoothing)
         failed = uphill | ~length.isfinite() | ~size.isfinite()
         self._last, length = torch.where(failed, self._last, length), torch.where(failed, 0, length)
 

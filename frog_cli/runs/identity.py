@@ -26,7 +26,7 @@ _WITHOUT_EFFECT = ("device", "compile", "evaluation_batch_size", "checkpoint")
 def identity_settings(run: Run) -> dict[str, Any]:
     """Return all settings that determine the result."""
     settings = run.model_dump(exclude={*_WITHOUT_EFFECT})
-    if run.learning_rate != "curvature":
+    if run.curvature_length is None:
         del settings["step"]
     if not samples_tangents(run.gradient):
         del settings["tangents"]

@@ -37,8 +37,7 @@ def of_run(folder: Path) -> Row:
         row["data_variant"] = run.data.variant
         row["batch_size"] = run.batch_size
     row |= {"seed": run.seed, "learning_rate": run.learning_rate}
-    if run.learning_rate == "curvature" and run.step is not None:
-        row |= {f"step.{name}": value for name, value in run.step}
+    row |= {f"step.{name}": value for name, value in run.curvature_length or ()}
     row |= {name: value for name, value in summary.items() if not isinstance(value, list)}
     for name, values in summary.items():
         if isinstance(values, list) and len(values) <= _COORDINATES:

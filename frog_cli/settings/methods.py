@@ -70,9 +70,10 @@ def of_run(run: Run) -> Method:
 
 def _lengths(run: Run) -> str | None:
     """Return how steps get their lengths, None if from a learning rate."""
-    if run.learning_rate != "curvature" or run.step is None:
+    settings = run.curvature_length
+    if settings is None:
         return None
-    return "curvature" if run.step.every == 1 else f"curvature at every {run.step.every}th step"
+    return "curvature" if settings.every == 1 else f"curvature at every {settings.every}th step"
 
 
 def of_row(row: Any) -> Method:

@@ -102,7 +102,7 @@ def check_combinations(run: Run) -> None:
             )
     if run.compile and isinstance(run.gradient, SecondOrder):
         raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
-    if run.learning_rate == "curvature":
+    if run.curvature_length is not None:
         if isinstance(run.gradient, SecondOrder):
             raise RequestError(
                 "learning_rate=curvature", f"gradient={run.gradient.name} finds lengths itself; 1 is usual"

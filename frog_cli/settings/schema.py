@@ -311,6 +311,11 @@ class Run(Options):
     tangents: Tangents
     early_stopping: EarlyStopping
 
+    @property
+    def curvature_length(self) -> StepLength | None:
+        """How the curvature gives steps their lengths, None if a learning rate does."""
+        return self.step if self.learning_rate == "curvature" else None
+
 
 class FunctionRun(Run):
     """The minimisation of a closed-form function."""

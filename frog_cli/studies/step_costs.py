@@ -21,7 +21,6 @@ from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.objectives import devices, network_steps, optimiser_and_schedule
 from frog_cli.objectives.network_steps import sample_loss
-from frog_cli.objectives.step_lengths import StepLengths
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.methods import step_columns
@@ -52,7 +51,7 @@ def measure(request: BenchRequest) -> list[Row]:
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
         key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
-        small = {} if run.learning_rate == "curvature" else {"learning_rate": LEARNING_RATE}
+        small = {} if run.curvature_length else {"learning_rate": LEARNING_RATE}
         networks.setdefault(key, []).append(run.model_copy(update=small))
     rows = []
     with Progress(len(networks), "network") as progress:
@@ -125,9 +124,8 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     parameters = parameters_of(model)
     optimizer = optimiser_and_schedule.optimizer(run, parameters)
     gradient = network_steps.batch_gradient(run, model)
-    if run.learning_rate == "curvature":
-        assert run.step is not None
-        gradient = network_steps.with_lengths(gradient, StepLengths(run.step, parameters[0].new_zeros(())), model)
+    if run.curvature_length is not None:
+        gradient = network_steps.with_lengths(gradient, network_steps.step_lengths(run.curvature_length, model), model)
     generator = Generator(images.device).manual_seed(0)
     return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
 

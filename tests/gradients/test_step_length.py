@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, backprop
 from frog_cli.gradients.second_order import SecondOrder, curved_weights, estimate_second_order
-from frog_cli.gradients.step_length import FIRST, Means, bounded, step_length, with_measurement
+from frog_cli.gradients.step_length import FIRST, Means, bounded, longest_first_step, step_length, with_measurement
 from frog_cli.gradients.step_rules import line_step
 from frog_cli.gradients.weights import estimate_from_weights, flat
 from frog_cli.models.cnn import cnn
@@ -125,8 +125,8 @@ def test_there_is_no_length_uphill_or_without_curvature(slope, curvature):
 
 def test_first_lengths_are_bounded_and_grow_slowly():
     def length(before, *, norm=10.0, size=2.0, smoothing=0.9, wanted=1e6):
-        tensors = (torch.tensor(one).double() for one in (wanted, before, size, norm))
-        return bounded(*tensors, 16, smoothing).item()
+        wanted, before, norm = (torch.tensor(one).double() for one in (wanted, before, norm))
+        return bounded(wanted, before, longest_first_step(norm, 16) / size, smoothing).item()
 
     assert length(0.0) == pytest.approx(FIRST * 10 / 2)
     assert length(0.0, norm=0.0) == pytest.approx(FIRST * 4 / 2)  # from the origin, of 16 variables
