@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from frog_cli import ideas
+from frog_cli.data.dataset import Split
 from frog_cli.data.torchvision_data import training_and_test
 from frog_cli.ideas.types import Download, Root
 
-Images = tuple[Tensor, Tensor]
-
 
 @ideas.data(validation=10000)
-def cifar10(*, root: Root = "data", download: Download = False) -> tuple[Images, Images, int]:
+def cifar10(*, root: Root = "data", download: Download = False) -> tuple[Split, Split, int]:
     """50 000 + 10 000 colour photographs of 32 x 32 pixels, in torchvision's layout."""
     training, test = (
-        (torch.from_numpy(split.data).permute(0, 3, 1, 2), torch.tensor(split.targets))
+        Split(torch.from_numpy(split.data).permute(0, 3, 1, 2), torch.tensor(split.targets))
         for split in training_and_test("CIFAR10", root, download)
     )
     return training, test, 10

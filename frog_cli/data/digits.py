@@ -10,19 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from frog_cli import ideas
+from frog_cli.data.dataset import Split
 
 _TEST_IMAGES = 300
 _SPLIT_SEED = 0  # the file is ordered by writer; its own end would be a test set of other handwriting
 
 
-Images = tuple[Tensor, Tensor]
-
-
 @ideas.data(validation=297)
-def digits() -> tuple[Images, Images, int]:
+def digits() -> tuple[Split, Split, int]:
     """1 797 handwritten digits of 8 x 8 pixels, shipped with frog (UCI's).
 
     300 of them are for the test.
@@ -30,4 +27,4 @@ def digits() -> tuple[Images, Images, int]:
     table = torch.from_numpy(np.loadtxt(Path(__file__).with_name("digits.csv.gz"), delimiter=",", dtype=np.uint8))
     table = table[torch.randperm(len(table), generator=torch.Generator().manual_seed(_SPLIT_SEED))]
     images, labels = table[:, :64].reshape(-1, 1, 8, 8), table[:, 64].to(torch.int64)
-    return (images[_TEST_IMAGES:], labels[_TEST_IMAGES:]), (images[:_TEST_IMAGES], labels[:_TEST_IMAGES]), 10
+    return Split(images[_TEST_IMAGES:], labels[_TEST_IMAGES:]), Split(images[:_TEST_IMAGES], labels[:_TEST_IMAGES]), 10

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from frog_cli import ideas
 from frog_cli.data import locations
+from frog_cli.data.dataset import Split
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.ideas.types import HeightAndWidth, Root, StandsFor, Word
@@ -29,7 +30,7 @@ def image_folder(
     variant: Word = "image_folder",
     stands_for: StandsFor = None,
     size: HeightAndWidth | None = None,
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], int]:
+) -> tuple[Split, Split, int]:
     """Any images in root/train/CLASS/* and root/test/CLASS/*.
 
     They are read as RGB, their classes sorted by name. The decoded images are kept as one file in the root, or in the
@@ -43,7 +44,7 @@ def image_folder(
     """
     del variant, stands_for
     images, labels, test_images, test_labels = _read_or_decode(root, size)
-    return (images, labels), (test_images, test_labels), int(labels.max()) + 1
+    return Split(images, labels), Split(test_images, test_labels), int(labels.max()) + 1
 
 
 def _read_or_decode(root: str, size: list[int] | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:

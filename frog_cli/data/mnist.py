@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from frog_cli import ideas
+from frog_cli.data.dataset import Split
 from frog_cli.data.torchvision_data import training_and_test
 from frog_cli.ideas.types import Download, Root
 
-Images = tuple[Tensor, Tensor]
-
 
 @ideas.data(validation=10000)
-def mnist(*, root: Root = "data", download: Download = False) -> tuple[Images, Images, int]:
+def mnist(*, root: Root = "data", download: Download = False) -> tuple[Split, Split, int]:
     """60 000 + 10 000 handwritten digits of 28 x 28 pixels, in torchvision's layout."""
-    training, test = ((split.data.unsqueeze(1), split.targets) for split in training_and_test("MNIST", root, download))
+    training, test = (
+        Split(split.data.unsqueeze(1), split.targets) for split in training_and_test("MNIST", root, download)
+    )
     return training, test, 10

@@ -8,20 +8,8 @@ from frog_cli.cli import main
 from frog_cli.errors import RequestError
 from frog_cli.files.csv import read_csv
 from frog_cli.reproduction import stored_rows, targets
+from tests.test_outside_ideas import IDEAS
 
-IDEAS = """
-import torch
-from frog_cli import ideas
-
-@ideas.tangents
-def laplace(shape, generator, dtype, *, scale: float = 1.0):
-    uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=dtype) - 0.5
-    return -scale * uniform.sign() * (1 - 2 * uniform.abs()).log()
-
-@ideas.aggregation
-def clipped_mean(tangents, slopes):
-    return slopes.clamp(-10, 10) / tangents.shape[-2]
-"""
 TARGET = """
 title: Laplace tangents beside normal ones
 train:
