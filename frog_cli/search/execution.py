@@ -68,7 +68,7 @@ def _identity_settings(plan: SearchRequest) -> dict[str, Any]:
     settings = identity_settings(plan.request.runs[0])
     return {
         "search": plan.search.model_dump(exclude={"evaluations"}),
-        "run": {name: value for name, value in settings.items() if name not in ("learning_rate", "seed")},
+        "run": {name: value for name, value in settings.items() if name not in (plan.searched, "seed")},
         "seeds": [run.seed for run in plan.request.runs],
     }
 
@@ -97,7 +97,7 @@ def _proposals(
     yield from list(unfinished.items())[ranks.rank :: ranks.size]
     for number in range(plan.search.evaluations):
         if not record.proposed(number):
-            values = propose(plan.search, record.evaluations(), number)
+            values = propose(plan.search, plan.searched, record.evaluations(), number)
             if record.propose(number, values):
                 yield number, values
 
@@ -148,14 +148,16 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     usual = composing.defaults("search")["evaluations"]
     changed = {"evaluations": len(evaluations)} if len(evaluations) < usual else {}
     changed |= tables.changed(plan, ("low", "high"))
-    asked = "".join(f" searched.{option}={value}" for option, value in changed.items())
+    asked = "learning_rate=searched" + "".join(f" searched.{option}={value}" for option, value in changed.items())
+    if plan.searched != "learning_rate":
+        asked = f"learning_rate={run.learning_rate} {plan.searched}={best.values[plan.searched]:.4g}"
     lines = [
         f"{name}: {_as_text(best.values)}, loss {best.loss:.6g}, the best of {len(evaluations)} evaluations "
         f"({diverged} diverged, {given_up} given up)",
         f"  published      {'none' if published is None else format(published, '.4g')}",
         f"  evaluations    {tables.evaluations_path(place, name)}",
         f"  picture        {picture}",
-        f"  used by        runs like those of the search, with learning_rate=searched{asked}",
+        f"  used by        runs like those of the search, with {asked}",
     ]
     print("\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""The picture of each search, loss against learning rate, from the tables that it leaves in sweeps/searched alone."""
+"""The picture of each search, loss against what was searched, from its tables in sweeps/searched alone."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ def draw(place: Path, name: str) -> Path:
 
 
 def figure(place: Path, name: str) -> Figure:
-    """Return loss against learning rate; diverged runs, which have no loss, stand below the upper edge."""
+    """Return loss against what was searched; diverged runs, which have no loss, stand below the upper edge."""
     import pandas
     from matplotlib.figure import Figure
 
     evaluations = pandas.read_csv(tables.evaluations_path(place, name))
     endings = evaluations["outcome"].where(evaluations["outcome"].isin(_LOOKS), "ran to its end")
     (found,) = read_csv(tables.found_path(place, name))
+    searched = "learning_rate" if "learning_rate" in found else "step.factor"
     drawn = Figure(figsize=(7, 4.4), layout="constrained")
     axes = drawn.subplots()
     for label, (marker, colour) in _LOOKS.items():
@@ -47,7 +48,7 @@ def figure(place: Path, name: str) -> Figure:
             continue
         lost = label == "diverged"
         axes.scatter(
-            of_this["learning_rate"],
+            of_this[searched],
             [0.95] * len(of_this) if lost else of_this["loss"],
             transform=axes.get_xaxis_transform() if lost else axes.transData,
             marker=marker,
@@ -56,14 +57,14 @@ def figure(place: Path, name: str) -> Figure:
             label=f"{label} ({len(of_this)})",
             zorder=3,
         )
-    best = float(found["learning_rate"])
+    best = float(found[searched])
     axes.axvline(best, color="C0", linewidth=1, label=f"best {best:.3g}")
     published = learning_rates.find("published", learning_rates.settings(found))
     if len(published) == 1:
         rate = float(published[0]["learning_rate"])
         axes.axvline(rate, color="0.2", linestyle="--", linewidth=1, label=f"published {rate:.3g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="lowest loss of a run")
-    axes.set_xlim(evaluations["learning_rate"].min() / 1.5, evaluations["learning_rate"].max() * 1.5)
+    axes.set(xscale="log", xlabel=searched.replace("_", " "), ylabel="lowest loss of a run")
+    axes.set_xlim(evaluations[searched].min() / 1.5, evaluations[searched].max() * 1.5)
     _set_heights(axes, evaluations)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")

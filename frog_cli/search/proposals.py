@@ -16,13 +16,19 @@ _WIDEST, _NARROWEST = 0.05, 0.004  # how far mutations reach, as a share of the 
 _REFINED = 150  # after so many evaluations a tenth as far
 
 
-def propose(search: Search, evaluations: Sequence[Evaluation], number: int) -> Values:
+def propose(search: Search, searched: str, evaluations: Sequence[Evaluation], number: int) -> Values:
     """Return values to evaluate: random ones until there is a population, then bred from the best.
 
     The same evaluations lead to the same proposal of a number.
+
+    Args:
+        search: the settings of the search.
+        searched: the option whose interval they bound.
+        evaluations: what is known.
+        number: of the proposal.
     """
     propulate_ = propulate()
-    space = intervals(search)
+    space = intervals(search, searched)
     limits = {
         name: _limits(choices) if isinstance(choices, Interval) else tuple(map(json.dumps, choices))
         for name, choices in space.items()
@@ -46,10 +52,9 @@ def propose(search: Search, evaluations: Sequence[Evaluation], number: int) -> V
     return {name: _value(choices, proposed[name]) for name, choices in space.items()}
 
 
-def intervals(search: Search) -> dict[str, Interval | list[bool | int | float | str]]:
-    """Return the whole space: the learning rate and what is searched with it."""
-    rate = Interval(low=10**search.low, high=10**search.high, log=True)
-    return {"learning_rate": rate, **search.also}
+def intervals(search: Search, searched: str) -> dict[str, Interval | list[bool | int | float | str]]:
+    """Return the whole space: the learning rate, or what stands for it, and what is searched with it."""
+    return {searched: Interval(low=10**search.low, high=10**search.high, log=True), **search.also}
 
 
 def _limits(interval: Interval) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """The tables of a search in sweeps/searched: all evaluations, and the row by which learning_rate=searched finds a rate.
 
+A search for step.factor leaves a row with that column instead, which no learning rate is looked up in.
+
 Both carry the search's name: what was searched, and with how much effort, so that no search hides another.
 """
 
@@ -55,7 +57,7 @@ def changed(plan: SearchRequest, options: Sequence[str]) -> dict[str, Any]:
 
 
 def _name(plan: SearchRequest, run: Run, evaluations: int) -> str:
-    words = list(learning_rates.factors(run).values())
+    words = [*learning_rates.factors(run).values(), *([] if plan.searched == "learning_rate" else [plan.searched])]
     words += [f"{value}{name}" for name, value in learning_rates.cost_of(run).items() if value]
     words += [f"{evaluations}evaluations", f"{len(plan.request.runs)}seeds"]
     words += [f"{name}{value}" for name, value in changed(plan, ("low", "high", "seed", "margin", "patience")).items()]
@@ -96,7 +98,7 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: int) ->
         of_the_search["validation"] = run.data.validation
         of_the_search["data"] = run.data.variant
     of_the_search |= cost
-    also = {name: value for name, value in best.values.items() if name not in learning_rates.FOUND}
+    also = {name: value for name, value in best.values.items() if name not in (plan.searched, "batch_size")}
     of_the_search |= {f"also_{name}": value for name, value in also.items()}
-    row["learning_rate"] = run.learning_rate
+    row[plan.searched] = best.values[plan.searched]
     return row | {f"{learning_rates.OF_THE_SEARCH}{name}": value for name, value in of_the_search.items()}

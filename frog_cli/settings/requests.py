@@ -87,6 +87,11 @@ class SearchRequest(NamedTuple):
     request: Request
     search: Search
 
+    @property
+    def searched(self) -> str:
+        """The option that is searched: the learning rate, or what lengths from the curvature are multiplied by."""
+        return _searched(self.request.runs[0].learning_rate)
+
 
 def search_request(overrides: Sequence[str]) -> SearchRequest:
     """Compose and check the settings of `frog search`, with what sweeps/definitions/ says of an experiment."""
@@ -101,7 +106,8 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
         search = _search(own, definition.get("search", {}))
     except RequestError as error:
         raise prefixed("search", "search", error) from None
-    for name in ("learning_rate", *search.also):
+    searched = _searched(given.get("learning_rate"))
+    for name in (searched, *search.also):
         if name in given:
             raise RequestError(
                 f"{name}={given[name]}", "is what is searched; search.low, search.high and search.also bound it"
@@ -110,13 +116,17 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
         raise RequestError("overwrite=true", "a search keeps what it has evaluated; delete its folder to start anew")
     values = {
         name: choices if isinstance(choices, list) else [choices.low, choices.high]
-        for name, choices in {"learning_rate": [1.0], **search.also}.items()
+        for name, choices in {searched: [1.0], **search.also}.items()
     }
     request = train_request([*others, *(f"{name}={_quoted(some[0])}" for name, some in values.items())])
     for name, some in values.items():
         for value in some:
             with_values(request, {name: value})
     return SearchRequest(" ".join(overrides), request, search)
+
+
+def _searched(learning_rate: Any) -> str:
+    return "step.factor" if learning_rate == "curvature" else "learning_rate"
 
 
 def _quoted(value: Any) -> str:

@@ -22,6 +22,7 @@ lowest value of a function. Examples:
   mpiexec -n 4 frog search experiment=mlp_mnist model.width=256 gradient=mean gradient.k=4 epochs=5
   frog search 'search.also={batch_size: [32, 64, 128]}' search.evaluations=200
   frog search -m gradient.k=1,4,16 gradient=mean        one search for each combination
+  frog search learning_rate=curvature search.low=-1     of step.factor, which multiplies lengths from the curvature
 
 The best rate goes to sweeps/searched (or below FROG_SWEEPS), where learning_rate=searched finds it, with a table of
 all evaluations and a picture. The same command goes on with a search that was stopped, with any number of processes,

@@ -124,6 +124,24 @@ def test_further_hyperparameters_join(runs, sweeps):
     assert run.batch_size == int(found["batch_size"])
 
 
+def test_with_lengths_from_the_curvature_their_factor_is_searched(runs, sweeps, capsys):
+    words = [*SPHERE, "learning_rate=curvature", "search.evaluations=12", "search.low=-1", "search.high=0.5"]
+    assert main(["search", *words]) == 0
+    (found,) = table(next(sweeps.glob("learning_rates_*.csv")))
+    tried = table(next(sweeps.glob("evaluations_*.csv")))
+    best = min((row for row in tried if row["loss"]), key=lambda row: float(row["loss"]))
+    assert found["step.factor"] == best["step.factor"]
+    assert "learning_rate" not in found
+    assert len({row["loss"] for row in tried}) > 1  # it has an effect
+    told = f"learning_rate=curvature step.factor={float(found['step.factor']):.4g}"
+    assert told in capsys.readouterr().out
+    assert next(sweeps.glob("*.png")).stat().st_size > 0
+    with pytest.raises(RequestError, match="none is known"):  # no rate was searched
+        train_request([*SPHERE, "learning_rate=searched", "searched.evaluations=12"])
+    assert main(["search", *words, "step.factor=0.3"]) == 2
+    assert "step.factor=0.3: is what is searched" in capsys.readouterr().err
+
+
 def test_a_run_clearly_worse_than_the_best_is_given_up_and_never_the_result(runs, sweeps):
     options = ["search.evaluations=25", "search.patience=2", "search.low=-6", "search.high=-0.5"]
     assert main(["search", *SPHERE, "steps=200", *options]) == 0

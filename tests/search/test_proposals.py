@@ -21,7 +21,7 @@ def follow(settings: Search, loss, count: int) -> list[Evaluation]:
     """Search as one process does."""
     evaluations: list[Evaluation] = []
     for number in range(count):
-        values = propose(settings, evaluations, number)
+        values = propose(settings, "learning_rate", evaluations, number)
         evaluations.append(Evaluation(number, values, loss(values), "completed", [loss(values)], 0.0, 0))
     return evaluations
 
@@ -51,10 +51,10 @@ def test_infinite_losses_are_bred_from_only_while_there_is_nothing_else():
 
 def test_a_proposal_depends_on_the_seed_its_number_and_the_record_alone():
     evaluations = follow(search(), lambda values: values["learning_rate"], 20)
-    again = propose(search(), evaluations, 20)
-    assert again == propose(search(), evaluations, 20)
-    assert again != propose(search(seed=1), evaluations, 20)
-    assert again != propose(search(), evaluations, 21)
+    again = propose(search(), "learning_rate", evaluations, 20)
+    assert again == propose(search(), "learning_rate", evaluations, 20)
+    assert again != propose(search(seed=1), "learning_rate", evaluations, 20)
+    assert again != propose(search(), "learning_rate", evaluations, 21)
 
 
 def test_categories_keep_their_types_and_intervals_their_bounds():
