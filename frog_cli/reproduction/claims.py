@@ -32,14 +32,14 @@ class Claim(NamedTuple):
     judge: Callable[[dict[str, Frames]], Verdict]
 
 
-_UNKNOWN = Verdict(None, "")
+UNKNOWN = Verdict(None, "")
 
 
 def more_tangents_help_functions(frames: dict[str, Frames]) -> Verdict:
     """Compare 16 tangents with one, by their mean over the seeds, for each function and dimension above 16."""
     runs = frames["fig4"]["runs"]
     if runs.empty:
-        return _UNKNOWN
+        return UNKNOWN
     means = runs[runs["n"] > 16].groupby(["function", "n", "gradient", "k"])["best_value"].mean()
     counts, texts = [], []
     for family in ("mean", "projection"):
@@ -52,7 +52,7 @@ def more_tangents_help_functions(frames: dict[str, Frames]) -> Verdict:
         counts.append((int((many <= few + _EQUAL * few.abs()).sum()), len(few)))
         texts.append(f"{family}, k = 16, is at least as low as k = 1 in {counts[-1][0]} of {counts[-1][1]} cases")
     if not all(cases for _, cases in counts):
-        return _UNKNOWN
+        return UNKNOWN
     above = runs[runs["n"] > 16]
     basis = f"{', '.join(above['function'].unique())}; {_range(above, 'n')}; {_seeds(above)}"
     return Verdict(all(better == cases for better, cases in counts), f"{'; '.join(texts)} ({basis})")
@@ -67,7 +67,7 @@ def more_tangents_help_networks(frames: dict[str, Frames]) -> Verdict:
         if len(means) > 1:
             found.append(bool((means.diff().dropna() < 0).all()))
             texts.append(f"{network}, {family}: {_series(means, 'k = {:g}: {:.2f} %')} ({_seeds(group)})")
-    return Verdict(all(found), "; ".join(texts)) if texts else _UNKNOWN
+    return Verdict(all(found), "; ".join(texts)) if texts else UNKNOWN
 
 
 def projection_is_like_mean_on_networks(frames: dict[str, Frames]) -> Verdict:
@@ -80,7 +80,7 @@ def projection_is_like_mean_on_networks(frames: dict[str, Frames]) -> Verdict:
             pair = f"{errors['mean']['projection']:.2f} % and {errors['mean']['mean']:.2f} %"
             texts.append(f"{network}, k = {k:g}: {pair}, {'within' if found[-1] else 'beyond'} the spread")
             texts[-1] += f" ({_seeds(group)})"
-    return Verdict(all(found), "projection and mean: " + "; ".join(texts)) if found else _UNKNOWN
+    return Verdict(all(found), "projection and mean: " + "; ".join(texts)) if found else UNKNOWN
 
 
 def projection_trains_more_smoothly(frames: dict[str, Frames]) -> Verdict:
@@ -97,7 +97,7 @@ def projection_trains_more_smoothly(frames: dict[str, Frames]) -> Verdict:
         texts.append(f"{network}, k = {k:g}: {pair} ({_seeds(group)})")
     text = "share of the epochs in which the test loss rises, with projection and with the mean: " + "; ".join(texts)
     if not better:
-        return _UNKNOWN
+        return UNKNOWN
     shown = any(network == _WHERE_SHOWN for (network, _), _ in pairs)
     return Verdict(all(better) if shown else None, text if shown else f"{_WHERE_SHOWN} is missing; {text}")
 
@@ -133,7 +133,7 @@ def projection_is_best_near_n(frames: dict[str, Frames]) -> Verdict:
     """Find where the cosine similarities of projection and mean differ most."""
     table = frames["fig3"]["quality"]
     if table.empty:
-        return _UNKNOWN
+        return UNKNOWN
     table = table[table["tangents"] == "normal"]
     n = table["n"].iloc[0]
     cosine = table.pivot_table(index="k", columns="gradient", values="cosine_mean")
@@ -150,11 +150,11 @@ def projection_beats_mean_in_descent(frames: dict[str, Frames]) -> Verdict:
     """Compare projection and mean of the same k > 1 on Rosenbrock."""
     runs = frames["fig4"]["runs"]
     if runs.empty:
-        return _UNKNOWN
+        return UNKNOWN
     runs = runs[(runs["function"] == "rosenbrock") & (runs["n"] > 1)]
     means = runs.groupby(["n", "k", "gradient"])["best_value"].mean().unstack("gradient")
     if not {"mean", "projection"} <= {*means.columns}:
-        return _UNKNOWN
+        return UNKNOWN
     means = means[["mean", "projection"]].dropna()
     better = int((means["projection"] < means["mean"]).sum())
     basis = f"{_range(runs, 'n')}; k = {', '.join(f'{k:g}' for k in sorted(means.index.unique('k')))}; {_seeds(runs)}"
@@ -166,16 +166,16 @@ def the_cone_hurts_mean(frames: dict[str, Frames]) -> Verdict:
     """Compare the narrowest with the widest cone."""
     table, runs = frames["fig5"]["quality"], frames["fig5"]["runs"]
     if table.empty or runs.empty:
-        return _UNKNOWN
+        return UNKNOWN
     runs = runs.assign(value=runs["best_value"] / runs["n"])
     cosine = table.pivot_table(index=["gradient", "k"], columns="angle", values="cosine_mean")
     value = runs.pivot_table(index=["gradient", "k"], columns="angle", values="value")
     methods = {"mean", "projection"}
     complete = methods <= {*cosine.index.get_level_values("gradient")} & {*value.index.get_level_values("gradient")}
     if not complete or {*value.columns} != {*cosine.columns} or not {*value.index} <= {*cosine.index}:
-        return _UNKNOWN
+        return UNKNOWN
     if value.isna().any(axis=None):
-        return _UNKNOWN
+        return UNKNOWN
     error = table["cosine_standard_error"].max()
     spread = runs.groupby(["gradient", "k", "angle"])["value"].std().max()
     narrow, wide = cosine.columns.min(), cosine.columns.max()
@@ -197,7 +197,7 @@ def methods_order_by_k(frames: dict[str, Frames]) -> Verdict:
     runs = _of_shared_seeds(runs[~runs["scheduled"]], "method")
     losses = runs.groupby("method")["best_validation_loss"].mean().reindex([*_METHODS]).dropna()
     if len(losses) < len(_METHODS):
-        return _UNKNOWN
+        return UNKNOWN
     text = f"lowest validation loss, {_series(losses, '{} {:.4f}')} ({_seeds(runs)})"
     return Verdict(bool((losses.diff().dropna() < 0).all()), text)
 
@@ -209,7 +209,7 @@ def dimension_orders_the_search(frames: dict[str, Frames]) -> Verdict:
     """
     runs, curves = (frames["fomoh_rosenbrock_10d"][kind] for kind in ("runs", "curves"))
     if runs.empty:
-        return _UNKNOWN
+        return UNKNOWN
     searches = runs[runs["gradient"] == "fomoh_kd"]
     medians = DataFrame({k: _medians(curves, group) for k, group in searches.groupby("k")}).sort_index(axis=1)
     higher = medians.diff(axis=1) > 0
@@ -233,18 +233,18 @@ def schedules_help(frames: dict[str, Frames]) -> Verdict:
         if len(losses) == 2:
             better.append(bool(losses[True] < losses[False]))
             texts.append(f"{method}: {losses[False]:.4f} without, {losses[True]:.4f} with ({_seeds(both)})")
-    return Verdict(all(better), "last validation loss, " + "; ".join(texts)) if better else _UNKNOWN
+    return Verdict(all(better), "last validation loss, " + "; ".join(texts)) if better else UNKNOWN
 
 
 def whole_space_is_newton(frames: dict[str, Frames]) -> Verdict:
     """Compare the median curves of K = 10 and of Newton's method."""
     curves, runs = frames["fomoh_rosenbrock_10d"]["curves"], frames["fomoh_rosenbrock_10d"]["runs"]
     if runs.empty:
-        return _UNKNOWN
+        return UNKNOWN
     search = _medians(curves, runs[(runs["gradient"] == "fomoh_kd") & (runs["k"] == 10)])
     newton = _medians(curves, runs[runs["gradient"] == "newton"])
     if search.empty or newton.empty:
-        return _UNKNOWN
+        return UNKNOWN
     both = (search > 1e-12) & (newton > 1e-12)
     difference = float(((search - newton).abs() / newton)[both].max())
     text = f"largest relative difference of the medians while above 1e-12: {difference:.2g} ({describe_starts(runs)})"

@@ -34,6 +34,14 @@ def _numbers(column: Any) -> Any:
     return numbers if numbers.notna().sum() == filled.notna().sum() else filled
 
 
+def describe_problem(row: Any) -> str:
+    """Return what a row, of runs or of searches, is about: a function, or a network and its data."""
+    if isinstance(row.get("function"), str):
+        return f"{row['function']}, n = {row['n']:g}"
+    width = f", w = {row['width']:g}" if row.get("width", np.nan) > 0 else ""
+    return f"{row['model'].replace('_', ' ')}{width}, {row['data']}"
+
+
 def values_by_run(curves: DataFrame, runs: DataFrame) -> DataFrame:
     """Return the lowest values so far, a row for each step and a column for each run; one that has ended stays."""
     of_method = curves[curves["request"].isin(runs["request"].unique())]

@@ -88,10 +88,13 @@ def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | N
 
 
 def _curve(metrics: Sequence[Row], kept: Curves) -> list[Row]:
-    """Return what a target keeps of the rows of metrics.csv: the first ones, some of the others, and the last."""
+    """Return what a target keeps of the rows of metrics.csv: the first ones, some of the others, and the last.
+
+    Of a run that does not measure one of the columns, nothing is kept.
+    """
     last = len(metrics) - 1
     chosen = [row for i, row in enumerate(metrics) if i < kept.first or i % kept.every == 0 or i == last]
-    return [{name: row[name] for name in kept.columns} for row in chosen]
+    return [{name: row[name] for name in kept.columns} for row in chosen if row.keys() >= {*kept.columns}]
 
 
 def _fitting(extra: Sequence[str], run: Run) -> list[str]:

@@ -10,9 +10,16 @@ from frog_cli.files.csv import read_csv
 from frog_cli.reproduction import stored_rows, tables, targets
 from frog_cli.reproduction.targets import Scale, Target
 
-_ROWS_SHOWN = 40  # longer tables are only linked
+_ROWS_SHOWN = 60  # longer tables are only linked
 
-_OF_A_STUDY = ("gradient", "tangents", "angle", "k", "seeds")  # what tells a row of approximation quality from others
+_OF_A_STUDY = (
+    "problem",
+    "gradient",
+    "tangents",
+    "angle",
+    "k",
+    "seeds",
+)  # what tells a row without a request from others
 
 _BEGIN = """# Results
 
@@ -37,6 +44,7 @@ def write_if_about(chosen: Sequence[Target], results: Path, scale: Scale = "pape
 def write(results: Path, scale: Scale = "paper") -> Path:
     """Write all tables anew, and README.md with them, into a folder of results; return its path."""
     from frog_cli.reproduction.claims import CLAIMS
+    from frog_cli.reproduction.claims_beyond import BEYOND
     from frog_cli.reproduction.frames import read_frames
 
     loaded = {name: targets.load(name) for name in targets.names()}
@@ -47,12 +55,13 @@ def write(results: Path, scale: Scale = "paper") -> Path:
         total, open_ = targets.count(wanted), targets.count(left)
         cells = [f"[{name}](#{name})", target.source, total - open_, open_, _reproduced(target, written[name])]
         text += f"| {' | '.join(map(str, cells))} |\n"
-    text += "\n## What the papers claim\n\n| claim | source | verdict by our runs |\n|---|---|---|\n"
     frames = {name: read_frames(target, results, scale) for name, target in loaded.items()}
-    for claim in CLAIMS:
-        text += f"| {claim.text} | {claim.source} | {claim.judge(frames)} |\n"
-    for name, target in loaded.items():
-        text += _section(target, results, written[name])
+    for title, claims, of_papers in (("What the papers claim", CLAIMS, True), ("Beyond the papers", BEYOND, False)):
+        text += f"\n## {title}\n\n| claim | source | verdict by our runs |\n|---|---|---|\n"
+        for claim in claims:
+            text += f"| {claim.text} | {claim.source} | {claim.judge(frames)} |\n"
+        for name, target in loaded.items():
+            text += _section(target, results, written[name]) if target.of_papers == of_papers else ""
     write_atomically(results / "README.md", text)
     return results / "README.md"
 

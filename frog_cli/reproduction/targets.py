@@ -1,5 +1,6 @@
-"""What frog reproduce makes: conf/targets/NAME.yaml names the runs behind each figure and table of the papers.
+"""What frog reproduce makes: conf/targets/NAME.yaml names the runs behind each figure and table.
 
+They are those of the papers, and of what frog itself has to show beyond them.
 A file anywhere else, such as my_target.yaml, is a target of the user's own: a title, and what is run, under train,
 quality and search.
 """
@@ -41,11 +42,12 @@ class Work(Options):
 
 
 class Target(Options):
-    """A figure or table of a paper, or of a user's own."""
+    """A figure or table of a paper, of frog's own, or of a user's."""
 
     name: str
     title: str
     source: str
+    of_papers: bool = True  # others have a section of their own
     paper: Work
     smoke: Work
     metrics: list[str] = Field(default_factory=list)  # of runs, whose statistics the table has
@@ -86,7 +88,7 @@ def options(words: Sequence[str]) -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """Return the names of all targets, in the order of the papers."""
+    """Return the names of all targets, in the order of the papers, those of frog's own last."""
     listed = yaml.safe_load((folder("conf") / "targets" / "order.yaml").read_text(encoding="utf-8"))
     assert isinstance(listed, list)
     return [str(name) for name in listed]

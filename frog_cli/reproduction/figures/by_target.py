@@ -18,6 +18,7 @@ from frog_cli.reproduction.figures import (
     fomoh_step,
     learning_rates,
     own,
+    step_lengths,
     table1,
 )
 from frog_cli.reproduction.frames import Frames, read_frames
@@ -36,6 +37,7 @@ FIGURES: dict[str, Callable[[Frames], Figure]] = {
     "fomoh_logistic_regression": fomoh_learning_curves.draw,
     "fomoh_cnn": fomoh_learning_curves.draw,
     "learning_rates": learning_rates.draw,
+    "step_lengths": step_lengths.draw,
 }
 
 

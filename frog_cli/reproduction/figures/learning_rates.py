@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from frog_cli.reproduction.frames import Frames
+from frog_cli.reproduction.frames import Frames, describe_problem
 from frog_cli.settings import methods
 
 
@@ -38,10 +38,5 @@ def draw(frames: Frames) -> Figure:
 
 def _searched_name(row: Any) -> str:
     """Return what a search was for."""
-    if isinstance(row.get("function"), str):
-        problem = f"{row['function']}, n = {row['n']:g}"
-    else:
-        width = f", w = {row['width']:g}" if row.get("width", np.nan) > 0 else ""
-        problem = f"{row['model'].replace('_', ' ')}{width}, {row['data']}"
     epochs = f", {row['search_epochs']:g} epochs" if row["search_epochs"] > 0 else ""
-    return f"{problem}: {methods.of_row(row).name_in_papers()}{epochs}"
+    return f"{describe_problem(row)}: {methods.of_row(row).name_in_papers()}{epochs}"
