@@ -17,19 +17,20 @@ from frog_cli.gradients.step_rules import line_step
 
 
 class Means(NamedTuple):
-    """Running means of the slope and of the absolute curvature along the directions of steps, `[...]` each.
+    """Running means of the slope, the absolute curvature and the curvature along the directions of steps, `[...]` each.
 
-    Both lack the same factor, 1 - smoothing^t after t measurements, which a length does not depend on.
+    All lack the same factor, 1 - smoothing^t after t measurements, which a length does not depend on.
     """
 
     slope: Tensor
+    absolute: Tensor
     curvature: Tensor
 
 
 def with_measurement(means: Means, slope: Tensor, curvature: Tensor, smoothing: float) -> Means:
     """Return means that know of one more slope and curvature `[...]`; of those that are finite."""
     finite = slope.isfinite() & curvature.isfinite()
-    new = zip(means, (slope, curvature.abs()), strict=True)
+    new = zip(means, (slope, curvature.abs(), curvature), strict=True)
     return Means(*(torch.where(finite, smoothing * mean + (1 - smoothing) * value, mean) for mean, value in new))
 
 
@@ -42,7 +43,7 @@ def step_length(means: Means, factor: float) -> Tensor:
 
     NaN where there is none: the mean slope is not positive, or there is no curvature.
     """
-    length = factor * line_step(means.slope, means.curvature.unsqueeze(-1), damping=0.0)
+    length = factor * line_step(means.slope, means.absolute.unsqueeze(-1), damping=0.0)
     return torch.where((length > 0) & length.isfinite(), length, torch.nan)
 
 
@@ -51,16 +52,19 @@ def longest_first_step(norm: Tensor, n: int) -> Tensor:
     return FIRST * torch.where(norm > 0, norm, n**0.5)
 
 
-def bounded(length: Tensor, before: Tensor, first: Tensor, smoothing: float) -> Tensor:
+def bounded(length: Tensor, means: Means, before: Tensor, first: Tensor, smoothing: float) -> Tensor:
     """Return a length that does not trust its first measurements: where a network starts there is next to no curvature.
 
-    From one step to the next a length grows at most by as much as the means may: 1 / smoothing.
+    From one step to the next a length grows at most by as much as the means may: 1 / smoothing. Where the function is
+    concave on average it does not grow: there is no lowest point that the curvature could tell the way to.
 
     Args:
         length: `[...]`, NaN where there is none.
+        means: that it was made from.
         before: the last length that there was, `[...]`, 0 at first.
         first: the longest that the first length may be, `[...]`.
         smoothing: the share of earlier steps in the means.
     """
-    most = torch.where(before > 0, before / smoothing if smoothing else torch.inf, first)
+    growth = torch.where(means.curvature < 0, 1, 1 / smoothing) if smoothing else torch.inf
+    most = torch.where(before > 0, before * growth, first)
     return torch.minimum(length, most)  # of which NaN stays

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from frog_cli.data.dataset import ImageData
+from frog_cli.data.dataset import ImageData, Split
 from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
@@ -19,6 +19,7 @@ from frog_cli.objectives.evaluation import evaluator
 from frog_cli.objectives.network_steps import (
     batch_gradient,
     check_curvature,
+    half_new,
     step_lengths,
     take_step,
     with_lengths,
@@ -58,6 +59,7 @@ class Classification:
         self._lengths: list[Tensor] = []
         self._order_before = self._order.get_state()
         self._batches: Sequence[Tensor] | None = None  # of the epoch in progress
+        self._measured_on: Sequence[Tensor] = []  # by each of them
         self._failed_steps = 0
         self._rows: list[Row] = []
         self._steps = 0
@@ -85,11 +87,17 @@ class Classification:
         if self._batches is None:
             self._losses, self._failures, self._lengths = [], [], []
             self._batches = self._draw_batches()
-        for batch in self._batches[len(self._losses) :]:
+
+        def chosen(batch: Tensor) -> Split:
+            return Split(images.index_select(0, batch), labels.index_select(0, batch))
+
+        for number in range(len(self._losses), len(self._batches)):
             if stop():
                 return False
-            chosen = images.index_select(0, batch), labels.index_select(0, batch)
-            learnt = take_step(self._gradient, self._parameters, self._optimizer, *chosen, self._tangents)
+            measures = self._step_lengths is not None and self._step_lengths.measures
+            measured_on = [chosen(self._measured_on[number])] if measures else []
+            batch = chosen(self._batches[number])
+            learnt = take_step(self._gradient, self._parameters, self._optimizer, *batch, self._tangents, *measured_on)
             self._losses.append(learnt.loss)
             self._failures += [] if learnt.failed is None else [learnt.failed]
             self._lengths += [] if learnt.length is None else [learnt.length]
@@ -99,8 +107,10 @@ class Classification:
     def _draw_batches(self) -> Sequence[Tensor]:
         """Return the indices of the images of each batch of an epoch."""
         self._order_before = self._order.get_state()
-        images = self._data.training.images
-        return torch.randperm(len(images), generator=self._order).to(images.device).split(self._run.batch_size)
+        images, size = self._data.training.images, self._run.batch_size
+        order = torch.randperm(len(images), generator=self._order).to(images.device)
+        self._measured_on = half_new(order, size) if self._step_lengths else []
+        return order.split(size)
 
     def states(self) -> list[Row]:
         """Return all that further steps depend on."""

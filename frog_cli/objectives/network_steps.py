@@ -12,6 +12,7 @@ from torch.nn import Module, Sequential
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from frog_cli.data.dataset import Split
 from frog_cli.engine.batch_gradients import (
     BatchGradient,
     fast_backprop,
@@ -44,15 +45,19 @@ sample_loss: SampleLoss = partial(cross_entropy, reduction="none")
 
 
 def take_step(
-    gradient: BatchGradient,
+    gradient: Callable[..., Estimate],
     parameters: Sequence[Tensor],
     optimizer: Optimizer,
     images: Tensor,
     labels: Tensor,
     generator: Generator,
+    *measured_on: Split,
 ) -> Estimate:
-    """Let an optimiser take one step by the gradient of a batch; return what was learnt before it."""
-    estimate = gradient(images, labels, generator)
+    """Let an optimiser take one step by the gradient of a batch; return what was learnt before it.
+
+    Steps with lengths from the curvature may be told which samples that is measured on.
+    """
+    estimate = gradient(images, labels, generator, *measured_on)
     enter_phase("optimiser")
     for parameter, estimated in zip(parameters, estimate.gradients, strict=True):
         parameter.grad = estimated
@@ -62,20 +67,40 @@ def take_step(
     return estimate
 
 
-def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) -> BatchGradient:
-    """Return steps along a method's directions, of lengths from the curvature of the mean loss along them."""
+def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) -> Callable[..., Estimate]:
+    """Return steps along a method's directions, of lengths from the curvature of the mean loss along them.
+
+    It is measured on the batch of the direction, or on other samples if these are given as well.
+    """
     measure, keeps_nothing = fast_curvature(model, sample_loss), recordable(model)
 
-    def gradient(images: Tensor, labels: Tensor, generator: Generator) -> Estimate:
+    def gradient(images: Tensor, labels: Tensor, generator: Generator, measured_on: Split | None = None) -> Estimate:
         measures = lengths.measures
-        # buffers change, and dropout draws, once for each step: in the measurement, which sees what the direction saw
+        # buffers change, and dropout draws, once for each step: in the measurement, from where the direction did
         kept = kept_as_it_is(model, images.device) if measures and not keeps_nothing else nullcontext()
         with kept:
             estimate = direction(images, labels, generator)
-        measured = measure(images, labels, estimate.gradients) if measures else None
+        measured = measure(*(measured_on or (images, labels)), estimate.gradients) if measures else None
         return lengths.lengthen(estimate, _norm(estimate.gradients), measured)
 
     return gradient
+
+
+def half_new(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Return for each batch of an epoch the samples that lengths are measured on: the half of it, and as many new ones.
+
+    A batch's loss falls more steeply along its own gradient than that of other samples does. On the batch alone the
+    lowest point lies too far out; on others alone, so near that training hardly proceeds. With a single batch for an
+    epoch it is that batch.
+
+    Args:
+        order: the samples of an epoch, batch by batch.
+        batch_size: samples in each batch but the last.
+    """
+    around = torch.cat([order, order[:batch_size]])
+    batches = order.split(batch_size)
+    middles = [number * batch_size + len(batch) // 2 for number, batch in enumerate(batches)]
+    return [around[middle : middle + len(batch)] for middle, batch in zip(middles, batches, strict=True)]
 
 
 def step_lengths(settings: StepLength, model: Module) -> StepLengths:

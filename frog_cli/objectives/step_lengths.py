@@ -25,7 +25,7 @@ class StepLengths:
             n: number of variables.
         """
         self._settings, self._longest = settings, longest_first_step(norm, n)
-        self._means = Means(torch.zeros_like(norm), torch.zeros_like(norm))
+        self._means = Means(*torch.zeros(3, *norm.shape, dtype=norm.dtype, device=norm.device))
         self._last = torch.zeros_like(norm)
         self._steps = 0
 
@@ -43,16 +43,16 @@ class StepLengths:
             measured: slope `[..., 1]` and curvature `[..., 1, 1]` along the direction; None if this step takes what is
                 known.
         """
-        uphill = torch.zeros_like(self._means.slope, dtype=torch.bool)
+        unknown = torch.zeros_like(self._means.slope, dtype=torch.bool)
         if measured is not None:
             assert measured.curvature is not None
             slope, curvature = measured.slopes.squeeze(-1), measured.curvature.squeeze(-1).squeeze(-1)
             self._means = with_measurement(self._means, slope, curvature, self._settings.smoothing)
-            uphill = ~((slope > 0) & curvature.isfinite())
+            unknown = ~(slope.isfinite() & curvature.isfinite())
         self._steps += 1
         length = step_length(self._means, self._settings.factor)
-        length = bounded(length, self._last, self._longest / size, self._settings.smoothing)
-        failed = uphill | ~length.isfinite() | ~size.isfinite()
+        length = bounded(length, self._means, self._last, self._longest / size, self._settings.smoothing)
+        failed = unknown | ~length.isfinite() | ~size.isfinite()
         self._last, length = torch.where(failed, self._last, length), torch.where(failed, 0, length)
 
         def lengthened(gradient: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ class StepLengths:
     def restore(self, states: Sequence[dict[str, Any]]) -> None:
         """Go on from the state of the point, or those of all points."""
         together = zip(*(state["numbers"] for state in states), strict=True)
-        slope, curvature, self._last = (torch.stack(one).view_as(self._last) for one in together)
-        self._means = Means(slope, curvature)
+        *means, self._last = (torch.stack(one).view_as(self._last) for one in together)
+        self._means = Means(*means)
         self._steps = states[0]["steps"]
 
 

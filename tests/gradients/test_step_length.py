@@ -33,7 +33,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def nothing(*shape: int) -> Means:
-    return Means(torch.zeros(shape).double(), torch.zeros(shape).double())
+    return Means(*torch.zeros(3, *shape).double())
 
 
 def step(parameters, gradients):
@@ -111,26 +111,30 @@ def test_means_weigh_measurements_alike_for_slope_and_curvature():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_measurements_that_are_not_finite_leave_the_means_as_they_are(bad):
-    before = Means(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    before = Means(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([-3.0, -4.0]))
     for slope, curvature in ((bad, 1.0), (1.0, bad)):
         after = with_measurement(before, torch.tensor([slope, 1.0]), torch.tensor([curvature, 1.0]), smoothing=0.5)
-        assert [mean[0].item() for mean in after] == [1.0, 3.0]
-        assert [mean[1].item() for mean in after] == [1.5, 2.5]
+        assert [mean[0].item() for mean in after] == [1.0, 3.0, -3.0]
+        assert [mean[1].item() for mean in after] == [1.5, 2.5, -1.5]
 
 
 @pytest.mark.parametrize(("slope", "curvature"), [(0.0, 1.0), (-1.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
 def test_there_is_no_length_uphill_or_without_curvature(slope, curvature):
-    assert step_length(Means(torch.tensor(slope), torch.tensor(curvature)), factor=1.0).isnan()
+    slope, curvature = torch.tensor(slope), torch.tensor(curvature)
+    assert step_length(Means(slope, curvature, curvature), factor=1.0).isnan()
 
 
 def test_first_lengths_are_bounded_and_grow_slowly():
-    def length(before, *, norm=10.0, size=2.0, smoothing=0.9, wanted=1e6):
-        wanted, before, norm = (torch.tensor(one).double() for one in (wanted, before, norm))
-        return bounded(wanted, before, longest_first_step(norm, 16) / size, smoothing).item()
+    def length(before, *, norm=10.0, size=2.0, smoothing=0.9, wanted=1e6, curvature=1.0):
+        wanted, before, norm, curvature = (torch.tensor(one).double() for one in (wanted, before, norm, curvature))
+        means = Means(curvature, curvature.abs(), curvature)
+        return bounded(wanted, means, before, longest_first_step(norm, 16) / size, smoothing).item()
 
     assert length(0.0) == pytest.approx(FIRST * 10 / 2)
     assert length(0.0, norm=0.0) == pytest.approx(FIRST * 4 / 2)  # from the origin, of 16 variables
     assert length(0.3) == pytest.approx(0.3 / 0.9)
-    assert length(0.3, smoothing=0.0) == 1e6
+    assert length(0.3, curvature=-1.0) == pytest.approx(0.3)  # not at all where the function is concave
+    assert length(0.0, curvature=-1.0) == pytest.approx(FIRST * 10 / 2)
+    assert length(0.3, smoothing=0.0, curvature=-1.0) == length(0.3, smoothing=0.0) == 1e6
     assert length(0.3, wanted=0.1) == pytest.approx(0.1)
     assert length(0.3, wanted=float("nan")) != length(0.3, wanted=float("nan"))

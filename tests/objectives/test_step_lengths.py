@@ -52,7 +52,7 @@ def test_lengths_of_a_function_are_those_of_a_loop_written_out():
     """Backprop on Rosenbrock, factor 0.7 and smoothing 0.5, in float64 with autograd alone."""
     words = ["objective=rosenbrock", "gradient=backprop", "step.factor=0.7", "step.smoothing=0.5", "steps=20"]
     values = [row[0]["value"] for row in rows(minimisation(*words, "record_every=1"))]
-    x, slope, curvature, last = torch.zeros(9).double(), 0.0, 0.0, 0.0
+    x, slope, curvature, signed, last = torch.zeros(9).double(), 0.0, 0.0, 0.0, 0.0
     x[0] = -1
 
     def function(x):
@@ -62,7 +62,8 @@ def test_lengths_of_a_function_are_those_of_a_loop_written_out():
         assert value == pytest.approx(function(x).item(), rel=1e-9)
         g, H = torch.func.grad(function)(x), torch.func.hessian(function)(x)
         slope, curvature = 0.5 * slope + 0.5 * g @ g, 0.5 * curvature + 0.5 * (g @ H @ g).abs()
-        most = last / 0.5 if last else 0.01 * x.norm() / g.norm()
+        signed = 0.5 * signed + 0.5 * g @ H @ g
+        most = last * (1 if signed < 0 else 2) if last else 0.01 * x.norm() / g.norm()
         last = min(0.7 * slope / curvature, most)
         x = x - last * g
 
@@ -128,6 +129,49 @@ def test_a_function_goes_on_bitwise_from_any_step():
     assert found == expected[1:]
 
 
+@pytest.mark.parametrize(("samples", "size"), [(96, 32), (97, 32), (40, 7), (5, 1), (10, 64), (33, 32)])
+def test_lengths_are_measured_on_half_of_the_batch_and_as_many_samples_that_come_next(samples, size):
+    order = torch.randperm(samples)
+    batches, measured_on = order.split(size), network_steps.half_new(order, size)
+    assert [len(one) for one in measured_on] == [len(batch) for batch in batches]
+    following = (*batches[1:], batches[0])
+    for batch, next_one, found in zip(batches, following, measured_on, strict=True):
+        half = len(batch) // 2
+        later = torch.cat([next_one, *batches])[:half]  # of a short last batch the first ones follow
+        assert found[: len(batch) - half].equal(batch[half:])
+        assert found[len(batch) - half :].equal(later)
+        assert len(set(found.tolist())) == len(found)
+    if samples <= size:  # all of them, once each
+        assert set(measured_on[0].tolist()) == set(range(samples))
+
+
+def test_a_step_of_a_network_is_as_long_as_double_backward_says_over_these_samples():
+    """The first step of backprop, with autograd alone; nothing of frog's own but the weights and the order."""
+    objective = network(*DIGITS, "model.width=16", "gradient=backprop", "early_stopping.patience=null")
+    model, (images, labels) = objective._model, objective._data.training
+    seen = []
+    lengthen = StepLengths.lengthen
+    objective._step_lengths.lengthen = lambda *given: seen.append(given) or lengthen(objective._step_lengths, *given)
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
+    objective.epoch(lambda: bool(seen))
+    with torch.no_grad():
+        for parameter, before in zip(model.parameters(), weights, strict=True):
+            parameter.copy_(before)
+    order = torch.randperm(96, generator=torch.Generator().set_state(objective._order_before))
+
+    def loss(chosen):
+        return torch.nn.functional.cross_entropy(model(images[chosen]), labels[chosen])
+
+    s = torch.autograd.grad(loss(order[:32]), list(model.parameters()))
+    g = torch.autograd.grad(loss(order[16:48]), list(model.parameters()), create_graph=True)
+    slope = sum((a * b).sum() for a, b in zip(g, s, strict=True))
+    Hs = torch.autograd.grad(slope, list(model.parameters()))
+    curvature = sum((a * b).sum() for a, b in zip(Hs, s, strict=True))
+    ((_, _, measured),) = seen
+    torch.testing.assert_close(measured.slopes.squeeze(), slope.detach(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(measured.curvature.squeeze(), curvature, rtol=1e-4, atol=0)
+
+
 def test_buffers_change_once_for_each_step():
     words = [*NETWORKS["batch norm"], "data.limit=32"]
     objective = network(*words)
@@ -159,7 +203,7 @@ def test_runs_have_lengths_in_metrics_rows_and_pictures(runs, capsys):
     capsys.readouterr()
     assert main(["table", "runs"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    assert (row["learning_rate"], row["step.factor"], row["step.smoothing"]) == ("curvature", "0.5", "0.9")
+    assert (row["learning_rate"], row["step.factor"], row["step.smoothing"]) == ("curvature", "1.0", "0.9")
 
 
 def test_options_of_the_length_count_only_where_there_is_one():
