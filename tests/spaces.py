@@ -51,7 +51,8 @@ def weights_from_activities(model, images, activity_gradients):
         activity = layer(inputs)
         end = start + activity[0].numel()
         cotangent = activity_gradients[:, start:end].view_as(activity) / len(images)
-        found += torch.autograd.grad((activity * cotangent).sum(), list(layer.parameters()))
+        own = list(layer.parameters())
+        found += torch.autograd.grad((activity * cotangent).sum(), own) if own else []
         start = end
     return flat(found)
 

@@ -6,7 +6,7 @@ estimated gradients of the activities. Each layer's weight gradients follow by t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -71,11 +71,13 @@ def activities(
         # the pass that makes the outputs sees what the one along the tangents saw
         set_random_state(inputs.device, random_numbers)
         restore()
-        return Measured(losses.mean(), slopes, outputs=(output for _, output in _passes(layers, inputs, linked=False)))
+        return Measured(
+            losses.mean(), slopes, outputs=(output for _, output in layer_passes(layers, inputs, linked=False))
+        )
 
     def measured_simulated(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
-        passes = list(_passes(layers, inputs, linked=True))
-        losses, gradients = _reverse(loss, targets, passes)
+        passes = list(layer_passes(layers, inputs, linked=True))
+        losses, gradients = reverse(loss, targets, passes)
         with without_autocast(V.device):
             slopes = simulated(torch.cat(gradients, dim=1).to(V.dtype).mT, V)
         return Measured(losses.mean(), slopes, outputs=[output for _, output in passes])
@@ -83,7 +85,13 @@ def activities(
     measure = {"forward": measured_forward, "simulated": measured_simulated}[how]
 
     def step(V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:
-        return _local_gradients(layers, V, coefficients.mT / coefficients.shape[1], measured)
+        coefficients = coefficients.mT / coefficients.shape[1]
+
+        def of_activities(part: slice) -> Tensor:
+            with without_autocast(V.device):
+                return coefficients @ V[:, part]
+
+        return local_gradients(layers, measured.outputs, of_activities)
 
     return Space(lambda inputs: sum(sizes(inputs)), parameters_of(model)[0].dtype, measure, step)
 
@@ -92,10 +100,10 @@ def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:
     """Return the number of outputs of each layer for one sample of the batch `inputs`; the model stays as it is."""
     with kept_as_it_is(model, inputs.device):
         model.eval()  # which draws no random numbers and changes no statistics, if all modules heed it
-        return [output[0].numel() for _, output in _passes(model, inputs, linked=False)]
+        return [output[0].numel() for _, output in layer_passes(model, inputs, linked=False)]
 
 
-def _passes(model: Sequential, inputs: Tensor, *, linked: bool) -> Iterator[tuple[Tensor, Tensor]]:
+def layer_passes(model: Sequential, inputs: Tensor, *, linked: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield what goes into each layer and what comes out, which has a graph of that layer alone.
 
     Args:
@@ -133,7 +141,7 @@ def _forward(
     return check_reached_through_modules(losses, trained).detach(), slopes
 
 
-def _reverse(loss: SampleLoss, targets: Tensor, passes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:
+def reverse(loss: SampleLoss, targets: Tensor, passes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:
     """Return each sample's loss `[B]`, and for each layer the true gradients `[B, n_l]` of their sum by its outputs."""
     last = passes[-1][1].detach().requires_grad_()
     with torch.enable_grad():
@@ -144,19 +152,24 @@ def _reverse(loss: SampleLoss, targets: Tensor, passes: Sequence[tuple[Tensor, T
     return losses.detach(), [gradient.flatten(1) for gradient in gradients]
 
 
-def _local_gradients(model: Sequential, V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:
-    """Return the weight gradients that follow from those of the activities, V^T c with coefficients `[B, k]`."""
+def local_gradients(model: Sequential, outputs: Iterable[Tensor], of_activities: Callable[[slice], Tensor]) -> Tensors:
+    """Return the weight gradients that follow from those of the activities, by each layer's own derivative.
+
+    Args:
+        model: the layers.
+        outputs: of each layer, with a graph that leads to its own weights.
+        of_activities: returns the gradients `[B, n_l]` of a part of all activities.
+    """
     found: dict[int, Tensor] = {}
     end = 0
-    for layer, output in zip(model, measured.outputs, strict=True):
+    for layer, output in zip(model, outputs, strict=True):
         start, end = end, end + output[0].numel()
         own = [parameter for parameter in layer.parameters() if parameter.requires_grad]
         if not own:
             continue
-        with without_autocast(V.device):
-            cotangent = (coefficients @ V[:, start:end]).to(output.dtype).view_as(output)
         if not output.requires_grad:  # which does not depend on the layer's weights
             continue
+        cotangent = of_activities(slice(start, end)).to(output.dtype).view_as(output)
         if not output.is_contiguous():  # torch's derivative of group normalisation needs the layout of the output
             cotangent = torch.empty_like(output).copy_(cotangent)
         gradients = torch.autograd.grad(output, own, cotangent, materialize_grads=True)

@@ -1,0 +1,226 @@
+"""Tangents of local losses against dense per-sample oracles written with plain autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from frog_cli.gradients import AGGREGATIONS, TANGENTS
+from frog_cli.gradients.activities import activity_sizes
+from frog_cli.gradients.local_tangents import Heads, LocalTangents, estimate_from_local_tangents
+from frog_cli.models.resnet18 import resnet18
+from frog_cli.models.vit import vit
+from tests.cases import MODELS, activity_gradient, case, relative_error, sample_loss, weight_gradient
+from tests.spaces import flat, generator, weights_from_activities
+
+
+def method(**changes) -> LocalTangents:
+    usual = {"depth": 0, "random": 0, "tangents": TANGENTS["normal"], "measure": "forward"}
+    return LocalTangents(**{**usual, "aggregation": AGGREGATIONS["projection"], **changes})
+
+
+def convolutions() -> nn.Sequential:
+    """Return layers that frog does not ship: convolutions, group norm, a layer without weights, smooth functions."""
+    first = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.SiLU())
+    return nn.Sequential(
+        first, nn.AvgPool2d(2), nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.Tanh()), nn.Linear(6, 3)
+    )
+
+
+def network(name: str) -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
+    if name in MODELS:
+        return case(name)
+    torch.manual_seed(2)
+    model, image = {
+        "convolutions": lambda: (convolutions(), (1, 4, 4)),
+        "resnet18": lambda: (resnet18((3, 32, 32), 3, norm="group"), (3, 32, 32)),
+        "vit": lambda: (vit((3, 8, 8), 3, depth=2, heads=2, hidden=8, mlp=16), (3, 8, 8)),
+    }[name]()
+    return model.double(), torch.randn(4, *image).double(), torch.arange(4) % 3
+
+
+NETWORKS = [*MODELS, "convolutions", "resnet18", "vit"]
+
+
+def trained_heads(model, images) -> Heads:
+    heads = Heads(model, images, 3)
+    torch.manual_seed(3)
+    for parameter in heads.parameters():
+        nn.init.normal_(parameter)
+    return heads
+
+
+def dense_tangents(model, heads, images, labels, depth: int) -> torch.Tensor:
+    """Return all local tangents `[B, k, n]`, each by autograd through a graph of its own, and not of unit length."""
+    activities = [images]
+    for layer in model:
+        activities.append(layer(activities[-1]).detach())
+    sizes = [one[0].numel() for one in activities[1:]]
+    found = []
+    for index in range(len(model)):
+        for further in range(depth + 1):
+            end = index + further
+            if end >= len(model):
+                continue
+            x = here = activities[index + 1].clone().requires_grad_()
+            for layer in list(model)[index + 1 : end + 1]:
+                x = layer(x)
+            if end < len(model) - 1:
+                x = heads[end](x.flatten(1) / x.flatten(1).norm(dim=1, keepdim=True))
+            (own,) = torch.autograd.grad(cross_entropy(x, labels, reduction="sum"), here)
+            dense = torch.zeros(len(images), sum(sizes)).to(images)
+            dense[:, sum(sizes[:index]) : sum(sizes[: index + 1])] = own.flatten(1)
+            found.append(dense)
+    return torch.stack(found, 1)
+
+
+def projected(tangents: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the projection of one gradient `[n]` onto tangents `[k, n]`, through singular values."""
+    rows = tangents / tangents.norm(dim=1, keepdim=True).clamp(min=1e-300)
+    _, S, Vh = torch.linalg.svd(rows, full_matrices=False)
+    kept = Vh[S > 1e-9]
+    return kept.mT @ (kept @ gradient)
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize(("depth", "random"), [(0, 0), (1, 0), (0, 3), (2, 2)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_estimate_is_the_projection_of_each_samples_gradient(name, depth, random, measure):
+    model, images, labels = network(name)
+    heads = trained_heads(model, images)
+    found = estimate_from_local_tangents(
+        method(depth=depth, random=random, measure=measure), model, heads, sample_loss, images, labels, generator()
+    )
+    gradient = activity_gradient(model, images, labels)
+    tangents = dense_tangents(model, heads, images, labels, depth)
+    if random:
+        V = TANGENTS["normal"]((random, gradient.shape[1]), generator(), torch.float64)
+        tangents = torch.cat([tangents, V.expand(len(images), -1, -1)], 1)
+    expected = torch.stack([projected(*one) for one in zip(tangents, gradient, strict=True)])
+    assert (expected.norm(dim=1) <= gradient.norm(dim=1) * (1 + 1e-12)).all()
+    assert relative_error(flat(found.gradients), weights_from_activities(model, images, expected)) < 1e-8
+    torch.testing.assert_close(found.loss, sample_loss(model(images), labels).mean().detach())
+
+
+@pytest.mark.parametrize("name", ["mlp", "deep_mlp", "convolutions"])
+def test_with_the_depth_of_the_network_it_is_backpropagation(name):
+    """For all tangents of a layer include the pulled back derivative of the loss itself."""
+    model, images, labels = network(name)
+    depth = len(model) - 1
+    found = estimate_from_local_tangents(
+        method(depth=depth), model, trained_heads(model, images), sample_loss, images, labels, generator()
+    )
+    assert relative_error(flat(found.gradients), weight_gradient(model, images, labels)) < 1e-10
+
+
+def test_heads_that_are_zero_leave_their_layers_as_they_are_and_the_last_layer_is_exact():
+    model, images, labels = case("deep_mlp")
+    found = estimate_from_local_tangents(
+        method(), model, Heads(model, images, 3), sample_loss, images, labels, generator()
+    )
+    expected = torch.autograd.grad(cross_entropy(model(images), labels), list(model.parameters()))
+    for gradient in found.gradients[:-2]:
+        assert not gradient.any()
+    for gradient, exact in zip(found.gradients[-2:], expected[-2:], strict=True):
+        torch.testing.assert_close(gradient, exact, rtol=1e-10, atol=1e-12)
+    assert all(gradient.isfinite().all() for gradient in found.gradients)
+
+
+def test_heads_follow_the_gradient_of_their_own_mean_loss():
+    model, images, labels = case("mlp")
+    heads = trained_heads(model, images)
+    found = estimate_from_local_tangents(method(), model, heads, sample_loss, images, labels, generator())
+    activity, expected = images, []
+    for layer, head in zip(model, heads, strict=False):
+        activity = layer(activity).detach()
+        value = cross_entropy(head(activity / activity.norm(dim=1, keepdim=True)), labels)
+        expected += torch.autograd.grad(value, list(head.parameters()))
+    assert relative_error(flat(found.of_heads), flat(expected)) < 1e-12
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_nothing_passes_backward_through_more_layers_than_the_depth(depth):
+    """The real loss is measured forward, so each layer's backward passes are all that are counted here."""
+    model, images, labels = case("deep_mlp")
+    passed: list[tuple[int, int]] = []
+
+    class Counted(nn.Module):
+        def __init__(self, layer, index):
+            super().__init__()
+            self.layer, self.index = layer, index
+
+        def forward(self, x):
+            y = self.layer(x)
+            if y.requires_grad and x.requires_grad and torch.is_grad_enabled():
+                x.register_hook(lambda _: passed.append((self.index, 1)))
+            return y
+
+    counted = nn.Sequential(*(Counted(layer, index) for index, layer in enumerate(model)))
+    heads = trained_heads(counted, images)
+    passed.clear()
+    estimate_from_local_tangents(method(depth=depth), counted, heads, sample_loss, images, labels, generator())
+    last = len(model) - 1
+    expected = {index: min(depth, last - index + 1) for index in range(1, len(model))}
+    counts = {index: sum(one == index for one, _ in passed) for index in range(1, len(model))}
+    assert counts == expected
+
+
+def test_one_growing_pass_measures_what_passes_along_each_tangent_alone_do():
+    from frog_cli.gradients.local_tangents import measure_growing
+
+    model, images, labels = network("convolutions")
+    sizes = activity_sizes(model, images)
+    torch.manual_seed(4)
+    blocks = [torch.randn(len(images), 2, size).double() for size in sizes]
+    V = torch.randn(3, sum(sizes)).double()
+    losses, slopes = measure_growing(model, {}, sample_loss, images, labels, blocks, V)
+    gradient = activity_gradient(model, images, labels)
+    own = [
+        torch.einsum("bmn,bn->bm", block, share) for block, share in zip(blocks, gradient.split(sizes, 1), strict=True)
+    ]
+    torch.testing.assert_close(slopes, torch.cat([gradient @ V.mT, *own], 1), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(losses, sample_loss(model(images), labels).detach())
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+def test_dropout_and_buffers_are_those_of_one_pass(measure):
+    torch.manual_seed(5)
+    model = nn.Sequential(
+        nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(0.5)), nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3))
+    ).double()
+    images, labels = torch.randn(5, 1, 4, 4).double(), torch.arange(5) % 3
+    heads = trained_heads(model, images)
+    torch.manual_seed(6)
+    found = estimate_from_local_tangents(
+        method(depth=1, measure=measure), model, heads, sample_loss, images, labels, generator()
+    )
+    after = torch.get_rng_state()
+    torch.manual_seed(6)
+    assert relative_error(flat(found.gradients), weight_gradient(model, images, labels)) < 1e-10
+    assert after.equal(torch.get_rng_state())
+
+
+def test_sums_and_means_add_up_slopes_along_tangents_of_unit_length():
+    model, images, labels = case("mlp")
+    heads = trained_heads(model, images)
+    found = {
+        name: flat(
+            estimate_from_local_tangents(
+                method(depth=1, aggregation=AGGREGATIONS[name]), model, heads, sample_loss, images, labels, generator()
+            ).gradients
+        )
+        for name in ("sum", "mean")
+    }
+    T = dense_tangents(model, heads, images, labels, 1)
+    T = T / T.norm(dim=2, keepdim=True)
+    d = torch.einsum("bkn,bn->bk", T, activity_gradient(model, images, labels))
+    expected = weights_from_activities(model, images, torch.einsum("bk,bkn->bn", d, T))
+    assert relative_error(found["sum"], expected) < 1e-10
+    assert relative_error(found["mean"], expected / T.shape[1]) < 1e-10
+
+
+def test_heads_need_layers():
+    with pytest.raises(TypeError, match="Sequential of layers, not a Linear"):
+        Heads(nn.Linear(3, 3), torch.randn(2, 3), 3)
