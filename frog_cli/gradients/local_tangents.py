@@ -20,25 +20,53 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Linear, Module, ModuleList, Sequential
 
+from frog_cli import ideas
 from frog_cli.gradients.activities import activity_sizes, layer_passes, local_gradients, reverse
 from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.measurement import forward
 from frog_cli.gradients.space import SampleLoss, Tensors, without_autocast
-from frog_cli.gradients.tangents import Sampler
+from frog_cli.gradients.tangents import Sampler, normal
+from frog_cli.ideas.types import CountOrZero, Positive
 from frog_cli.modules.calls import call_with, cloned_buffers, copied, untouched
 from frog_cli.modules.requirements import as_layers, check_batch, check_one_tensor, each_loss, warn_of_coupling
 from frog_cli.modules.restoring import attributes_restored, random_state, set_random_state
 
 
+@ideas.tangents
+def local(
+    shape: tuple[int, ...],
+    generator: Generator,
+    dtype: torch.dtype,
+    *,
+    depth: CountOrZero = 0,
+    random: CountOrZero = 0,
+    rate: Positive = 1.0,
+) -> Tensor:
+    """From losses of the layers' own, and random ones; gradient.perturb=activities only.
+
+    What is drawn here are the random ones alone, independent standard normal entries.
+
+    Args:
+        shape: of the random tangents.
+        generator: what they are drawn from.
+        dtype: of their entries.
+        depth: how many layers further on the tangents of a layer come from as well.
+        random: how many random tangents over all layers join them.
+        rate: the learning rate of the layers' own losses.
+    """
+    del depth, random, rate
+    return normal(shape, generator, dtype)
+
+
 class Heads(ModuleList):
     """A linear head for each layer but the last, zero at first."""
 
-    def __init__(self, model: Module, inputs: Tensor, classes: int):
-        """Make the heads of a sequential model for batches like `inputs`."""
+    def __init__(self, model: Module, inputs: Tensor):
+        """Make the heads of a sequential model for batches like `inputs`, with as many outputs as it has."""
         layers = as_layers(model)
         check_one_tensor(inputs)
         like = next(model.parameters())
-        *sizes, _ = activity_sizes(layers, inputs[:2])
+        *sizes, classes = activity_sizes(layers, inputs[:2])
         super().__init__(Linear(size, classes, device=like.device, dtype=like.dtype) for size in sizes)
         for parameter in self.parameters():
             torch.nn.init.zeros_(parameter)
@@ -52,14 +80,14 @@ class LocalTangents:
         depth: how many layers further on the tangents of a layer come from as well, at least 0.
         random: number K of random tangents over all layers beside them, at least 0.
         tangents: samples these.
-        measure: of the slopes, `forward` or `simulated`.
+        measure: of the slopes, `forward` or `simulated`; `greedy` ones are those of the layers' own losses.
         aggregation: makes coefficients of the slopes; it may depend on the tangents through their Gram matrix alone.
     """
 
     depth: int
     random: int
     tangents: Sampler
-    measure: Literal["forward", "simulated"]
+    measure: Literal["forward", "simulated", "greedy"]
     aggregation: Aggregation
 
 
@@ -95,8 +123,8 @@ def estimate_from_local_tangents(
     buffers = cloned_buffers(model)
     passes = list(layer_passes(model, inputs, linked=True))
     outputs = [output for _, output in passes]
-    own, of_heads = _own_tangents(outputs, heads, loss, targets)
-    blocks = _with_pulled_back(passes, own, method.depth)
+    own, of_heads = _of_own_losses(outputs, heads, loss, targets)
+    blocks = _with_pulled_back(passes, [_unit(one) for one in own], method.depth)
     n = sum(output[0].numel() for output in outputs)
     V = (
         method.tangents((method.random, n), generator, outputs[0].dtype)
@@ -105,8 +133,9 @@ def estimate_from_local_tangents(
     )
     if method.measure == "simulated":
         losses, gradients = reverse(loss, targets, passes)
-        with without_autocast(V.device):
-            slopes = _simulated(blocks, V, gradients)
+        slopes = _simulated(blocks, V, gradients)
+    elif method.measure == "greedy":
+        losses, slopes = each_loss(loss, outputs[-1].detach(), targets), _simulated(blocks, V, own)
     else:
         warn_of_coupling(model)
         after = random_state(inputs.device)
@@ -121,10 +150,10 @@ def estimate_from_local_tangents(
     return LocalEstimate(losses.mean(), local_gradients(model, outputs, lambda part: combined[:, part]), of_heads)
 
 
-def _own_tangents(
+def _of_own_losses(
     outputs: Sequence[Tensor], heads: Heads, loss: SampleLoss, targets: Tensor
 ) -> tuple[list[Tensor], Tensors]:
-    """Return each layer's own tangent `[B, n_l]`, of unit length or zero, and the gradients of the heads."""
+    """Return the gradients `[B, n_l]` of each layer's own losses by its outputs, and those of the heads."""
     own, of_heads = [], []
     for head, output in zip([*heads, None], outputs, strict=True):
         activity = output.detach().requires_grad_()
@@ -133,7 +162,7 @@ def _own_tangents(
             losses = each_loss(loss, seen, targets)
         parameters = [] if head is None else list(head.parameters())
         tangent, *found = torch.autograd.grad(losses.sum(), [activity, *parameters])
-        own.append(_unit(tangent.flatten(1)))
+        own.append(tangent.flatten(1))
         of_heads += [gradient / len(output) for gradient in found]
     return own, tuple(of_heads)
 
@@ -212,11 +241,10 @@ def _through(layer: Module, buffers: dict[int, Tensor], activity: Tensor, terms:
 
 def _simulated(blocks: Sequence[Tensor], V: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     """Return the slopes `[B, K + sum m_l]` along all tangents from the true gradients `[B, n_l]`."""
-    random = torch.cat(list(gradients), 1).to(V.dtype) @ V.mT
-    own = [
-        torch.einsum("bmn,bn->bm", block, gradient.to(block.dtype))
-        for block, gradient in zip(blocks, gradients, strict=True)
-    ]
+    with without_autocast(V.device):
+        random = torch.cat(list(gradients), 1).to(V.dtype) @ V.mT
+        pairs = zip(blocks, gradients, strict=True)
+        own = [torch.einsum("bmn,bn->bm", block, gradient.to(block.dtype)) for block, gradient in pairs]
     return torch.cat([random, *own], 1)
 
 

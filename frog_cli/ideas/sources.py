@@ -30,6 +30,7 @@ GROUP = "frog.ideas"
 OWN = (
     "gradients/tangents.py",
     "gradients/aggregation.py",
+    "gradients/local_tangents.py",
     "engine/regenerated.py",
     "objectives/functions.py",
     "models/*.py",

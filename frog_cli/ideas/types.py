@@ -33,6 +33,7 @@ class Options(BaseModel):
 
 
 Count = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1")]
+CountOrZero = Annotated[int, Field(ge=0), Allowed("must be a whole number, at least 0")]
 CountOrNull = Annotated[int | None, Field(ge=1), Allowed("must be a whole number, at least 1, or null")]
 BatchSize = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1, published or searched")]
 Seed = Annotated[int, Field(ge=0, lt=2**63), Allowed("must be a whole number, at least 0")]

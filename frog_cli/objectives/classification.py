@@ -11,11 +11,13 @@ import torch
 from torch import Generator, Tensor
 
 from frog_cli.data.dataset import ImageData, Split
+from frog_cli.gradients.space import Estimate
 from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import optimiser_and_schedule
 from frog_cli.objectives.evaluation import evaluator
+from frog_cli.objectives.local_gradient import LocalGradient
 from frog_cli.objectives.network_steps import (
     batch_gradient,
     check_curvature,
@@ -45,13 +47,15 @@ class Classification:
         self._model = sources.imported(run.model)(image, data.classes).to(device)
         self._parameters = parameters_of(self._model)
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
-        self._gradient = batch_gradient(run, self._model)
+        direction = batch_gradient(run, self._model, data.training.images[:2])
+        self._heads = direction if isinstance(direction, LocalGradient) else None
+        self._gradient: Callable[..., Estimate] = direction
         self._step_lengths: StepLengths | None = None
         if run.curvature_length is not None:
             some = slice(0, min(2, run.batch_size))
             check_curvature(self._model.train(), data.training.images[some], data.training.labels[some])
             self._step_lengths = step_lengths(run.curvature_length, self._model)
-            self._gradient = with_lengths(self._gradient, self._step_lengths, self._model)
+            self._gradient = with_lengths(direction, self._step_lengths, self._model)
         self._evaluate = evaluator(self._model, run.evaluation_batch_size)
         self._schedule = optimiser_and_schedule.schedule(run, self._optimizer)
         self._losses: list[Tensor] = []
@@ -130,6 +134,7 @@ class Classification:
                 "failures": self._failures if within_epoch else [],
                 "lengths": self._lengths if within_epoch else [],
                 "step_lengths": self._step_lengths.state() if self._step_lengths else {},
+                "heads": self._heads.state() if self._heads else {},
                 "order": self._order_before if within_epoch else self._order.get_state(),
                 "tangents": self._tangents.get_state(),
                 "random_numbers": [torch.get_rng_state(), random_state(device)],
@@ -150,6 +155,8 @@ class Classification:
         self._lengths = list(state.get("lengths", []))  # which checkpoints of earlier versions do not have
         if self._step_lengths:
             self._step_lengths.restore([state["step_lengths"]])
+        if self._heads:
+            self._heads.restore(state["heads"])
         self._tangents.set_state(state["tangents"])
         torch.set_rng_state(state["random_numbers"][0])
         set_random_state(self._parameters[0].device, state["random_numbers"][1])

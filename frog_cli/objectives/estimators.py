@@ -41,6 +41,7 @@ DIRECTIONS: dict[str, Literal["sampled", "gradient", "basis"]] = {
 
 def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
     """Return the forward gradient that the settings describe."""
+    assert gradient.measure != "greedy"  # which local tangents alone know
     return ForwardGradient(
         k=gradient.k,
         tangents=sampler(tangents),

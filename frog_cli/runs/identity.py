@@ -14,6 +14,7 @@ from frog_cli.settings.schema import (
     ClassificationRun,
     FunctionRun,
     Run,
+    are_local,
     ideas_of,
     model_settings,
     samples_tangents,
@@ -30,6 +31,8 @@ def identity_settings(run: Run) -> dict[str, Any]:
         del settings["step"]
     if not samples_tangents(run.gradient):
         del settings["tangents"]
+    elif are_local(run.tangents):  # of which there are as many as layers
+        del settings["gradient"]["k"]
     settings["gradient"].pop("chunk_size", None)
     if isinstance(run, ClassificationRun):
         settings["model"] = model_settings(run.model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from frog_cli.settings.schema import ClassificationRun, Run, samples_tangents
+from frog_cli.settings.schema import ClassificationRun, Run, are_local, samples_tangents
 
 
 class Method(NamedTuple):
@@ -42,6 +42,8 @@ class Method(NamedTuple):
             return f"FoMoH-{self.k:g}D"
         if self.k is not None:
             return "$g_v$, k = 1" if self.gradient == "mean" and self.k == 1 else f"{self.gradient}, k = {self.k:g}"
+        if self.tangents == "local":
+            return f"{self.gradient}, local"
         return {"backprop": "backprop", "newton": "Newton", "fomoh": "FoMoH", "fomoh_bp": "FoMoH-BP"}[self.gradient]
 
     def name_of_steps(self) -> str:
@@ -58,7 +60,7 @@ def of_run(run: Run) -> Method:
     draws = samples_tangents(run.gradient)
     return Method(
         gradient["name"],
-        gradient.get("k"),
+        None if draws and are_local(run.tangents) else gradient.get("k"),
         run.tangents.name if draws else None,
         run.tangents.angle if draws else None,
         gradient.get("perturb") if isinstance(run, ClassificationRun) else None,  # functions have only weights

@@ -17,6 +17,7 @@ from frog_cli.settings.schema import (
     FunctionRun,
     Run,
     SecondOrder,
+    are_local,
     are_regenerated,
     samples_tangents,
 )
@@ -92,14 +93,19 @@ def check_combinations(run: Run) -> None:
                 "tangents=regenerated",
                 "needs a network and a forward gradient with gradient.perturb=weights gradient.measure=forward",
             )
-        assert isinstance(run.gradient, Forward)
-        declared = run.gradient.declaration
-        if declared is not None and not any(declared.traits.get(one) for one in ("gram_only", "of_slopes_alone")):
+        _check_gram_only(run)
+    local = are_local(run.tangents) and samples_tangents(run.gradient)
+    if local:
+        places = (getattr(run.gradient, name, None) for name in ("perturb", "chunk_size"))
+        if not isinstance(run, ClassificationRun) or tuple(places) != ("activities", None) or run.compile:
             raise RequestError(
-                "tangents=regenerated",
-                f"needs an aggregation that depends on the tangents V through V V^T alone, and says so with gram_only; "
-                f"{run.gradient.name} does not",
+                "tangents=local",
+                "needs the layers of a network, a forward gradient with gradient.perturb=activities, all tangents at "
+                "once and no compiler",
             )
+        _check_gram_only(run)
+    elif isinstance(run.gradient, Forward) and run.gradient.measure == "greedy":
+        raise RequestError("gradient.measure=greedy", "needs tangents=local, whose layers have losses of their own")
     if run.compile and isinstance(run.gradient, SecondOrder):
         raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
     if run.curvature_length is not None:
@@ -118,3 +124,15 @@ def check_combinations(run: Run) -> None:
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
     if run.tangents.angle is not None and run.objective.n < 2:
         raise RequestError(f"tangents={run.tangents.name}", "needs objective.n of at least 2")
+
+
+def _check_gram_only(run: Run) -> None:
+    """Refuse an aggregation that would have to see the tangents themselves, which are never all there."""
+    assert isinstance(run.gradient, Forward)
+    declared = run.gradient.declaration
+    if declared is not None and not any(declared.traits.get(one) for one in ("gram_only", "of_slopes_alone")):
+        raise RequestError(
+            f"tangents={run.tangents.name}",
+            f"needs an aggregation that depends on the tangents V through V V^T alone, and says so with gram_only; "
+            f"{run.gradient.name} does not",
+        )

@@ -18,7 +18,7 @@ from frog_cli.ideas import sources
 from frog_cli.settings import idea_groups, learning_rates
 from frog_cli.settings.composing import combinations, compose_settings, defaults, parse
 from frog_cli.settings.refusals import as_given, check_combinations, prefixed, validate
-from frog_cli.settings.schema import Aggregation, ClassificationRun, FunctionRun, Run, Tangents
+from frog_cli.settings.schema import Aggregation, ClassificationRun, FunctionRun, Run, Tangents, are_local
 from frog_cli.settings.verb_options import Bench, Interval, Preset, Quality, RequestOptions, Search, Searched, Slurm
 
 SOURCES = ("published", "searched")
@@ -57,6 +57,11 @@ def train_request(overrides: Sequence[str]) -> Request:
     kind = FunctionRun if "steps" in settings else ClassificationRun
     runs = [validate(kind, {**settings, "seed": seed}, given) for seed in seeds]
     check_combinations(runs[0])
+    if are_local(runs[0].tangents) and "gradient.k" in given:
+        raise RequestError(
+            f"gradient.k={given['gradient.k']}",
+            "tangents=local has one or more for each layer; tangents.random adds some",
+        )
     found = {name: _look_up(name, source, runs[0], looked_up, checked.searched) for name, source in looked_up.items()}
     for name, one in found.items():
         number = float(one.value) if name == "learning_rate" else int(one.value)

@@ -117,9 +117,9 @@ class Forward(Aggregation):
     """A forward gradient from k tangents."""
 
     k: NumberOfTangents
-    measure: Literal["forward", "simulated"] = Field(
+    measure: Literal["forward", "simulated", "greedy"] = Field(
         description="forward: forward-mode derivatives; simulated: from a true gradient, the same numbers but for "
-        "activities of a model that couples samples"
+        "activities of a model that couples samples; greedy: with tangents=local, those of the layers' own losses"
     )
     perturb: Perturb = Field(
         description="where the tangents live: in the space of all weights, or of all layers' outputs"
@@ -178,6 +178,11 @@ def samples_tangents(gradient: FirstOrder | SecondOrder) -> bool:
 def are_regenerated(tangents: Tangents) -> bool:
     """Return whether tangents are drawn again whenever they are needed, instead of being stored."""
     return tangents.name == "regenerated" and not tangents.from_outside
+
+
+def are_local(tangents: Tangents) -> bool:
+    """Return whether tangents come from losses of the layers' own, as many as there are layers."""
+    return tangents.name == "local" and not tangents.from_outside
 
 
 class Function(Idea):

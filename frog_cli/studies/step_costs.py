@@ -123,7 +123,7 @@ def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) 
     model = _network(run, bench, images)
     parameters = parameters_of(model)
     optimizer = optimiser_and_schedule.optimizer(run, parameters)
-    gradient = network_steps.batch_gradient(run, model)
+    gradient = network_steps.batch_gradient(run, model, images)
     if run.curvature_length is not None:
         gradient = network_steps.with_lengths(gradient, network_steps.step_lengths(run.curvature_length, model), model)
     generator = Generator(images.device).manual_seed(0)

@@ -45,7 +45,7 @@ NETWORKS = [*MODELS, "convolutions", "resnet18", "vit"]
 
 
 def trained_heads(model, images) -> Heads:
-    heads = Heads(model, images, 3)
+    heads = Heads(model, images)
     torch.manual_seed(3)
     for parameter in heads.parameters():
         nn.init.normal_(parameter)
@@ -118,7 +118,7 @@ def test_with_the_depth_of_the_network_it_is_backpropagation(name):
 def test_heads_that_are_zero_leave_their_layers_as_they_are_and_the_last_layer_is_exact():
     model, images, labels = case("deep_mlp")
     found = estimate_from_local_tangents(
-        method(), model, Heads(model, images, 3), sample_loss, images, labels, generator()
+        method(), model, Heads(model, images), sample_loss, images, labels, generator()
     )
     expected = torch.autograd.grad(cross_entropy(model(images), labels), list(model.parameters()))
     for gradient in found.gradients[:-2]:
@@ -223,4 +223,4 @@ def test_sums_and_means_add_up_slopes_along_tangents_of_unit_length():
 
 def test_heads_need_layers():
     with pytest.raises(TypeError, match="Sequential of layers, not a Linear"):
-        Heads(nn.Linear(3, 3), torch.randn(2, 3), 3)
+        Heads(nn.Linear(3, 3), torch.randn(2, 3))

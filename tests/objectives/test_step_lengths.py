@@ -28,6 +28,7 @@ NETWORKS = {
     "batch norm": [*DIGITS, "model=resnet18", "gradient.perturb=weights", "epochs=1", "gradient=mean"],
     "dropout": [*DIGITS, "model=vit", "model.depth=1", "model.hidden=8", "model.mlp=8", "model.dropout=0.5"],
 }
+NETWORKS["local tangents"] = [*DIGITS, "model.width=16", "tangents=local", "tangents.depth=1", "tangents.random=2"]
 CURVATURE = ["learning_rate=curvature"]
 
 
