@@ -52,11 +52,21 @@ def longest_first_step(norm: Tensor, n: int) -> Tensor:
     return FIRST * torch.where(norm > 0, norm, n**0.5)
 
 
-def bounded(length: Tensor, means: Means, before: Tensor, first: Tensor, smoothing: float) -> Tensor:
+RISEN = 0.1
+"""By this share of its first value a loss has risen if it is higher than noise explains."""
+
+
+def has_risen(loss: Tensor, first: Tensor) -> Tensor:
+    """Return whether the running mean of a loss `[...]` is above its first value."""
+    return loss > first + RISEN * first.abs()
+
+
+def bounded(length: Tensor, means: Means, before: Tensor, first: Tensor, smoothing: float, risen: Tensor) -> Tensor:
     """Return a length that does not trust its first measurements: where a network starts there is next to no curvature.
 
     From one step to the next a length grows at most by as much as the means may: 1 / smoothing. Where the function is
-    concave on average it does not grow: there is no lowest point that the curvature could tell the way to.
+    concave on average it does not grow: there is no lowest point that the curvature could tell the way to. Nor does it
+    while the loss has risen: far out a softmax has no curvature, and lengths would be without bound.
 
     Args:
         length: `[...]`, NaN where there is none.
@@ -64,7 +74,10 @@ def bounded(length: Tensor, means: Means, before: Tensor, first: Tensor, smoothi
         before: the last length that there was, `[...]`, 0 at first.
         first: the longest that the first length may be, `[...]`.
         smoothing: the share of earlier steps in the means.
+        risen: whether the loss has, `[...]`.
     """
-    growth = torch.where(means.curvature < 0, 1, 1 / smoothing) if smoothing else torch.inf
+    if not smoothing:  # each measurement is trusted
+        return torch.minimum(length, torch.where(before > 0, torch.inf, first))
+    growth = torch.where(risen | (means.curvature < 0), 1, 1 / smoothing)
     most = torch.where(before > 0, before * growth, first)
     return torch.minimum(length, most)  # of which NaN stays

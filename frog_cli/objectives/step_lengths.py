@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from frog_cli.gradients.space import Estimate, Measured
-from frog_cli.gradients.step_length import Means, bounded, longest_first_step, step_length, with_measurement
+from frog_cli.gradients.step_length import (
+    Means,
+    bounded,
+    has_risen,
+    longest_first_step,
+    step_length,
+    with_measurement,
+)
 from frog_cli.settings.schema import StepLength
 
 
@@ -27,6 +34,7 @@ class StepLengths:
         self._settings, self._longest = settings, longest_first_step(norm, n)
         self._means = Means(*torch.zeros(3, *norm.shape, dtype=norm.dtype, device=norm.device))
         self._last = torch.zeros_like(norm)
+        self._first_loss = self._loss = torch.full_like(norm, torch.nan)  # its running mean
         self._steps = 0
 
     @property
@@ -43,15 +51,19 @@ class StepLengths:
             measured: slope `[..., 1]` and curvature `[..., 1, 1]` along the direction; None if this step takes what is
                 known.
         """
+        smoothing, loss = self._settings.smoothing, direction.loss.to(self._loss.dtype)
+        self._first_loss = torch.where(self._first_loss.isnan(), loss, self._first_loss)
+        self._loss = torch.where(self._loss.isnan(), loss, smoothing * self._loss + (1 - smoothing) * loss)
         unknown = torch.zeros_like(self._means.slope, dtype=torch.bool)
         if measured is not None:
             assert measured.curvature is not None
             slope, curvature = measured.slopes.squeeze(-1), measured.curvature.squeeze(-1).squeeze(-1)
-            self._means = with_measurement(self._means, slope, curvature, self._settings.smoothing)
+            self._means = with_measurement(self._means, slope, curvature, smoothing)
             unknown = ~(slope.isfinite() & curvature.isfinite())
         self._steps += 1
         length = step_length(self._means, self._settings.factor)
-        length = bounded(length, self._means, self._last, self._longest / size, self._settings.smoothing)
+        risen = has_risen(self._loss, self._first_loss)
+        length = bounded(length, self._means, self._last, self._longest / size, smoothing, risen)
         failed = unknown | ~length.isfinite() | ~size.isfinite()
         self._last, length = torch.where(failed, self._last, length), torch.where(failed, 0, length)
 
@@ -63,14 +75,14 @@ class StepLengths:
 
     def state(self, index: int | None = None) -> dict[str, Any]:
         """Return all that further lengths depend on; of several points those of one."""
-        numbers = [*self._means, self._last]
+        numbers = [*self._means, self._last, self._first_loss, self._loss]
         own = numbers if index is None else [one[index] for one in numbers]
         return {"numbers": [one.clone() for one in own], "steps": self._steps}
 
     def restore(self, states: Sequence[dict[str, Any]]) -> None:
         """Go on from the state of the point, or those of all points."""
         together = zip(*(state["numbers"] for state in states), strict=True)
-        *means, self._last = (torch.stack(one).view_as(self._last) for one in together)
+        *means, self._last, self._first_loss, self._loss = (torch.stack(one).view_as(self._last) for one in together)
         self._means = Means(*means)
         self._steps = states[0]["steps"]
 

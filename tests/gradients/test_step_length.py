@@ -11,7 +11,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, backprop
 from frog_cli.gradients.second_order import SecondOrder, curved_weights, estimate_second_order
-from frog_cli.gradients.step_length import FIRST, Means, bounded, longest_first_step, step_length, with_measurement
+from frog_cli.gradients.step_length import (
+    FIRST,
+    Means,
+    bounded,
+    has_risen,
+    longest_first_step,
+    step_length,
+    with_measurement,
+)
 from frog_cli.gradients.step_rules import line_step
 from frog_cli.gradients.weights import estimate_from_weights, flat
 from frog_cli.models.cnn import cnn
@@ -125,10 +133,11 @@ def test_there_is_no_length_uphill_or_without_curvature(slope, curvature):
 
 
 def test_first_lengths_are_bounded_and_grow_slowly():
-    def length(before, *, norm=10.0, size=2.0, smoothing=0.9, wanted=1e6, curvature=1.0):
+    def length(before, *, norm=10.0, size=2.0, smoothing=0.9, wanted=1e6, curvature=1.0, loss=1.0):
         wanted, before, norm, curvature = (torch.tensor(one).double() for one in (wanted, before, norm, curvature))
         means = Means(curvature, curvature.abs(), curvature)
-        return bounded(wanted, means, before, longest_first_step(norm, 16) / size, smoothing).item()
+        risen = has_risen(torch.tensor(loss), torch.tensor(1.0))
+        return bounded(wanted, means, before, longest_first_step(norm, 16) / size, smoothing, risen).item()
 
     assert length(0.0) == pytest.approx(FIRST * 10 / 2)
     assert length(0.0, norm=0.0) == pytest.approx(FIRST * 4 / 2)  # from the origin, of 16 variables
@@ -136,5 +145,8 @@ def test_first_lengths_are_bounded_and_grow_slowly():
     assert length(0.3, curvature=-1.0) == pytest.approx(0.3)  # not at all where the function is concave
     assert length(0.0, curvature=-1.0) == pytest.approx(FIRST * 10 / 2)
     assert length(0.3, smoothing=0.0, curvature=-1.0) == length(0.3, smoothing=0.0) == 1e6
+    assert length(0.3, loss=1.2) == pytest.approx(0.3)  # nor while the loss has risen
+    assert length(0.3, loss=1.2, wanted=0.1) == pytest.approx(0.1)
+    assert length(0.3, loss=1.05) == length(0.3, loss=float("nan")) == pytest.approx(0.3 / 0.9)
     assert length(0.3, wanted=0.1) == pytest.approx(0.1)
     assert length(0.3, wanted=float("nan")) != length(0.3, wanted=float("nan"))
