@@ -92,7 +92,7 @@ def test_few_modules_stand_at_the_top_and_files_are_short():
     assert len(list(PACKAGE.glob("*.py"))) <= 5
     lengths = {path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines()) for path in modules().values()}
     assert [name for name, length in lengths.items() if length > LONGEST and name not in FLAT_TABLES] == []
-    assert sum(length for name, length in lengths.items() if name.startswith("gradients/")) < 1250
+    assert sum(length for name, length in lengths.items() if name.startswith("gradients/")) < 1300
 
 
 def test_every_folder_says_what_lives_in_it():

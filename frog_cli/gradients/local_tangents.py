@@ -42,7 +42,7 @@ def local(
     random: CountOrZero = 0,
     rate: Positive = 1.0,
 ) -> Tensor:
-    """From losses of the layers' own, and random ones; gradient.perturb=activities only.
+    """From losses of the layers' own, and random ones; over activities only.
 
     What is drawn here are the random ones alone, independent standard normal entries.
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from frog_cli.reproduction import stored_rows, tables
+from frog_cli.reproduction import stored_rows
+from frog_cli.reproduction.searched_rates import rates_beside_published
 from frog_cli.reproduction.targets import Scale, Target
 
 Frames = dict[str, DataFrame]
@@ -22,7 +23,7 @@ def read_frames(target: Target, results: Path, scale: Scale = "paper") -> Frames
         kind: DataFrame(stored_rows.read_current(target, results, kind, scale)).apply(_numbers)
         for kind in stored_rows.KINDS
     }
-    of_searches = tables.rates_beside_published([]) if target.name == "learning_rates" else []
+    of_searches = rates_beside_published([]) if target.name == "learning_rates" else []
     found["searched"] = DataFrame(of_searches).apply(_numbers)
     return found
 

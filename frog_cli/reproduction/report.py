@@ -96,7 +96,7 @@ def _section(target: Target, results: Path, paths: Sequence[Path]) -> str:
         if len(rows) > _ROWS_SHOWN:
             total, rows = len(rows), [row for row in rows if any(row.get(name) for name in target.shown)]
             lines[-1] += " Those that are not empty:" if 0 < len(rows) < total else ""
-        if len(rows) <= _ROWS_SHOWN:
+        if 0 < len(rows) <= _ROWS_SHOWN:
             lines += ["", *_markdown(rows, target)]
     return "\n".join(lines) + "\n"
 

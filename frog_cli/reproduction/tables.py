@@ -10,6 +10,7 @@ from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import Row, as_csv, read_csv
 from frog_cli.files.shipped import folder
 from frog_cli.reproduction import stored_rows, targets
+from frog_cli.reproduction.searched_rates import rates_beside_published
 from frog_cli.reproduction.targets import Job, Scale, Target, jobs
 from frog_cli.settings import learning_rates
 
@@ -96,20 +97,3 @@ def _published(target: Target, job: Job, metric: str, values: Sequence[float]) -
         row[f"{metric}_difference"] = fmean(values) - published
         row[f"{metric}_published_within_spread"] = "yes" if min(values) <= published <= max(values) else "no"
     return row
-
-
-def rates_beside_published(wanted: Sequence[str]) -> list[Row]:
-    """Return searched learning rates beside the published ones: first those that are wanted, found or not."""
-    found = {row["search_request"]: row for row in learning_rates.rows("searched")}
-    table = []
-    for words in dict.fromkeys([*wanted, *found]):
-        searched = found.get(words, {})
-        row: Row = {"request": words, **learning_rates.settings(searched)}
-        row["searched"] = searched.get("learning_rate")
-        published = learning_rates.find("published", learning_rates.settings(searched)) if searched else []
-        if len(published) == 1:
-            row["published"] = published[0]["learning_rate"]
-            row["ratio"] = float(searched["learning_rate"]) / float(row["published"])
-        row |= {name: value for name, value in searched.items() if name.startswith(learning_rates.OF_THE_SEARCH)}
-        table.append(row)
-    return table

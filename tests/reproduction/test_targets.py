@@ -11,7 +11,8 @@ from frog_cli.settings.requests import quality_request, search_request, train_re
 
 NUMBERS = {"fig3": 1, "fig4": 3 * 11 * 8 * 5, "fig5": 1 + 4 * 6 * 5, "fig6": 3 * 8 * 3, "table1": 4 * 8 * 3,
            "fomoh_step": 5 * 200, "fomoh_rosenbrock_2d": 6 * 10, "fomoh_rosenbrock_10d": 10 * (9 * 5 + 1),
-           "fomoh_logistic_regression": 9 * 5, "fomoh_cnn": 9 * 3}  # fmt: skip
+           "fomoh_logistic_regression": 9 * 5, "fomoh_cnn": 9 * 3,
+           "step_lengths": 2 * 2 * 5 * 3 * 5 + 2 * 5 * 2 * 5 + 5 * 10 * 3 + 2 * 10 * 3 + 4 * 9 * 3}  # fmt: skip
 
 
 def test_every_target_has_a_file_a_place_in_the_order_and_a_figure():
