@@ -30,6 +30,8 @@ NETWORKS = {
     "gradient.measure=forward,simulated",
     "mlp256": "model=mlp model.width=256 data=mnist batch_size=64 gradient=mean,projection gradient.k=1,4,16 "
     "gradient.measure=forward,simulated",
+    "mlp256_lengths": "model=mlp model.width=256 data=mnist batch_size=64 learning_rate=curvature step.every=1,4 "
+    "gradient=mean gradient.k=1,16 gradient.measure=simulated",
     "resnet18": "model=resnet18 data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
     "gradient.measure=forward,simulated",
     "vit": "model=vit data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
