@@ -119,7 +119,7 @@ def estimate_from_local_tangents(
     With simulated slopes a true gradient stands for the forward passes, as everywhere.
     """
     check_batch(inputs)
-    before, restore = random_state(inputs.device), attributes_restored(model)
+    before, restore = random_state(inputs.device), attributes_restored(model, loss)
     buffers = cloned_buffers(model)
     passes = list(layer_passes(model, inputs, linked=True))
     outputs = [output for _, output in passes]

@@ -245,6 +245,8 @@ def quality_request(overrides: Sequence[str]) -> QualityRequest:
         name: Aggregation.model_validate(idea_groups.settings_of("aggregation", name, found, "gradients"))
         for name in quality.gradients
     }
+    if any(map(are_local, tangents.values())):
+        raise RequestError("tangents=[local]", "come from the layers of a network, which frog quality has none of")
     cones = [name for name, sampler in tangents.items() if sampler.angle is not None]
     if quality.angles is not None and not cones:
         raise RequestError(as_given("angles", settings, given), "only tangents=[cone] have an angle")
