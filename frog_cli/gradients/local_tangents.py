@@ -40,7 +40,7 @@ def local(
     *,
     depth: CountOrZero = 0,
     random: CountOrZero = 0,
-    rate: Positive = 1.0,
+    rate: Positive = 20.0,
 ) -> Tensor:
     """From losses of the layers' own, and random ones; over activities only.
 
