@@ -30,7 +30,7 @@ GROUP = "frog.ideas"
 OWN = (
     "gradients/tangents.py",
     "gradients/aggregation.py",
-    "gradients/local_tangents.py",
+    "sample_tangents/local.py",
     "engine/regenerated.py",
     "objectives/functions.py",
     "models/*.py",

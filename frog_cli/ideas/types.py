@@ -33,6 +33,7 @@ class Options(BaseModel):
 
 
 Count = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1")]
+EvenCount = Annotated[int, Field(ge=2, multiple_of=2), Allowed("must be an even number, at least 2")]
 CountOrZero = Annotated[int, Field(ge=0), Allowed("must be a whole number, at least 0")]
 CountOrNull = Annotated[int | None, Field(ge=1), Allowed("must be a whole number, at least 1, or null")]
 BatchSize = Annotated[int, Field(ge=1), Allowed("must be a whole number, at least 1, published or searched")]

@@ -16,17 +16,19 @@ from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
 from frog_cli.objectives import optimiser_and_schedule
+from frog_cli.objectives.approximation import approximation
 from frog_cli.objectives.evaluation import evaluator
-from frog_cli.objectives.local_gradient import LocalGradient
 from frog_cli.objectives.network_steps import (
     batch_gradient,
     check_curvature,
     half_new,
+    sample_loss,
     step_lengths,
     take_step,
     with_lengths,
 )
 from frog_cli.objectives.objective import Outcome, Row, never
+from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths, quartiles
 from frog_cli.settings.schema import ClassificationRun, SecondOrder
 
@@ -48,8 +50,9 @@ class Classification:
         self._parameters = parameters_of(self._model)
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
         direction = batch_gradient(run, self._model, data.training.images[:2])
-        self._heads = direction if isinstance(direction, LocalGradient) else None
+        self._heads = direction if isinstance(direction, SampleGradient) else None
         self._gradient: Callable[..., Estimate] = direction
+        self._estimate = direction.estimate if isinstance(direction, SampleGradient) else direction
         self._step_lengths: StepLengths | None = None
         if run.curvature_length is not None:
             some = slice(0, min(2, run.batch_size))
@@ -166,10 +169,21 @@ class Classification:
         row: Row = {"epoch": len(self._rows), "step": self._steps + len(self._losses)}
         for name, split in zip(SPLITS, self._data[:3], strict=True):
             row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = self._evaluate(split)
+        if self._run.quality.batches is not None:
+            row |= self._approximation(self._run.quality.batches, row["epoch"])
         if self._step_lengths:
             row |= quartiles(torch.stack(self._lengths) if self._lengths else torch.zeros(0))
         self._end_epoch(row)
         return [row]
+
+    def _approximation(self, batches: int, epoch: int) -> Row:
+        """Return how well the gradient of the first so many batches of the training split is estimated."""
+        images, labels = (one[: batches * self._run.batch_size] for one in self._data.training)
+        pairs = zip(images.split(self._run.batch_size), labels.split(self._run.batch_size), strict=True)
+        seed = int(np.random.SeedSequence([self._run.seed, epoch]).generate_state(1)[0])
+        generator = Generator(images.device).manual_seed(seed)
+        chosen = [Split(*pair) for pair in pairs]
+        return approximation(self._model.train(), self._estimate, sample_loss, chosen, generator)
 
     def _end_epoch(self, row: Row) -> None:
         """Take in the metrics after an epoch: judge whether the run goes on, and let the learning rate fall."""

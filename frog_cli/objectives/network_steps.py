@@ -32,9 +32,16 @@ from frog_cli.jets.jet import NoRuleError
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import kept_as_it_is
 from frog_cli.objectives import estimators
-from frog_cli.objectives.local_gradient import LocalGradient
+from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths
-from frog_cli.settings.schema import Backprop, ClassificationRun, SecondOrder, StepLength, are_local, are_regenerated
+from frog_cli.settings.schema import (
+    Backprop,
+    ClassificationRun,
+    SecondOrder,
+    StepLength,
+    are_of_samples,
+    are_regenerated,
+)
 
 SPACES: dict[str, tuple[Callable[..., Space], str]] = {
     "weights": (weights, "aggregation"),
@@ -135,8 +142,8 @@ def batch_gradient(run: ClassificationRun, model: Sequential, inputs: Tensor) ->
         return fast_backprop(model, sample_loss, run.compile)
     if isinstance(run.gradient, SecondOrder):
         return fast_second_order(estimators.second_order(run.gradient, run.tangents), model, sample_loss)
-    if are_local(run.tangents):
-        return LocalGradient(run.gradient, run.tangents, model, sample_loss, inputs)
+    if are_of_samples(run.tangents):
+        return SampleGradient(run.gradient, run.tangents, model, sample_loss, inputs)
     method = estimators.forward_gradient(run.gradient, run.tangents)
     if are_regenerated(run.tangents):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss)

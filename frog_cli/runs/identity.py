@@ -33,7 +33,11 @@ def identity_settings(run: Run) -> dict[str, Any]:
         del settings["tangents"]
     elif are_local(run.tangents):  # of which there are as many as layers
         del settings["gradient"]["k"]
+    if settings.get("tangents", {}).get("per") == "batch":  # as all were before the choice
+        del settings["tangents"]["per"]
     settings["gradient"].pop("chunk_size", None)
+    if isinstance(run, ClassificationRun) and run.quality.batches is None:
+        del settings["quality"]
     if isinstance(run, ClassificationRun):
         settings["model"] = model_settings(run.model)
     ideas = ideas_of(run)

@@ -143,6 +143,8 @@ def _store(declaration: Declaration) -> None:
     traits, node, package = declaration.traits, settings, None
     if group == "gradient":
         node = {"defaults": ["base/forward@_here_", "_self_"], **settings}
+    elif group == "tangents":
+        node = {"defaults": ["base/sharing@_here_", "_self_"], **settings}
     elif group == "data":
         node = {"defaults": ["base/splits@_here_", "_self_"], **settings}
         node |= {"validation": traits["validation"]} if "validation" in traits else {}

@@ -61,7 +61,7 @@ def of_run(run: Run) -> Method:
     return Method(
         gradient["name"],
         None if draws and are_local(run.tangents) else gradient.get("k"),
-        run.tangents.name if draws else None,
+        run.tangents.called if draws else None,
         run.tangents.angle if draws else None,
         gradient.get("perturb") if isinstance(run, ClassificationRun) else None,  # functions have only weights
         gradient.get("measure"),
@@ -96,6 +96,6 @@ def step_columns(run: Run) -> dict[str, Any]:
     method = of_run(run)
     columns = {name: getattr(method, name) for name in ("gradient", "k", "measure", "perturb")}
     # the tangents as they are set, also if none are drawn
-    columns |= {"tangents": run.tangents.name, "chunk_size": method.chunk_size}
+    columns |= {"tangents": run.tangents.called, "chunk_size": method.chunk_size}
     columns |= {"lengths": method.lengths}
     return {**columns, "optimizer": run.optimizer.name}

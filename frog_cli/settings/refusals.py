@@ -18,6 +18,7 @@ from frog_cli.settings.schema import (
     Run,
     SecondOrder,
     are_local,
+    are_of_samples,
     are_regenerated,
     samples_tangents,
 )
@@ -94,17 +95,18 @@ def check_combinations(run: Run) -> None:
                 "needs a network and a forward gradient with gradient.perturb=weights gradient.measure=forward",
             )
         _check_gram_only(run)
-    local = are_local(run.tangents) and samples_tangents(run.gradient)
-    if local:
+    of_samples = are_of_samples(run.tangents) and samples_tangents(run.gradient)
+    if of_samples:
         places = (getattr(run.gradient, name, None) for name in ("perturb", "chunk_size"))
         if not isinstance(run, ClassificationRun) or tuple(places) != ("activities", None) or run.compile:
             raise RequestError(
-                "tangents=local",
+                "tangents=local" if are_local(run.tangents) else "tangents.per=sample",
                 "needs the layers of a network, a forward gradient with gradient.perturb=activities, all tangents at "
                 "once and no compiler",
             )
         _check_gram_only(run)
-    elif isinstance(run.gradient, Forward) and run.gradient.measure == "greedy":
+    greedy = isinstance(run.gradient, Forward) and run.gradient.measure == "greedy"
+    if greedy and not are_local(run.tangents):
         raise RequestError("gradient.measure=greedy", "needs tangents=local, whose layers have losses of their own")
     if run.compile and isinstance(run.gradient, SecondOrder):
         raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")

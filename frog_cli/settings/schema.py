@@ -101,6 +101,20 @@ class Tangents(Idea):
         return None if self.from_outside else self.options.get("angle")
 
 
+class RunTangents(Tangents):
+    """The tangents of a run."""
+
+    per: Literal["batch", "sample"] = Field(
+        description="whether the samples of a batch share the tangents that are drawn, or each has its own; the latter "
+        "over activities alone"
+    )
+
+    @property
+    def called(self) -> str:
+        """What the tangents are called in results: their name, and whether each sample has its own."""
+        return self.name if self.per == "batch" else f"{self.name}_per_sample"
+
+
 class Aggregation(Idea):
     """How slopes along tangents are combined."""
 
@@ -183,6 +197,11 @@ def are_regenerated(tangents: Tangents) -> bool:
 def are_local(tangents: Tangents) -> bool:
     """Return whether tangents come from losses of the layers' own, as many as there are layers."""
     return tangents.name == "local" and not tangents.from_outside
+
+
+def are_of_samples(tangents: RunTangents) -> bool:
+    """Return whether each sample has tangents of its own: local ones, or such as are drawn for it."""
+    return are_local(tangents) or tangents.per == "sample"
 
 
 class Function(Idea):
@@ -269,9 +288,10 @@ class Classification(Options):
 
 
 def model_settings(model: Model) -> dict[str, Any]:
-    """Return a model's settings without norm=batch, which all published runs have and those from before the choice."""
+    """Return a model's settings without those that all published runs have, and those from before the choice."""
     settings = model.model_dump()
-    return {name: value for name, value in settings.items() if (name, value) != ("norm", "batch")}
+    usual = {"norm": "batch"} | ({"width": 64} if model.name == "resnet18" else {})
+    return {name: value for name, value in settings.items() if usual.get(name) != value}
 
 
 class Checkpoint(Options):
@@ -313,7 +333,7 @@ class Run(Options):
         | Annotated[Newton, Tag("Newton")],
         Discriminator(_settings_of),
     ]
-    tangents: Tangents
+    tangents: RunTangents
     early_stopping: EarlyStopping
 
     @property
@@ -330,6 +350,15 @@ class FunctionRun(Run):
     record_every: Count = Field(description="steps between two rows of metrics.csv")
 
 
+class Approximation(Options):
+    """Whether a run compares its estimates with the true gradient."""
+
+    batches: CountOrNull = Field(
+        description="after each epoch the gradient is compared with the true one, by layer, on so many batches; null: "
+        "never"
+    )
+
+
 class ClassificationRun(Run):
     """The training of a network that classifies images."""
 
@@ -340,6 +369,7 @@ class ClassificationRun(Run):
     batch_size: BatchSize = Field(description="images per step; published, searched: looked up for these settings")
     evaluation_batch_size: Count = Field(description="images per pass when losses and accuracies are measured")
     schedule: Schedule
+    quality: Approximation
 
 
 def ideas_of(run: Run) -> dict[str, Idea]:

@@ -7,18 +7,21 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from frog_cli.gradients import AGGREGATIONS, TANGENTS
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, estimate_from_activities
 from frog_cli.gradients.activities import activity_sizes
-from frog_cli.gradients.local_tangents import Heads, LocalTangents, estimate_from_local_tangents
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
+from frog_cli.sample_tangents.blocks import Blocks
+from frog_cli.sample_tangents.estimate import SampleTangents, estimate_from_sample_tangents
+from frog_cli.sample_tangents.heads import Heads
+from frog_cli.sample_tangents.measurement import measure_growing
 from tests.cases import MODELS, activity_gradient, case, relative_error, sample_loss, weight_gradient
 from tests.spaces import flat, generator, weights_from_activities
 
 
-def method(**changes) -> LocalTangents:
+def method(**changes) -> SampleTangents:
     usual = {"depth": 0, "random": 0, "tangents": TANGENTS["normal"], "measure": "forward"}
-    return LocalTangents(**{**usual, "aggregation": AGGREGATIONS["projection"], **changes})
+    return SampleTangents(**{**usual, "aggregation": AGGREGATIONS["projection"], **changes})
 
 
 def convolutions() -> nn.Sequential:
@@ -90,7 +93,7 @@ def projected(tangents: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
 def test_the_estimate_is_the_projection_of_each_samples_gradient(name, depth, random, measure):
     model, images, labels = network(name)
     heads = trained_heads(model, images)
-    found = estimate_from_local_tangents(
+    found = estimate_from_sample_tangents(
         method(depth=depth, random=random, measure=measure), model, heads, sample_loss, images, labels, generator()
     )
     gradient = activity_gradient(model, images, labels)
@@ -109,7 +112,7 @@ def test_with_the_depth_of_the_network_it_is_backpropagation(name):
     """For all tangents of a layer include the pulled back derivative of the loss itself."""
     model, images, labels = network(name)
     depth = len(model) - 1
-    found = estimate_from_local_tangents(
+    found = estimate_from_sample_tangents(
         method(depth=depth), model, trained_heads(model, images), sample_loss, images, labels, generator()
     )
     assert relative_error(flat(found.gradients), weight_gradient(model, images, labels)) < 1e-10
@@ -117,7 +120,7 @@ def test_with_the_depth_of_the_network_it_is_backpropagation(name):
 
 def test_heads_that_are_zero_leave_their_layers_as_they_are_and_the_last_layer_is_exact():
     model, images, labels = case("deep_mlp")
-    found = estimate_from_local_tangents(
+    found = estimate_from_sample_tangents(
         method(), model, Heads(model, images), sample_loss, images, labels, generator()
     )
     expected = torch.autograd.grad(cross_entropy(model(images), labels), list(model.parameters()))
@@ -131,7 +134,7 @@ def test_heads_that_are_zero_leave_their_layers_as_they_are_and_the_last_layer_i
 def test_heads_follow_the_gradient_of_their_own_mean_loss():
     model, images, labels = case("mlp")
     heads = trained_heads(model, images)
-    found = estimate_from_local_tangents(method(), model, heads, sample_loss, images, labels, generator())
+    found = estimate_from_sample_tangents(method(), model, heads, sample_loss, images, labels, generator())
     activity, expected = images, []
     for layer, head in zip(model, heads, strict=False):
         activity = layer(activity).detach()
@@ -160,7 +163,7 @@ def test_nothing_passes_backward_through_more_layers_than_the_depth(depth):
     counted = nn.Sequential(*(Counted(layer, index) for index, layer in enumerate(model)))
     heads = trained_heads(counted, images)
     passed.clear()
-    estimate_from_local_tangents(method(depth=depth), counted, heads, sample_loss, images, labels, generator())
+    estimate_from_sample_tangents(method(depth=depth), counted, heads, sample_loss, images, labels, generator())
     last = len(model) - 1
     expected = {index: min(depth, last - index + 1) for index in range(1, len(model))}
     counts = {index: sum(one == index for one, _ in passed) for index in range(1, len(model))}
@@ -168,14 +171,12 @@ def test_nothing_passes_backward_through_more_layers_than_the_depth(depth):
 
 
 def test_one_growing_pass_measures_what_passes_along_each_tangent_alone_do():
-    from frog_cli.gradients.local_tangents import measure_growing
-
     model, images, labels = network("convolutions")
     sizes = activity_sizes(model, images)
     torch.manual_seed(4)
     blocks = [torch.randn(len(images), 2, size).double() for size in sizes]
     V = torch.randn(3, sum(sizes)).double()
-    losses, slopes = measure_growing(model, {}, sample_loss, images, labels, blocks, V)
+    losses, slopes = measure_growing(model, {}, sample_loss, images, labels, Blocks(V.split(sizes, 1), blocks))
     gradient = activity_gradient(model, images, labels)
     own = [
         torch.einsum("bmn,bn->bm", block, share) for block, share in zip(blocks, gradient.split(sizes, 1), strict=True)
@@ -193,7 +194,7 @@ def test_dropout_and_buffers_are_those_of_one_pass(measure):
     images, labels = torch.randn(5, 1, 4, 4).double(), torch.arange(5) % 3
     heads = trained_heads(model, images)
     torch.manual_seed(6)
-    found = estimate_from_local_tangents(
+    found = estimate_from_sample_tangents(
         method(depth=1, measure=measure), model, heads, sample_loss, images, labels, generator()
     )
     after = torch.get_rng_state()
@@ -207,7 +208,7 @@ def test_sums_and_means_add_up_slopes_along_tangents_of_unit_length():
     heads = trained_heads(model, images)
     found = {
         name: flat(
-            estimate_from_local_tangents(
+            estimate_from_sample_tangents(
                 method(depth=1, aggregation=AGGREGATIONS[name]), model, heads, sample_loss, images, labels, generator()
             ).gradients
         )
@@ -224,3 +225,29 @@ def test_sums_and_means_add_up_slopes_along_tangents_of_unit_length():
 def test_heads_need_layers():
     with pytest.raises(TypeError, match="Sequential of layers, not a Linear"):
         Heads(nn.Linear(3, 3), torch.randn(2, 3))
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+@pytest.mark.parametrize("heads", [False, True])
+@pytest.mark.parametrize("name", ["mlp", "convolutions", "vit"])
+def test_random_tangents_of_each_samples_own(name, heads, measure):
+    """Each sample's gradient is projected onto tangents that no other sample has."""
+    model, images, labels = network(name)
+    some = trained_heads(model, images) if heads else None
+    drawn = method(depth=1, random=3, per="sample", measure=measure)
+    found = estimate_from_sample_tangents(drawn, model, some, sample_loss, images, labels, generator())
+    gradient = activity_gradient(model, images, labels)
+    tangents = TANGENTS["normal"]((len(images), 3, gradient.shape[1]), generator(), torch.float64)
+    if some is not None:
+        tangents = torch.cat([tangents, dense_tangents(model, some, images, labels, 1)], 1)
+    expected = torch.stack([projected(*one) for one in zip(tangents, gradient, strict=True)])
+    assert relative_error(flat(found.gradients), weights_from_activities(model, images, expected)) < 1e-8
+
+
+def test_random_tangents_that_samples_share_are_those_of_the_space_of_activities():
+    model, images, labels = case("deep_mlp")
+    shared = method(random=4)
+    found = estimate_from_sample_tangents(shared, model, None, sample_loss, images, labels, generator())
+    usual = ForwardGradient(k=4, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"])
+    expected = estimate_from_activities(usual, model, sample_loss, images, labels, generator())
+    assert relative_error(flat(found.gradients), flat(expected.gradients)) < 1e-10

@@ -37,6 +37,8 @@ def rows(objective) -> list:
         ["tangents.depth=1", "tangents.random=3"],
         ["gradient.measure=simulated", "gradient=sum"],
         ["gradient.measure=greedy"],
+        ["tangents.random=3", "tangents.per=sample"],
+        ["tangents=normal", "tangents.per=sample", "gradient.k=4"],
         VIT,
     ],
 )
@@ -96,6 +98,13 @@ def test_the_number_of_tangents_has_no_part_in_the_identity_and_the_options_have
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["tangents=normal", "tangents.per=sample", "objective=sphere"], "tangents.per=sample: needs the layers of a"),
+        (
+            ["tangents=normal", "tangents.per=sample", "gradient.perturb=weights"],
+            "tangents.per=sample: needs the layer",
+        ),
+        (["tangents=normal", "tangents.per=sample", "gradient=fomoh"], "tangents.per=sample: needs the layers of a"),
+        (["tangents=normal", "tangents.per=all"], "tangents.per=all: must be 'batch' or 'sample'"),
         (["objective=sphere"], "tangents=local: needs the layers of a network"),
         (["gradient.perturb=weights"], "tangents=local: needs the layers of a network"),
         (["gradient.chunk_size=2"], "tangents=local: needs the layers of a network"),

@@ -1,0 +1,68 @@
+"""Gradients from tangents of each sample's own in a run: the heads beside the layers, if any, learn along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Sequential
+
+from frog_cli.engine.sample_tangents import fast_sample_tangents
+from frog_cli.errors import RequestError
+from frog_cli.gradients.space import Estimate, SampleLoss
+from frog_cli.ideas import sources
+from frog_cli.modules.requirements import as_layers
+from frog_cli.objectives.estimators import sampler
+from frog_cli.sample_tangents.estimate import SampleTangents
+from frog_cli.sample_tangents.heads import Heads
+from frog_cli.settings.schema import Forward, RunTangents, are_local
+
+
+class SampleGradient:
+    """Estimates the gradient of one model from tangents of each sample's own; heads take a step each time."""
+
+    def __init__(self, gradient: Forward, tangents: RunTangents, model: Sequential, loss: SampleLoss, inputs: Tensor):
+        """Make the heads, if the tangents come from any, for batches like `inputs`.
+
+        Raises:
+            RequestError: if the model is no sequence of layers.
+        """
+        options = tangents.options
+        method = SampleTangents(
+            depth=options["depth"] if are_local(tangents) else 0,
+            random=options["random"] if are_local(tangents) else gradient.k,
+            per=tangents.per,
+            tangents=sampler(tangents),
+            measure=gradient.measure,
+            aggregation=sources.imported(gradient),
+        )
+        try:
+            self._heads = Heads(model, inputs) if are_local(tangents) else None
+            layers = as_layers(model)
+        except TypeError as error:
+            raise RequestError(f"tangents={tangents.called}", str(error)) from None
+        self._rate = options["rate"] if are_local(tangents) else 0
+        self._all = fast_sample_tangents(method, layers, self._heads, loss)
+
+    def estimate(self, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        """Return the estimate; the heads stay as they are."""
+        return Estimate(*self._all(inputs, targets, generator)[:2])
+
+    def __call__(self, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        """Return the estimate, and let the heads learn from the batch."""
+        found = self._all(inputs, targets, generator)
+        if self._heads is not None:
+            with torch.no_grad():
+                for parameter, gradient in zip(self._heads.parameters(), found.of_heads, strict=True):
+                    parameter.sub_(gradient, alpha=self._rate)
+        return Estimate(found.loss, found.gradients)
+
+    def state(self) -> dict[str, Any]:
+        """Return what further estimates depend on, beside the model."""
+        return {} if self._heads is None else self._heads.state_dict()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        if self._heads is not None:
+            self._heads.load_state_dict(state)
