@@ -63,10 +63,11 @@ def resnet18(
         first = Conv2d(channels, width, kernel_size=7, stride=2, padding=3, bias=False)
         kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")
     stem = [first, *after]
+    whole: list[list[Module]] = [[stage] for stage in stages]
     blocks: list[list[Module]] = [[block] for stage in stages for block in stage]
     groups: dict[str, list[list[Module]]] = {
         "fine": [stem, *blocks, head],
-        "paper": [stem, *([stage] for stage in stages), head],
+        "paper": [stem, *whole, head],
         "coarse": [[*stem, *stages[:2]], [*stages[2:], *head]],
     }
     return Sequential(*(Sequential(*group) for group in groups[grouping]))
