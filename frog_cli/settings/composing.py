@@ -110,6 +110,12 @@ def sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
     yield from (list(combination) for combination in itertools.product(*choices))
 
 
+def varying(combinations: Sequence[Sequence[str]]) -> list[str]:
+    """Name each combination of a sweep by the options in which it differs from others."""
+    positions = [position for position, values in enumerate(zip(*combinations, strict=True)) if len(set(values)) > 1]
+    return [" ".join(combination[position] for position in positions) for combination in combinations]
+
+
 def choices_among(words: Sequence[str]) -> list[str]:
     """Return ideas and choices of groups among some words, whatever else they say; of a sweep, the first ones."""
     words = [re.sub(r"^gradient\.tangents=", "tangents=", word) for word in words]

@@ -246,7 +246,7 @@ def quality_request(overrides: Sequence[str]) -> QualityRequest:
         for name in quality.gradients
     }
     if any(map(are_local, tangents.values())):
-        raise RequestError("tangents=[local]", "come from the layers of a network, which frog quality has none of")
+        raise RequestError("tangents=[local]", "come from the layers of a network, such as data=digits model=mlp")
     cones = [name for name, sampler in tangents.items() if sampler.angle is not None]
     if quality.angles is not None and not cones:
         raise RequestError(as_given("angles", settings, given), "only tangents=[cone] have an angle")

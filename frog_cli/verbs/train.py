@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
     results: list[str] = []
     failures: list[str] = []
-    for request, name in zip(requests, _names(combinations), strict=True):
+    for request, name in zip(requests, composing.varying(combinations), strict=True):
         if failures and request.fail_fast:
             print(f"frog: fail_fast ends the sweep before {name}", file=sys.stderr)
             break
@@ -66,12 +66,6 @@ def main(arguments: Sequence[str]) -> int:
     if failures and len(results) > 1:
         print(f"{len(failures)} of {len(results)} runs did not succeed:", *failures, sep="\n", file=sys.stderr)
     return 1 if failures else 0
-
-
-def _names(combinations: list[list[str]]) -> list[str]:
-    """Name each combination of a sweep by the options in which it differs from others."""
-    varying = [position for position, values in enumerate(zip(*combinations, strict=True)) if len(set(values)) > 1]
-    return [" ".join(combination[position] for position in varying) for combination in combinations]
 
 
 def _outcome(name: str, result: Result) -> tuple[str, bool]:
