@@ -94,7 +94,8 @@ def _curve(metrics: Sequence[Row], kept: Curves) -> list[Row]:
     """
     last = len(metrics) - 1
     chosen = [row for i, row in enumerate(metrics) if i < kept.first or i % kept.every == 0 or i == last]
-    return [{name: row[name] for name in kept.columns} for row in chosen if row.keys() >= {*kept.columns}]
+    names = [*kept.columns, *(name for name in kept.also if name in metrics[0])]
+    return [{name: row[name] for name in names} for row in chosen if row.keys() >= {*kept.columns}]
 
 
 def _fitting(extra: Sequence[str], run: Run) -> list[str]:

@@ -31,6 +31,7 @@ class Curves(Options):
     first: Count
     every: Count
     columns: list[str]
+    also: list[str] = Field(default_factory=list)  # columns that are kept of the runs that have them
 
 
 class Work(Options):

@@ -70,7 +70,9 @@ def slug(run: Run) -> str:
     if isinstance(run, FunctionRun):
         words = [run.objective.name, f"n{run.objective.n}"]
     if isinstance(run, ClassificationRun):
-        size = "" if run.model.from_outside else str(run.model.options.get("width", ""))
-        size += "-groupnorm" if model_settings(run.model).get("norm") == "group" else ""
+        settings = model_settings(run.model)
+        width = None if run.model.from_outside else settings.get("width")
+        size = "" if width is None else f"-w{width}" if run.model.name[-1].isdigit() else str(width)
+        size += "-groupnorm" if settings.get("norm") == "group" else ""
         words = [run.model.name + size, re.sub(r"[^A-Za-z0-9_.-]+", "_", run.data.variant)[:90]]
     return "-".join([*words, methods.of_run(run).name_of_runs()])

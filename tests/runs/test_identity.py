@@ -90,3 +90,14 @@ def test_folders_are_options_of_the_type_root_whatever_their_names(tmp_path, mon
     assert given.data.options == {"variant": "mine", "root": "~/images", "folder": "/home/me/images"}
     assert identity_settings(run)["data"]["folder"] == "/elsewhere"  # which may hold other images
     assert identity(given) != identity(run)
+
+
+def test_the_width_of_resnet18_is_named_and_counts_only_where_it_is_not_the_published_one():
+    base = ["model=resnet18", "learning_rate=0.1"]
+    usual, published, narrow = (
+        identity(train_request([*base, *words]).runs[0]) for words in ([], ["model.width=64"], ["model.width=16"])
+    )
+    assert usual == published
+    assert usual.startswith("resnet18-digits-")
+    assert narrow.startswith("resnet18-w16-digits-")
+    assert narrow[-10:] != usual[-10:]
