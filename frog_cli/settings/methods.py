@@ -42,8 +42,8 @@ class Method(NamedTuple):
             return f"FoMoH-{self.k:g}D"
         if self.k is not None:
             return "$g_v$, k = 1" if self.gradient == "mean" and self.k == 1 else f"{self.gradient}, k = {self.k:g}"
-        if self.tangents == "local":
-            return f"{self.gradient}, local"
+        if self.tangents is not None and self.tangents.startswith("local"):
+            return f"{self.gradient}, {self.tangents.replace('_', ' ')}"
         return {"backprop": "backprop", "newton": "Newton", "fomoh": "FoMoH", "fomoh_bp": "FoMoH-BP"}[self.gradient]
 
     def name_of_steps(self) -> str:

@@ -111,8 +111,10 @@ class RunTangents(Tangents):
 
     @property
     def called(self) -> str:
-        """What the tangents are called in results: their name, and whether each sample has its own."""
-        return self.name if self.per == "batch" else f"{self.name}_per_sample"
+        """What the tangents are called in results: their name, and what of them is not as usual."""
+        local = {name: self.options[name] for name in ("depth", "random")} if are_local(self) else {}
+        words = [self.name, *(f"{name}{value}" for name, value in local.items() if value)]
+        return "_".join(words if self.per == "batch" else [*words, "per_sample"])
 
 
 class Aggregation(Idea):
