@@ -18,10 +18,9 @@ from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import DataDependentOutputException
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
 
 from frog_cli.engine.compilation import compiled_recording
 from frog_cli.engine.fast_products import with_fast_products
@@ -141,12 +140,11 @@ def _traced(function: Callable[..., Tensors], examples: Sequence[Tensor]) -> Gra
 
 
 def _simplify(recording: GraphModule) -> None:
-    """Drop what changes no number: other names of the same memory, idle copies, repetitions, and what nobody uses."""
+    """Drop what changes no number: other names of the same memory, idle copies, and what nobody uses."""
     for node in recording.graph.nodes:
         if node.target in (torch.ops.aten.alias.default, torch.ops.aten.detach.default):
             node.replace_all_uses_with(node.args[0])
     _without_idle_copies(recording)
-    _without_repetitions(recording)
     recording.graph.eliminate_dead_code()
 
 
@@ -174,18 +172,3 @@ def _without_idle_copies(recording: GraphModule) -> None:
     for node in recording.graph.find_nodes(op="call_function", target=torch.ops.aten.clone.default):
         if node.args[0].op == "placeholder" and not node.kwargs and not any(user.op == "output" for user in node.users):
             node.replace_all_uses_with(node.args[0])
-
-
-def _without_repetitions(recording: GraphModule) -> None:
-    """Let what is computed twice from the same be computed once, if nothing is written to; results stay their own."""
-    nodes = [node for node in recording.graph.nodes if isinstance(node.target, OpOverload)]
-    if any(node.target._schema.is_mutable for node in nodes):
-        return
-    first: dict[Hashable, Node] = {}
-    for node in nodes:
-        if torch.Tag.nondeterministic_seeded in node.target.tags or any(user.op == "output" for user in node.users):
-            continue
-        arguments, kinds = tree_flatten((node.args, node.kwargs))
-        key = node.target, repr(kinds), tuple((type(one), one) for one in arguments)
-        if first.setdefault(key, node) is not node:
-            node.replace_all_uses_with(first[key])

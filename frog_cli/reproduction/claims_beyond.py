@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from frog_cli.reproduction import informed_tangents
 from frog_cli.reproduction.claims import UNKNOWN, Claim, Verdict
 from frog_cli.reproduction.frames import Frames
 from frog_cli.reproduction.lengths_beside_rates import compare
@@ -32,6 +33,33 @@ def lengths_are_near_the_best_rate(frames: dict[str, Frames], networks: bool, at
     return Verdict(bool(near.all()), text)
 
 
+def local_tangents_are_near_backpropagation(frames: dict[str, Frames], method: str, points: float) -> Verdict:
+    """Compare the test errors of a method on multilayer perceptrons with those of backpropagation, in points."""
+    errors = _of_methods(frames, "mlp", "test_error_mean")
+    if not {method, informed_tangents.BACKPROP} <= errors.keys():
+        return UNKNOWN
+    ours, backprop = errors[method], errors[informed_tangents.BACKPROP]
+    return Verdict(ours - backprop <= points, f"{ours:.2f} % for {backprop:.2f} %")
+
+
+def local_tangents_close_the_gap(frames: dict[str, Frames], model: str, shares: dict[str, float]) -> Verdict:
+    """Compare the shares of the gap in training loss that methods close on a network with those that are claimed."""
+    closed = _of_methods(frames, model, "training_loss_gap_closed")
+    if not shares.keys() <= closed.keys():
+        return UNKNOWN
+    text = ", ".join(f"{method.removeprefix('projection, ')} {closed[method]:.2f}" for method in shares)
+    return Verdict(all(closed[method] > share - 1e-9 for method, share in shares.items()), text)
+
+
+def _of_methods(frames: dict[str, Frames], model: str, column: str) -> dict[str, float]:
+    """Return a column of the comparison for each method on a network, nothing where it is not known."""
+    compared = informed_tangents.compare(frames["informed_tangents"])
+    if column not in compared:
+        return {}
+    found = compared[compared["problem"].str.startswith(model)].dropna(subset=[column])
+    return {str(method): float(value) for method, value in zip(found["method"], found[column], strict=True)}
+
+
 BEYOND = (
     Claim(
         "With one setting, lengths from the curvature end at no more than 1.25 times the best rate's test error.",
@@ -42,5 +70,28 @@ BEYOND = (
         "With one setting, they end no more than ten times as far above the minimum of a function.",
         "frog",
         partial(lengths_are_near_the_best_rate, networks=False, at_most=10),
+    ),
+    Claim(
+        "On MLP-256, a tangent of a local loss for each layer ends within 0.3 points of backpropagation's test error.",
+        "frog",
+        partial(local_tangents_are_near_backpropagation, method="projection, local", points=0.3),
+    ),
+    Claim(
+        "With local tangents and lengths from the curvature, no rate at all, it ends within 0.5 points.",
+        "frog",
+        partial(local_tangents_are_near_backpropagation, method="projection, local, no rate", points=0.5),
+    ),
+    *(
+        Claim(
+            f"On a small {name}, local tangents close half of the gap in training loss from 16 random tangents to "
+            "backpropagation, and nine tenths with those of the next layer.",
+            "frog",
+            partial(
+                local_tangents_close_the_gap,
+                model=model,
+                shares={"projection, local": 0.5, "projection, local depth1": 0.9},
+            ),
+        )
+        for name, model in (("ResNet18", "resnet18"), ("vision transformer", "vit"))
     ),
 )

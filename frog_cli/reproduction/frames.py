@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from frog_cli.files.csv import read_csv
 from frog_cli.reproduction import stored_rows
 from frog_cli.reproduction.searched_rates import rates_beside_published
 from frog_cli.reproduction.targets import Scale, Target
 
 Frames = dict[str, DataFrame]
-"""The rows of a target: `runs`, `quality`, `curves` and `searched`, any of them may be empty."""
+"""The rows of a target: `runs`, `quality`, `curves`, `searched`, and `costs` of steps; any of them may be empty."""
 
 
 def read_frames(target: Target, results: Path, scale: Scale = "paper") -> Frames:
@@ -25,6 +26,9 @@ def read_frames(target: Target, results: Path, scale: Scale = "paper") -> Frames
     }
     of_searches = rates_beside_published([]) if target.name == "learning_rates" else []
     found["searched"] = DataFrame(of_searches).apply(_numbers)
+    bench = results / "bench" / "bench.csv"
+    measured = read_csv(bench) if target.name == "informed_tangents" and bench.exists() else []
+    found["costs"] = DataFrame(measured).apply(_numbers)
     return found
 
 

@@ -105,9 +105,11 @@ def estimate_along(
     V: Tensor,
 ) -> SampleEstimate:
     """Estimate the gradient as `estimate_from_sample_tangents` does, with given random tangents V."""
-    before, restore = random_state(inputs.device), attributes_restored(model, loss)
-    buffers = cloned_buffers(model)
-    passes = list(layer_passes(model, inputs, linked=True))
+    walk = layer_passes(model, inputs, linked=True)
+    passes = [next(walk)]
+    # what the other layers see, so that they are measured as they are now: dropout, statistics, attributes
+    before, restore, buffers = random_state(inputs.device), attributes_restored(model, loss), cloned_buffers(model)
+    passes += walk
     outputs = [output for _, output in passes]
     own, of_heads = own_gradients(outputs, heads, loss, targets) if heads is not None else ([], ())
     local = pulled_back(passes, own, method.depth) if heads is not None else _none(outputs)
@@ -120,9 +122,9 @@ def estimate_along(
     else:
         warn_of_coupling(model)
         after = random_state(inputs.device)
-        set_random_state(inputs.device, before)  # so that dropout is that of the pass above
+        set_random_state(inputs.device, before)
         restore()
-        losses, slopes = measure_growing(model, buffers, loss, inputs, targets, blocks)
+        losses, slopes = measure_growing(model, buffers, loss, outputs[0].detach(), targets, blocks)
         set_random_state(inputs.device, after)
     with without_autocast(V.device):
         coefficients = method.aggregation(root(gram(blocks)), slopes.unsqueeze(-1)).squeeze(-1)

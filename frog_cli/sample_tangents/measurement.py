@@ -14,22 +14,24 @@ from frog_cli.sample_tangents.blocks import Blocks
 
 
 def measure_growing(
-    model: Sequential, buffers: dict[int, Tensor], loss: SampleLoss, inputs: Tensor, targets: Tensor, blocks: Blocks
+    model: Sequential, buffers: dict[int, Tensor], loss: SampleLoss, first: Tensor, targets: Tensor, blocks: Blocks
 ) -> tuple[Tensor, Tensor]:
     """Measure each sample's loss `[B]` and its slopes `[B, k]`; a tangent in one layer alone is carried from there on.
+
+    No tangent goes through the first layer, whose outputs are taken as they are.
 
     Args:
         model: the layers.
         buffers: those that the pass is to see, and may change.
         loss: of each sample.
-        inputs: the batch.
+        first: outputs of the first layer for a batch.
         targets: of the batch.
         blocks: the tangents.
     """
-    activity = untouched(inputs, model)
-    carried = activity.new_zeros(0, *activity.shape)
-    for layer, share, own in zip(model, *blocks, strict=True):
-        activity, carried = _through(layer, buffers, activity, carried)
+    activity, carried = first, first.new_zeros(0, *first.shape)
+    for index, (layer, share, own) in enumerate(zip(model, *blocks, strict=True)):
+        if index > 0:
+            activity, carried = _through(layer, buffers, untouched(activity, layer), carried)
         shape = activity.shape
         everywhere = share.unsqueeze(-2) if share.ndim == 2 else share.movedim(1, 0)
         everywhere = everywhere.unflatten(-1, shape[1:]).expand(-1, *shape)

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Sequential
 from torch.utils.checkpoint import checkpoint_sequential
+from torch.utils.flop_counter import FlopCounterMode
 
 from frog_cli.engine.batch_gradients import recordable
 from frog_cli.engine.memory import keep_freed_memory, peak_memory
@@ -37,11 +38,12 @@ Step = Callable[[], object]
 
 
 class Measured(NamedTuple):
-    """The seconds of one step in each round, those of its parts, and its peak memory in bytes."""
+    """The seconds of one step in each round, those of its parts, its peak memory in bytes, and its multiplications."""
 
     seconds: list[float]
     parts: dict[str, float]
     peak: int | None
+    multiplications: int
 
 
 def measure(request: BenchRequest) -> list[Row]:
@@ -98,6 +100,8 @@ def _costs(measured: Measured, plain: Measured, reverse: Measured, held: int) ->
         ratios = [one / other for one, other in zip(measured.seconds, reference.seconds, strict=True)]
         row |= quartiles(name, ratios)
     unit = sorted(plain.seconds)[len(plain.seconds) // 2]
+    row |= {"multiplications": measured.multiplications}
+    row |= {"plain_multiplications": measured.multiplications / plain.multiplications}
     row |= {f"{part.replace(' ', '_')}_plain_passes": seconds / unit for part, seconds in measured.parts.items()}
     if measured.peak is not None and plain.peak is not None and reverse.peak is not None:
         peak = measured.peak + held
@@ -177,8 +181,22 @@ def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.de
                 step()
                 clock.stop()
         per_step = {part: total / rounds for part, total in clock.parts.items()}
-        measured.append(Measured(found, per_step, peak_memory(step, device) if memory else None))
+        peak = peak_memory(step, device) if memory else None
+        measured.append(Measured(found, per_step, peak, multiplications(step)))
     return measured
+
+
+def multiplications(step: Step) -> int:
+    """Return how many numbers a step multiplies in matrix products and convolutions, by their shapes."""
+    # oneDNN's product, which torch's counter does not know
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: _of_linear}) as counter:
+        step()
+    return counter.get_total_flops() // 2  # it counts additions as well
+
+
+def _of_linear(inputs: torch.Size, weight: torch.Size, *others: object, **kwargs: object) -> int:
+    del others, kwargs
+    return 2 * inputs.numel() * weight[0]
 
 
 class _Clock:

@@ -32,8 +32,14 @@ NETWORKS = {
     "gradient.measure=forward,simulated",
     "mlp256_lengths": "model=mlp model.width=256 data=mnist batch_size=64 learning_rate=curvature step.every=1,4 "
     "gradient=mean gradient.k=1,16 gradient.measure=simulated",
+    "mlp256_local": "model=mlp model.width=256 data=mnist batch_size=64 gradient=projection tangents=local "
+    "tangents.depth=0,1 tangents.random=0,4 gradient.measure=forward,greedy",
     "resnet18": "model=resnet18 data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
     "gradient.measure=forward,simulated",
+    "resnet18_local": "model=resnet18 model.norm=group data=cifar10 batch_size=32 gradient=projection tangents=local "
+    "tangents.depth=0,1,2,3,4,5 gradient.measure=forward bench.rounds=5",
+    "resnet18_random": "model=resnet18 model.norm=group data=cifar10 batch_size=32 gradient=projection gradient.k=6,16 "
+    "gradient.measure=forward bench.rounds=5",
     "vit": "model=vit data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
     "gradient.measure=forward,simulated",
     "cnn": "model=cnn data=mnist batch_size=512 gradient.perturb=weights gradient=mean,projection "

@@ -60,12 +60,12 @@ def test_the_best_rate_has_the_lowest_mean_and_stands_beside_the_published_one()
 def test_without_runs_there_is_nothing_to_compare_or_to_judge():
     empty = {"runs": DataFrame(), "curves": DataFrame()}
     assert compare(empty).empty
-    assert [claim.judge({"step_lengths": empty}).holds for claim in BEYOND] == [None, None]
+    assert [claim.judge({"step_lengths": empty}).holds for claim in BEYOND[:2]] == [None, None]
 
 
 def test_runs_that_have_no_counterpart_are_not_judged():
     for alone in (network("0.1", "0.1", 5.0), network("curvature", "curvature", 5.0)):
-        assert [claim.judge({"step_lengths": frames(alone)}).holds for claim in BEYOND] == [None, None]
+        assert [claim.judge({"step_lengths": frames(alone)}).holds for claim in BEYOND[:2]] == [None, None]
 
 
 @pytest.mark.parametrize(("error", "above", "holds"), [(6.2, 2.4, [True, True]), (6.3, 2.6, [False, False])])
@@ -73,7 +73,7 @@ def test_claims_hold_up_to_their_factor(error, above, holds):
     rows = frames(
         *ALL[:3], network("curvature", "curvature", error), *ALL[4:6], function("curvature", "curvature", above)
     )
-    verdicts = [claim.judge({"step_lengths": rows}) for claim in BEYOND]
+    verdicts = [claim.judge({"step_lengths": rows}) for claim in BEYOND[:2]]
     assert [verdict.holds for verdict in verdicts] == holds
     assert all(("1 of 1" if verdict.holds else "0 of 1") in verdict.numbers for verdict in verdicts)
     assert ("mlp, w = 256, mnist, mean, k = 16: 6.3 for 5" in verdicts[0].numbers) is not holds[0]

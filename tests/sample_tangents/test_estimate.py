@@ -176,7 +176,9 @@ def test_one_growing_pass_measures_what_passes_along_each_tangent_alone_do():
     torch.manual_seed(4)
     blocks = [torch.randn(len(images), 2, size).double() for size in sizes]
     V = torch.randn(3, sum(sizes)).double()
-    losses, slopes = measure_growing(model, {}, sample_loss, images, labels, Blocks(V.split(sizes, 1), blocks))
+    losses, slopes = measure_growing(
+        model, {}, sample_loss, model[0](images).detach(), labels, Blocks(V.split(sizes, 1), blocks)
+    )
     gradient = activity_gradient(model, images, labels)
     own = [
         torch.einsum("bmn,bn->bm", block, share) for block, share in zip(blocks, gradient.split(sizes, 1), strict=True)

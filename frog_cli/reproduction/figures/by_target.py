@@ -16,6 +16,7 @@ from frog_cli.reproduction.figures import (
     fomoh_learning_curves,
     fomoh_rosenbrock,
     fomoh_step,
+    informed_tangents,
     learning_rates,
     own,
     step_lengths,
@@ -38,13 +39,14 @@ FIGURES: dict[str, Callable[[Frames], Figure]] = {
     "fomoh_cnn": fomoh_learning_curves.draw,
     "learning_rates": learning_rates.draw,
     "step_lengths": step_lengths.draw,
+    "informed_tangents": informed_tangents.draw,
 }
 
 
 def draw(target: Target, results: Path, scale: Scale = "paper") -> list[Path]:
     """Draw the figure of a target as PNG and PDF and return the paths; nothing if it has no rows."""
     frames = read_frames(target, results, scale)
-    if all(frame.empty for frame in frames.values()):
+    if all(frame.empty for name, frame in frames.items() if name != "costs"):
         return []
     figures = {"": FIGURES[target.name](frames)} if target.name in FIGURES else own.draw(target, frames)
     paths = []
