@@ -46,3 +46,20 @@ def test_the_commands_of_the_page_run(folder, runs, capsys):
     out = capsys.readouterr().out
     assert "channels of the first convolution (a whole number, at least 1)" in out
     assert "my_target: done" in out
+
+
+def test_the_commands_of_the_page_about_local_tangents_run(runs, capsys):
+    commands = "".join(blocks("local_tangents.md", "sh")).splitlines()
+    assert len(commands) == 2
+    for command in commands:
+        verb, *words = shlex.split(command)[1:]
+        given = {word.partition("=")[0] for word in words}
+        few = [word for word in ("epochs=1", "data.limit=100") if word.partition("=")[0] not in given]
+        assert main([verb, *words, *few]) == 0, command
+    assert "quality.png" in capsys.readouterr().out
+
+
+def test_the_pages_link_to_what_is_there():
+    for page in DOCS.glob("*.md"):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -29,7 +29,7 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 34
+    assert len(COMMANDS) == 35
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from frog_cli.settings import methods
 BACKPROP, RANDOM = "backprop", "projection, k = 16"
 """What the gap that local tangents close lies between."""
 
+CHECKPOINTS = "backprop with checkpoints"
+
 _BENCHMARKS = {"mlp": ("mlp256", "mlp256_local"), "resnet18": ("resnet18_random", "resnet18_local")}
 """Which of the benchmarks in results/bench are of which network."""
 
@@ -103,17 +105,19 @@ def curves_of(runs: DataFrame, curves: DataFrame) -> DataFrame:
     return curves[curves["request"].isin(runs["request"]) & curves["seed"].isin(runs["seed"])]
 
 
-def cost_of(row: Series, costs: DataFrame) -> Series | None:
+def cost_of(row: Series, costs: DataFrame, gradient: str | None = None) -> Series | None:
     """Return what a step of a run's method costs, measured forward on the full-sized network; None if nobody measured.
 
     Args:
         row: a run.
         costs: the rows of `frog bench`, as results/bench has them.
+        gradient: what is called otherwise there than in the run.
     """
     if costs.empty or "multiplications" not in costs:
         return None
     method = methods.of_row(row)
-    same = costs["benchmark"].isin(_BENCHMARKS.get(row["model"], ())) & (costs["gradient"] == method.gradient)
+    same = costs["benchmark"].isin(_BENCHMARKS.get(row["model"], ()))
+    same &= costs["gradient"] == (gradient or method.gradient)
     if method.gradient != BACKPROP:
         same &= costs["tangents"] == method.tangents
         same &= costs["measure"] == ("greedy" if row["method"].startswith("greedy") else "forward")

@@ -55,6 +55,7 @@ def frames(rows: list[dict]) -> dict[str, DataFrame]:
         {"benchmark": "resnet18_local", "gradient": "projection", "tangents": "local", "measure": "forward", "k": None,
          "multiplications": 500, "plain_multiplications": 5.0, "plain_passes": 6.1, "backprop_peaks": 1.5},
     ]  # fmt: skip
+    costs.append({**costs[0], "gradient": "backprop with checkpoints", "plain_passes": 4.0, "backprop_peaks": 0.7})
     return {"runs": DataFrame(rows), "curves": DataFrame(curves), "costs": DataFrame(costs)}
 
 
@@ -62,14 +63,15 @@ def test_methods_stand_at_their_best_rate_by_the_seeds_that_all_rates_have():
     table = compare(frames(ROWS)).set_index("method")
     assert list(table.index) == [
         "backprop",
+        "backprop with checkpoints",
         "projection, k = 16",
         "projection, local",
         "projection, local, no rate",
         "greedy, local",
         "projection, local depth1",
     ]
-    assert table["best_rate"].tolist() == [0.1, 0.1, 0.1, "curvature", 0.1, 0.1]
-    assert table["rates"].tolist() == [2, 1, 2, 1, 1, 1]
+    assert table["best_rate"].tolist() == [0.1, 0.1, 0.1, 0.1, "curvature", 0.1, 0.1]
+    assert table["rates"].tolist() == [2, 2, 1, 2, 1, 1, 1]
     assert table.loc["backprop", "test_error_mean"] == 52
     assert table.loc["backprop", "test_error_min"] == 50
 
@@ -90,6 +92,9 @@ def test_cosines_leave_out_what_was_before_the_first_step_and_costs_are_the_meth
     assert table.loc["projection, local", LAYERS[0]] == pytest.approx((0.125 + 0.25) / 2)
     assert table.loc["projection, local", "plain_multiplications"] == 5
     assert table.loc["backprop", "plain_multiplications"] == 3
+    assert table.loc["backprop", "backprop_peaks"] == 1
+    checkpoints = table.loc["backprop with checkpoints"]
+    assert (checkpoints["backprop_peaks"], checkpoints["test_error_mean"]) == (0.7, 52)
     assert table["plain_multiplications"].isna().sum() == 3  # a run without a rate takes the same steps
 
 
