@@ -66,9 +66,12 @@ def compare(frames: Frames) -> DataFrame:
     if frames["runs"].empty:
         return DataFrame()
     best = at_best_rates(with_results(frames["runs"]))
-    rows = [
-        _row(group, frames["curves"], frames["costs"]) for _, group in best.groupby(["problem", "method"], sort=False)
-    ]
+    rows = []
+    for _, group in best.groupby(["problem", "method"], sort=False):
+        rows.append(_row(group, frames["curves"], frames["costs"]))
+        if rows[-1]["method"] == BACKPROP:  # which takes the same steps with checkpoints, at another cost
+            cost = cost_of(group.iloc[0], frames["costs"], CHECKPOINTS)
+            rows += [] if cost is None else [rows[-1] | {"method": CHECKPOINTS} | {name: cost[name] for name in _COSTS}]
     table = DataFrame(rows)
     for result in ("test_error", "training_loss"):
         closed = f"{result}_gap_closed"
