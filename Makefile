@@ -18,8 +18,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps propulate
 	@touch $@
 
-demo: $(INSTALLED) ## train on handwritten digits without backpropagation, and with it for comparison
-	$(BIN)/frog train -m gradient=projection,backprop overwrite=true
+demo: $(INSTALLED) ## train on handwritten digits without backpropagation or a learning rate, and with backpropagation
+	$(BIN)/frog train -m gradient=projection,backprop tangents=local learning_rate=curvature overwrite=true
 
 test: $(INSTALLED) ## run the tests that take seconds (those on MNIST need FROG_DATA)
 	$(BIN)/python -m pytest

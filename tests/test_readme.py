@@ -57,6 +57,8 @@ def test_commands_are_right_requests(command, mnist_root, capsys, request):
         return
     if verb == "table":
         assert words[0] == "runs"
+    elif verb == "quality" and any(word.startswith("data=") for word in words):
+        assert all(train_request(combination).runs for combination in sweep(words))
     elif verb == "quality":
         assert quality_request(words).settings.n == 64
     elif verb == "search":
