@@ -14,6 +14,7 @@ _ROWS_SHOWN = 60  # longer tables are only linked
 
 _OF_A_STUDY = (
     "problem",
+    "method",
     "gradient",
     "tangents",
     "angle",
@@ -96,6 +97,8 @@ def _section(target: Target, results: Path, paths: Sequence[Path]) -> str:
         if len(rows) > _ROWS_SHOWN:
             total, rows = len(rows), [row for row in rows if any(row.get(name) for name in target.shown)]
             lines[-1] += " Those that are not empty:" if 0 < len(rows) < total else ""
+        elif rows and target.shown and not rows[0].keys() & {*target.shown}:
+            rows = []  # it has nothing to compare: another table of the target has
         if 0 < len(rows) <= _ROWS_SHOWN:
             lines += ["", *_markdown(rows, target)]
     return "\n".join(lines) + "\n"

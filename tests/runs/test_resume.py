@@ -44,6 +44,8 @@ CASES = {
     "second order": [*DIGITS, "gradient=fomoh_kd", "gradient.k=2", "learning_rate=0.1"],
     "dropout": [*DIGITS[:2], "model=vit", "model.depth=2", "model.hidden=8", "model.dropout=0.3", "learning_rate=0.01"],
     "batch norm": BATCH_NORM,
+    "local tangents": [*DIGITS, "tangents=local", "tangents.random=2", "tangents.per=sample", "quality.batches=1"],
+    "local tangents without a rate": [*DIGITS, "tangents=local", "tangents.depth=1", "learning_rate=curvature"],
 }
 
 
@@ -155,6 +157,13 @@ SHORT = {
     "function": [*FUNCTION, "record_every=100", "steps=4000", "checkpoint.rows=3"],
     "digits": ["epochs=8", "checkpoint.rows=1"],
     "batch norm": [*BATCH_NORM, "checkpoint.rows=1"],
+    "local tangents": [
+        "epochs=8",
+        "checkpoint.rows=1",
+        "tangents=local",
+        "tangents.depth=1",
+        "learning_rate=curvature",
+    ],
 }
 STOPPED = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGUSR1: 138}
 

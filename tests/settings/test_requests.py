@@ -11,7 +11,7 @@ from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.settings.composing import groups, sweep
 from frog_cli.settings.requests import quality_request, search_request, train_request
-from frog_cli.settings.schema import Backprop, ClassificationRun, FunctionRun, Tangents
+from frog_cli.settings.schema import Backprop, ClassificationRun, FunctionRun, RunTangents
 
 REFUSED = {
     "gradient=foo": "gradient=foo: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean fomoh?",
@@ -135,7 +135,7 @@ def test_seeds():
 
 def test_tangents_may_be_named_under_the_gradient():
     run = train_request(["gradient.tangents=cone", "gradient.tangents.angle=30"]).runs[0]
-    assert run.tangents == Tangents(name="cone", angle=30)
+    assert run.tangents == RunTangents(name="cone", angle=30, per="batch")
 
 
 def test_numbers_may_be_written_without_a_point():
