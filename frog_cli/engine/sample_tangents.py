@@ -33,7 +33,7 @@ def fast_sample_tangents(
 
     def along(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
         found = estimate_along(replace(method, aggregation=without_branch), model, heads, loss, inputs, targets, V)
-        return found.loss, *found.gradients, *found.of_heads
+        return found.loss, found.coefficients, *found.gradients, *found.of_heads
 
     everything: Module = model if heads is None else ModuleList([model, heads])
     replay = recorded_by_shape(along, state=weights_and_modes(everything)) if recordable(model) else None
@@ -46,10 +46,9 @@ def fast_sample_tangents(
         dtype = next(model.parameters()).dtype
         V = method.draw(len(inputs), dimensions[inputs.shape], generator, dtype)
         if replay is not None:
-            value, *found = replay(inputs, targets, V)
-            gradients = tuple(found[:parameters])
-            if without_branch is method.aggregation or gradients[-1].isfinite().all():
-                return SampleEstimate(value, gradients, tuple(found[parameters:]))
+            value, coefficients, *found = replay(inputs, targets, V)
+            if without_branch is method.aggregation or coefficients.isfinite().all():
+                return SampleEstimate(value, tuple(found[:parameters]), tuple(found[parameters:]), coefficients)
         with faster_jets():
             return estimate_along(method, model, heads, loss, inputs, targets, V)
 

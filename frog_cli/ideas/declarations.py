@@ -31,7 +31,7 @@ ARGUMENTS: dict[Kind, tuple[str, ...]] = {
 
 _OF_ALL = ("defaults", "name", "source", "sha256", "k", "measure", "perturb", "chunk_size")
 RESERVED: dict[Kind, tuple[str, ...]] = {
-    "tangents": _OF_ALL,
+    "tangents": (*_OF_ALL, "per"),
     "aggregation": _OF_ALL,
     "function": (*_OF_ALL, "n", "dtype", "start", "start_seed"),
     "model": _OF_ALL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -25,7 +26,7 @@ from frog_cli.models.image_shape import channels_height_width
 from frog_cli.torchvision_import import torchvision
 
 GROUPS = 32
-"""Groups of channels, the number that arXiv 1803.08494 found best; of fewer than 64 channels, each two are a group."""
+"""Groups of channels, the number that arXiv 1803.08494 found best; fewer where groups would be of one channel."""
 
 
 @ideas.model
@@ -74,7 +75,7 @@ def resnet18(
 
 
 def _group_norm(channels: int) -> GroupNorm:
-    return GroupNorm(min(GROUPS, channels // 2), channels)
+    return GroupNorm(math.gcd(GROUPS, channels // 2), channels)
 
 
 def _stage(entering: int, planes: int, norm: Callable[[int], Module]) -> Sequential:

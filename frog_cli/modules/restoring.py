@@ -147,19 +147,32 @@ def _tensor_restored(tensor: Tensor) -> Callable[[], None] | None:
     return restore
 
 
+def buffers_restored(model: Module) -> Callable[[], None]:
+    """Return a function that gives modules the buffers that they have now, which some layers replace by others.
+
+    What is written to a buffer stays.
+    """
+    held = [(module, module._buffers.copy()) for module in model.modules()]
+
+    def restore() -> None:
+        for module, own in held:
+            module._buffers.update(own)
+
+    return restore
+
+
 @contextmanager
 def kept_as_it_is(model: Module, device: torch.device) -> Iterator[None]:
     """Give a model, at the end, the modes, buffers and attributes that it had, and dropout the same random numbers."""
     random_numbers, modes = random_state(device), [(module, module.training) for module in model.modules()]
     restore = attributes_restored(model)
-    buffers = [(module, module._buffers.copy()) for module in model.modules()]
+    restore_buffers = buffers_restored(model)
     values = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
         restore()
-        for module, own in buffers:
-            module._buffers.update(own)
+        restore_buffers()
         with torch.no_grad():
             for buffer, value in values:
                 buffer.copy_(value)

@@ -22,8 +22,8 @@ def approximation(
     """Return cosine similarity and norm ratio of estimates with the true gradient, means over batches.
 
     Both are of the mean loss of a batch by the weights: of all, and of each layer, which is a child of the model that
-    has weights, counted from 1. An estimate of zero has cosine 0, and so has one of a gradient of zero. The model stays
-    as it is, and dropout draws what it would have drawn.
+    has weights, counted from 1. An estimate of zero has cosine 0, and so has one of a gradient of zero, beside which no
+    norm ratio is finite. The model stays as it is, and dropout draws what it would have drawn.
 
     Args:
         model: in the mode in which it is trained.
@@ -65,5 +65,5 @@ def _likeness(estimate: Tensor, gradient: Tensor) -> Tensor:
     """Return cosine similarity and norm ratio `[2]`."""
     lengths = torch.linalg.vector_norm(estimate), torch.linalg.vector_norm(gradient)
     product = lengths[0] * lengths[1]
-    cosine = torch.where(product > 0, estimate @ gradient / product, 0)
+    cosine = torch.where(product == 0, 0, estimate @ gradient / product)
     return torch.stack([cosine, lengths[0] / lengths[1]])

@@ -16,7 +16,10 @@ BACKPROP, RANDOM = "backprop", "projection, k = 16"
 
 CHECKPOINTS = "backprop with checkpoints"
 
-_BENCHMARKS = {"mlp": ("mlp256", "mlp256_local"), "resnet18": ("resnet18_random", "resnet18_local")}
+_BENCHMARKS = {
+    "mlp": ("mlp256", "mlp256_local", "mlp256_local_lengths"),
+    "resnet18": ("resnet18_random", "resnet18_local"),
+}
 """Which of the benchmarks in results/bench are of which network."""
 
 RESULTS = ("best_test_error_percent", "last_training_loss")
@@ -125,5 +128,7 @@ def cost_of(row: Series, costs: DataFrame, gradient: str | None = None) -> Serie
         same &= costs["tangents"] == method.tangents
         same &= costs["measure"] == ("greedy" if row["method"].startswith("greedy") else "forward")
         same &= costs["k"].isna() if method.k is None else costs["k"] == method.k
+        without_rate = row["learning_rate"] == "curvature"
+        same &= costs["lengths"] == "curvature" if without_rate else costs["lengths"].isna()
     found = costs[same & costs["multiplications"].notna()]
     return found.iloc[-1] if len(found) else None

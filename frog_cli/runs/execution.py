@@ -41,6 +41,14 @@ class Result(NamedTuple):
     ran: bool
     error: Exception | None
 
+    @property
+    def failure(self) -> str | None:
+        """Why the run has not ended well, in one line; None if it has."""
+        outcome = (self.folder.finished() or {}).get("outcome")
+        if self.error is not None:
+            return first_line(self.error)
+        return str(outcome).replace("_", " ") if outcome in ("diverged", "step_failed") else None
+
 
 def check(requests: Sequence[Request]) -> None:
     """Refuse requests whose data, device, optimiser or ideas this machine does not have, before any work begins."""

@@ -42,12 +42,19 @@ def slopes_along(blocks: Blocks, gradients: Sequence[Tensor]) -> Tensor:
 
 
 def gram(blocks: Blocks) -> Tensor:
-    """Return the inner products `[B, k, k]` of each sample's tangents: the K first, then those of each layer."""
+    """Return the inner products `[B, k, k]` of each sample's tangents: the K first, then those of each layer.
+
+    They are in double precision, where the device has it: a small angle between two tangents is the square root of a
+    smaller number.
+    """
     K, *_ = blocks.sizes
-    found = blocks.own[0].new_zeros(len(blocks.own[0]), sum(blocks.sizes), sum(blocks.sizes))
-    found[:, :K, :K] = torch.stack([share @ share.mT for share in blocks.shares]).sum(0)
+    first = blocks.own[0]
+    precise = first.dtype if first.device.type == "mps" else torch.float64
+    found = first.new_zeros(len(first), sum(blocks.sizes), sum(blocks.sizes), dtype=precise)
     start = K
     for share, own in zip(*blocks, strict=True):
+        share, own = share.to(precise), own.to(precise)
+        found[:, :K, :K] += share @ share.mT
         end = start + own.shape[1]
         found[:, start:end, start:end] = own @ own.mT
         across = own @ share.mT
@@ -56,12 +63,16 @@ def gram(blocks: Blocks) -> Tensor:
     return found
 
 
-def root(gram: Tensor) -> Tensor:
-    """Return F `[.., k, k]` with F F^T the Gram matrix: tangents that an aggregation cannot tell from the real ones."""
+def root(gram: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return F `[.., k, k]` with F F^T the Gram matrix: tangents that an aggregation cannot tell from the real ones.
+
+    Tangents of this type that are closer to dependent than their slopes are exact count as dependent.
+    """
     length = gram.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
     scale = torch.where(length > 0, length, 1)
     values, vectors = torch.linalg.eigh(gram / (scale * scale.mT))
-    return length * (vectors * values.clamp(min=0).sqrt().unsqueeze(-2))
+    smallest = max(torch.finfo(dtype).eps / 10, 10 * gram.shape[-1] * torch.finfo(gram.dtype).eps)
+    return length * (vectors * torch.where(values > smallest, values, 0).sqrt().unsqueeze(-2))
 
 
 def combined(blocks: Blocks, coefficients: Tensor) -> list[Tensor]:

@@ -25,7 +25,7 @@ from frog_cli.gradients.space import SampleLoss, Tensors, without_autocast
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.modules.calls import cloned_buffers
 from frog_cli.modules.requirements import check_batch, each_loss, warn_of_coupling
-from frog_cli.modules.restoring import attributes_restored, random_state, set_random_state
+from frog_cli.modules.restoring import attributes_restored, buffers_restored, random_state, set_random_state
 from frog_cli.sample_tangents.blocks import Blocks, combined, gram, root, slopes_along
 from frog_cli.sample_tangents.heads import Heads, own_gradients
 from frog_cli.sample_tangents.local import pulled_back
@@ -68,11 +68,13 @@ class SampleEstimate(NamedTuple):
         loss: the mean loss `[]`.
         gradients: the estimate, a tensor for each parameter of the model.
         of_heads: the gradients of the heads' own mean losses, a tensor for each parameter of the heads.
+        coefficients: of each sample's tangents, `[B, k]`.
     """
 
     loss: Tensor
     gradients: Tensors
     of_heads: Tensors
+    coefficients: Tensor
 
 
 def estimate_from_sample_tangents(
@@ -109,10 +111,14 @@ def estimate_along(
     passes = [next(walk)]
     # what the other layers see, so that they are measured as they are now: dropout, statistics, attributes
     before, restore, buffers = random_state(inputs.device), attributes_restored(model, loss), cloned_buffers(model)
+    restore_buffers = buffers_restored(model)
     passes += walk
     outputs = [output for _, output in passes]
+    restore_loss = attributes_restored(Sequential(), loss)  # which is asked once for each head, too
     own, of_heads = own_gradients(outputs, heads, loss, targets) if heads is not None else ([], ())
-    local = pulled_back(passes, own, method.depth) if heads is not None else _none(outputs)
+    restore_loss()
+    found = pulled_back(passes, own, method.depth) if heads is not None else _none(outputs)
+    local = [tangents.to(V.dtype) for tangents in found]
     blocks = Blocks(V.split([one[0].numel() for one in outputs], dim=-1), local)
     if method.measure == "simulated":
         losses, gradients = reverse(loss, targets, passes)
@@ -121,15 +127,19 @@ def estimate_along(
         losses, slopes = each_loss(loss, outputs[-1].detach(), targets), _slopes(blocks, own)
     else:
         warn_of_coupling(model)
-        after = random_state(inputs.device)
+        after, restore_later_buffers = random_state(inputs.device), buffers_restored(model)
         set_random_state(inputs.device, before)
         restore()
+        restore_buffers()
         losses, slopes = measure_growing(model, buffers, loss, outputs[0].detach(), targets, blocks)
         set_random_state(inputs.device, after)
+        restore_later_buffers()
     with without_autocast(V.device):
-        coefficients = method.aggregation(root(gram(blocks)), slopes.unsqueeze(-1)).squeeze(-1)
+        factor = root(gram(blocks), V.dtype)
+        coefficients = method.aggregation(factor, slopes.unsqueeze(-1).to(factor.dtype)).squeeze(-1).to(V.dtype)
         estimates = torch.cat(combined(blocks, coefficients / len(inputs)), 1)
-    return SampleEstimate(losses.mean(), local_gradients(model, outputs, lambda part: estimates[:, part]), of_heads)
+    estimated = local_gradients(model, outputs, lambda part: estimates[:, part])
+    return SampleEstimate(losses.mean(), estimated, of_heads, coefficients)
 
 
 def _none(outputs: Sequence[Tensor]) -> list[Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import Module, Sequential
@@ -9,7 +11,7 @@ from torch.nn import Module, Sequential
 from frog_cli.gradients.measurement import forward
 from frog_cli.gradients.space import SampleLoss
 from frog_cli.modules.calls import call_with, copied, untouched
-from frog_cli.modules.requirements import each_loss
+from frog_cli.modules.requirements import check_reached_through_modules, each_loss
 from frog_cli.sample_tangents.blocks import Blocks
 
 
@@ -28,10 +30,11 @@ def measure_growing(
         targets: of the batch.
         blocks: the tangents.
     """
+    trained = list(model.parameters())
     activity, carried = first, first.new_zeros(0, *first.shape)
     for index, (layer, share, own) in enumerate(zip(model, *blocks, strict=True)):
         if index > 0:
-            activity, carried = _through(layer, buffers, untouched(activity, layer), carried)
+            activity, carried = _through(layer, buffers, trained, untouched(activity, layer), carried)
         shape = activity.shape
         everywhere = share.unsqueeze(-2) if share.ndim == 2 else share.movedim(1, 0)
         everywhere = everywhere.unflatten(-1, shape[1:]).expand(-1, *shape)
@@ -40,19 +43,17 @@ def measure_growing(
         inside = own.movedim(1, 0).unflatten(-1, shape[1:])
         carried = torch.cat([begun, carried[K:], inside]).to(activity.dtype)
     losses, slopes, _ = forward(lambda x: (each_loss(loss, x, copied(targets)), ()), (activity,), (carried,))
-    return losses.detach(), slopes.mT
+    return check_reached_through_modules(losses, trained).detach(), slopes.mT
 
 
-def _through(layer: Module, buffers: dict[int, Tensor], activity: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
+def _through(
+    layer: Module, buffers: dict[int, Tensor], trained: Sequence[Tensor], activity: Tensor, carried: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return a layer's output and its derivatives `[K, *output]` along those of what goes in."""
 
     def call(x: Tensor) -> tuple[Tensor, tuple[()]]:
         weights = [weight.detach() for weight in layer.parameters() if weight.requires_grad]
-        return call_with(layer, weights, buffers, x), ()
+        return check_reached_through_modules(call_with(layer, weights, buffers, x), trained), ()
 
-    if len(carried):
-        output, derivatives, _ = forward(call, (activity,), (carried,))
-        return output.detach(), derivatives
-    with torch.no_grad():
-        output, _ = call(activity)
-    return output, output.new_zeros(0, *output.shape)
+    output, derivatives, _ = forward(call, (activity,), (carried,))
+    return check_reached_through_modules(output, trained).detach(), derivatives

@@ -76,5 +76,6 @@ def _scale(axes: Axes, measure: str) -> None:
         axes.set_ylim(min(0, axes.get_ylim()[0]), 1.05)
     else:
         values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
-        if (values[np.isfinite(values)] > 0).all():
+        finite = values[np.isfinite(values)]
+        if finite.size and (finite > 0).all():
             axes.set_yscale("log")

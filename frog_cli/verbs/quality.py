@@ -95,9 +95,10 @@ def _of_network(arguments: Sequence[str]) -> int:
     parent, rows, failed = runs_root(), [], 0
     for request, name in zip(requests, composing.varying(combinations), strict=True):
         for result in execution.carry_out(request, parent):
-            if result.error is not None:
+            if result.failure is not None:
                 failed += 1
-                print(f"frog: {result.folder.path.name}: {execution.first_line(result.error)}", file=sys.stderr)
+                print(f"frog: {result.folder.path.name}: {result.failure}", file=sys.stderr)
+            if result.error is not None:
                 continue
             method = name or methods.of_run(result.folder.run).name_of_runs()
             about: Row = {"method": method, "seed": result.folder.run.seed, "run": result.folder.path.name}

@@ -72,7 +72,7 @@ def _outcome(name: str, result: Result) -> tuple[str, bool]:
     """Return the result of a run in one line, under the name of its request, and whether the run failed."""
     title = f"{name} seed {result.folder.run.seed}".strip()
     if result.error is not None:
-        return f"{title}: failed, {execution.first_line(result.error)}", True
+        return f"{title}: failed, {result.failure}", True
     summary = result.folder.finished() or {}
     if "best_value" in summary:
         best = _number(summary["best_value"], ".6g")
@@ -83,7 +83,7 @@ def _outcome(name: str, result: Result) -> tuple[str, bool]:
         text += f"{last} % at the end (epoch {summary['epochs']})"
     already = "" if result.ran else " (was done already; overwrite=true repeats it)"
     outcome = summary["outcome"]
-    return f"{title}: {outcome.replace('_', ' ')}, {text}{already}", outcome in ("diverged", "step_failed")
+    return f"{title}: {outcome.replace('_', ' ')}, {text}{already}", result.failure is not None
 
 
 def _number(value: float | None, form: str) -> str:

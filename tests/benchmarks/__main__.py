@@ -34,6 +34,8 @@ NETWORKS = {
     "gradient=mean gradient.k=1,16 gradient.measure=simulated",
     "mlp256_local": "model=mlp model.width=256 data=mnist batch_size=64 gradient=projection tangents=local "
     "tangents.depth=0,1 tangents.random=0,4 gradient.measure=forward,greedy",
+    "mlp256_local_lengths": "model=mlp model.width=256 data=mnist batch_size=64 learning_rate=curvature "
+    "gradient=projection tangents=local gradient.measure=forward",
     "resnet18": "model=resnet18 data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
     "gradient.measure=forward,simulated",
     "resnet18_local": "model=resnet18 model.norm=group data=cifar10 batch_size=32 gradient=projection tangents=local "

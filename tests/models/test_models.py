@@ -128,3 +128,13 @@ def test_vision_transformer_refuses_what_does_not_fit():
     for change, message in (({"patch": 5}, "model.patch=5"), ({"heads": 3}, "model.heads=3")):
         with pytest.raises(RequestError, match=message):
             vit(CIFAR10, 10, **{**PAPERS_VIT, **change})
+
+
+@pytest.mark.parametrize("width", [2, 6, 16, 20, 36, 64, 128])
+def test_resnet18_of_any_even_width_has_groups_of_at_least_two_channels(width):
+    model = resnet18((3, 32, 32), 10, norm="group", width=width)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.GroupNorm)]
+    assert [norms[0].num_channels, norms[-1].num_channels] == [width, 8 * width]
+    assert all(norm.num_channels // norm.num_groups >= 2 for norm in norms)
+    assert all(norm.num_groups == 32 for norm in norms) or width < 64
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)

@@ -102,3 +102,14 @@ def test_it_is_part_of_a_runs_identity_only_where_it_is_measured():
         return identity(train_request([*SMALL, *words]).runs[0])
 
     assert name() == name("quality.batches=null") != name("quality.batches=2")
+
+
+def test_an_estimate_that_is_no_number_has_no_cosine():
+    model = nn.Linear(3, 2)
+
+    def estimate(inputs, targets, generator) -> Estimate:
+        return Estimate(torch.zeros(()), (torch.full((2, 3), torch.nan), torch.zeros(2)))
+
+    batch = Split(torch.randn(4, 3), torch.arange(4) % 2)
+    found = approximation(model, estimate, sample_loss, [batch], torch.Generator())
+    assert found["cosine"] != found["cosine"]

@@ -51,10 +51,13 @@ def frames(rows: list[dict]) -> dict[str, DataFrame]:
     ]  # fmt: skip
     costs = [
         {"benchmark": "resnet18_local", "gradient": "backprop", "tangents": None, "measure": None, "k": None,
+         "lengths": None,
          "multiplications": 300, "plain_multiplications": 3.0, "plain_passes": 3.1, "backprop_peaks": 1.0},
         {"benchmark": "resnet18_local", "gradient": "projection", "tangents": "local", "measure": "forward", "k": None,
+         "lengths": None,
          "multiplications": 500, "plain_multiplications": 5.0, "plain_passes": 6.1, "backprop_peaks": 1.5},
     ]  # fmt: skip
+    costs.append({**costs[1], "lengths": "curvature", "plain_multiplications": 9.0})
     costs.append({**costs[0], "gradient": "backprop with checkpoints", "plain_passes": 4.0, "backprop_peaks": 0.7})
     return {"runs": DataFrame(rows), "curves": DataFrame(curves), "costs": DataFrame(costs)}
 
@@ -95,7 +98,8 @@ def test_cosines_leave_out_what_was_before_the_first_step_and_costs_are_the_meth
     assert table.loc["backprop", "backprop_peaks"] == 1
     checkpoints = table.loc["backprop with checkpoints"]
     assert (checkpoints["backprop_peaks"], checkpoints["test_error_mean"]) == (0.7, 52)
-    assert table["plain_multiplications"].isna().sum() == 3  # a run without a rate takes the same steps
+    assert table.loc["projection, local, no rate", "plain_multiplications"] == 9
+    assert table["plain_multiplications"].isna().sum() == 3  # which nobody measured
 
 
 def test_claims_are_judged_by_the_rows():

@@ -11,7 +11,7 @@ from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, estimate
 from frog_cli.gradients.activities import activity_sizes
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
-from frog_cli.sample_tangents.blocks import Blocks
+from frog_cli.sample_tangents.blocks import Blocks, combined, gram, root
 from frog_cli.sample_tangents.estimate import SampleTangents, estimate_from_sample_tangents
 from frog_cli.sample_tangents.heads import Heads
 from frog_cli.sample_tangents.measurement import measure_growing
@@ -253,3 +253,111 @@ def test_random_tangents_that_samples_share_are_those_of_the_space_of_activities
     usual = ForwardGradient(k=4, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"])
     expected = estimate_from_activities(usual, model, sample_loss, images, labels, generator())
     assert relative_error(flat(found.gradients), flat(expected.gradients)) < 1e-10
+
+
+class RunningScale(nn.Module):
+    """Divides by a running mean of sizes, a buffer that each pass replaces."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(size))
+
+    def forward(self, x):
+        """Take in a batch, and divide it."""
+        self.scale = 0.5 * self.scale + 0.5 * x.detach().abs().mean(0)
+        return torch.tanh(x / self.scale)
+
+
+def test_layers_that_replace_their_buffers_are_measured_as_they_were():
+    def network():
+        torch.manual_seed(1)
+        return nn.Sequential(
+            nn.Linear(7, 5), RunningScale(5), nn.Linear(5, 5), RunningScale(5), nn.Linear(5, 3)
+        ).double()
+
+    inputs, targets = 3 * torch.randn(6, 7).double(), torch.arange(6) % 3
+    plain = network()
+    loss = sample_loss(plain(inputs), targets).mean()
+    found = {}
+    for measure in ("forward", "simulated"):
+        model = network()
+        drawn = method(random=3, measure=measure)
+        found[measure] = estimate_from_sample_tangents(drawn, model, None, sample_loss, inputs, targets, generator())
+        torch.testing.assert_close(found[measure].loss, loss.detach())
+        assert all(one.equal(other) for one, other in zip(model.buffers(), plain.buffers(), strict=True))
+    assert relative_error(*(flat(one.gradients) for one in found.values())) < 1e-12
+
+
+def test_tangents_in_single_precision_may_be_nearly_parallel():
+    """Down to angles that the slopes' own precision tells apart; the projection is never longer than the gradient."""
+    torch.manual_seed(7)
+    g, v, w = torch.nn.functional.normalize(torch.randn(3, 500, 40).double(), dim=2)
+    for angle in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 0.0):
+        V = torch.stack([v, torch.nn.functional.normalize(v + angle * w, dim=1)], 1).float()
+        blocks = Blocks([V.new_zeros(0, 40)], [V])
+        d = torch.einsum("bkn,bn->bk", V.double(), g).float()
+        factor = root(gram(blocks), torch.float32)
+        c = AGGREGATIONS["projection"](factor, d.unsqueeze(-1).double()).squeeze(-1).float()
+        (estimate,) = combined(blocks, c)
+        assert (estimate.norm(dim=1) <= 1.001 * g.norm(dim=1)).all()
+        if angle >= 1e-3:
+            exact = torch.stack([projected(*one) for one in zip(V.double(), g, strict=True)])
+            assert relative_error(estimate.double(), exact) < 1e-3
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+def test_mixed_precision_estimates_what_single_precision_does(measure):
+    torch.manual_seed(8)
+    model = nn.Sequential(
+        nn.Sequential(nn.Linear(12, 8), nn.Tanh()), nn.Sequential(nn.Linear(8, 8), nn.Tanh()), nn.Linear(8, 3)
+    )
+    inputs, targets = torch.randn(6, 12), torch.arange(6) % 3
+    heads, wanted = trained_heads(model, inputs), method(depth=1, random=2, per="sample", measure=measure)
+    exact = estimate_from_sample_tangents(wanted, model, heads, sample_loss, inputs, targets, generator())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = estimate_from_sample_tangents(wanted, model, heads, sample_loss, inputs, targets, generator())
+    assert relative_error(flat(found.gradients), flat(exact.gradients)) < 0.1
+
+
+def test_a_loss_that_keeps_state_is_asked_once():
+    class Growing(nn.Module):
+        """Weighs each call more than the one before."""
+
+        calls = 0
+
+        def forward(self, outputs, targets):
+            """Return the losses."""
+            self.calls += 1
+            return self.calls * sample_loss(outputs, targets)
+
+    model, images, labels = case("mlp")
+    once = sample_loss(model(images), labels).mean()
+    for measure in ("forward", "simulated", "greedy"):
+        found = estimate_from_sample_tangents(
+            method(measure=measure), model, trained_heads(model, images), Growing(), images, labels, generator()
+        )
+        torch.testing.assert_close(found.loss, once.detach())
+
+
+def test_weights_that_are_not_reached_through_modules_are_refused():
+    class Listed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(4, 3)
+            self.weights = [self.inner.weight]
+
+        def forward(self, x):
+            """Multiply."""
+            return x @ self.weights[0].T
+
+    model = nn.Sequential(nn.Linear(5, 4), Listed()).double()
+    with pytest.raises(NotImplementedError, match="reached otherwise than through its module"):
+        estimate_from_sample_tangents(
+            method(),
+            model,
+            Heads(model, torch.randn(2, 5).double()),
+            sample_loss,
+            torch.randn(3, 5).double(),
+            torch.arange(3),
+            generator(),
+        )

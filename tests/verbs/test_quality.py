@@ -34,11 +34,11 @@ def test_command_on_the_cone_and_again_gives_equal_bytes(runs):
     assert pd.read_csv(folder / "quality.csv")["angle"].tolist() == [30] * 3 + [90] * 3
 
 
-NETWORK = ["quality", "data=digits", "data.limit=64", "model.width=8", "epochs=2", "learning_rate=0.1"]
+NETWORK = ["quality", "data=digits", "data.limit=64", "model.width=8", "epochs=2"]
 
 
 def test_a_network_is_compared_by_layer_while_it_trains(runs, capsys):
-    assert main([*NETWORK, "tangents=normal,local", "seeds=2", "quality.batches=1"]) == 0
+    assert main([*NETWORK, "learning_rate=0.1", "tangents=normal,local", "seeds=2", "quality.batches=1"]) == 0
     (folder,) = [path for path in runs.iterdir() if path.name.startswith("quality-mlp-")]
     table = pd.read_csv(folder / "quality.csv", dtype={"layer": str})
     assert len(table) == 2 * 2 * 3 * 4  # methods, seeds, epochs, layers and all of them
@@ -55,13 +55,15 @@ def test_a_network_is_compared_by_layer_while_it_trains(runs, capsys):
     assert (folder / "quality.png").read_bytes().startswith(b"\x89PNG")
     before = (folder / "quality.csv").read_bytes()
     capsys.readouterr()
-    assert main([*NETWORK, "tangents=normal,local", "seeds=2", "quality.batches=1"]) == 0  # done already
+    assert (
+        main([*NETWORK, "learning_rate=0.1", "tangents=normal,local", "seeds=2", "quality.batches=1"]) == 0
+    )  # done already
     assert (folder / "quality.csv").read_bytes() == before
     assert "epoch" not in capsys.readouterr().err
 
 
 def test_a_single_network_is_called_by_its_method(runs):
-    assert main([*NETWORK, "gradient=backprop"]) == 0
+    assert main([*NETWORK, "learning_rate=0.1", "gradient=backprop"]) == 0
     (folder,) = [path for path in runs.iterdir() if path.name.startswith("quality-mlp-")]
     assert set(pd.read_csv(folder / "quality.csv")["method"]) == {"backprop"}
 
@@ -79,3 +81,12 @@ def test_refusals_of_networks(words, message, capsys, runs):
     assert main([*NETWORK, *words]) == 2
     assert message in capsys.readouterr().err
     assert not runs.exists()
+
+
+def test_a_network_that_diverges_is_told_and_drawn(runs, capsys):
+    assert main([*NETWORK, "gradient=backprop", "learning_rate=1e9"]) == 1
+    shown = capsys.readouterr()
+    assert ": diverged" in shown.err
+    (folder,) = [path for path in runs.iterdir() if path.name.startswith("quality-mlp-")]
+    table = pd.read_csv(folder / "quality.csv")
+    assert table[table["epoch"] > 0]["cosine"].isna().all()
