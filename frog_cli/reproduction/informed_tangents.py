@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from pandas import DataFrame, Series, concat
+from pandas import DataFrame, Series, concat, to_numeric
 
 from frog_cli.reproduction import targets
 from frog_cli.reproduction.frames import Frames, describe_problem
@@ -108,7 +108,9 @@ def curves_of(runs: DataFrame, curves: DataFrame) -> DataFrame:
     """Return the rows of curves that belong to some runs of one method."""
     if curves.empty:
         return DataFrame(columns=["epoch", "test_accuracy_percent", "training_loss"])
-    return curves[curves["request"].isin(runs["request"]) & curves["seed"].isin(runs["seed"])]
+    found = curves[curves["request"].isin(runs["request"]) & curves["seed"].isin(runs["seed"])]
+    numbers = found.drop(columns="request").apply(to_numeric, errors="coerce")  # that of a loss without bounds is "nan"
+    return numbers.assign(request=found["request"])
 
 
 def cost_of(row: Series, costs: DataFrame, gradient: str | None = None) -> Series | None:

@@ -39,6 +39,8 @@ def draw(frames: Frames) -> Figure:
         _draw_courses(left, of_problem, frames["curves"], "training_loss")
         _draw_courses(second, of_problem, frames["curves"], "test_error")
         _draw_courses(third, of_problem, frames["curves"], "test_error", frames["costs"])
+        if not third.lines:  # nobody measured what steps cost
+            third.remove()
         _draw_cosines(right, of_problem, frames["curves"])
         left.set_title(problem, loc="left", fontsize="medium")
         right.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
@@ -66,9 +68,8 @@ def _draw_courses(axes: Axes, runs: DataFrame, curves: DataFrame, what: str, cos
         axes.fill_between(x, groups.min(), groups.max(), color=look["color"], alpha=0.15, linewidth=0)
     label = {"training_loss": "training loss", "test_error": "test error in %"}[what]
     axes.set(yscale="log", xlabel="epoch", ylabel=label)
-    axes.yaxis.set_major_formatter("{x:g}")
-    if what == "test_error":
-        axes.yaxis.set_minor_formatter("{x:g}")
+    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        formatted("{x:g}")
     if costs is not None:
         axes.set(xscale="log", xlabel="forward passes, by their multiplications")
     axes.grid(alpha=0.3, which="both" if what == "test_error" else "major")
