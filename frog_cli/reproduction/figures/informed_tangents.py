@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from pandas import DataFrame
 
 from frog_cli.reproduction.frames import Frames
@@ -68,8 +68,9 @@ def _draw_courses(axes: Axes, runs: DataFrame, curves: DataFrame, what: str, cos
         axes.fill_between(x, groups.min(), groups.max(), color=look["color"], alpha=0.15, linewidth=0)
     label = {"training_loss": "training loss", "test_error": "test error in %"}[what]
     axes.set(yscale="log", xlabel="epoch", ylabel=label)
-    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        formatted("{x:g}")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}" if high < 20 * low else NullFormatter())
     if costs is not None:
         axes.set(xscale="log", xlabel="forward passes, by their multiplications")
     axes.grid(alpha=0.3, which="both" if what == "test_error" else "major")
