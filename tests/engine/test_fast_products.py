@@ -29,7 +29,8 @@ def test_products_are_exact_but_for_rounding(left, right, transposed, dtype, gen
     if transposed:
         x, y = (factor.mT.contiguous().mT for factor in (x, y))
     expected = x.double() @ y.double()
-    assert (matrix_product(x, y) - expected).norm() <= 4 * torch.finfo(dtype).eps * expected.norm()
+    # of sums of up to 784 numbers; oneDNN's was 2 eps with AVX-512 and 4.2 eps without
+    assert (matrix_product(x, y) - expected).norm() <= 8 * torch.finfo(dtype).eps * expected.norm()
 
 
 @available
