@@ -52,7 +52,7 @@ class Classification:
         direction = batch_gradient(run, self._model, data.training.images[:2])
         self._heads = direction if isinstance(direction, SampleGradient) else None
         self._gradient: Callable[..., Estimate] = direction
-        self._estimate = direction.estimate if isinstance(direction, SampleGradient) else direction
+        self._estimate = self._heads.estimate if self._heads else direction
         self._step_lengths: StepLengths | None = None
         if run.curvature_length is not None:
             some = slice(0, min(2, run.batch_size))

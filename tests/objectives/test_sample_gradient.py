@@ -10,6 +10,7 @@ from frog_cli.data.dataset import load
 from frog_cli.objectives.classification import Classification
 from frog_cli.runs.identity import identity
 from frog_cli.settings.requests import train_request
+from tests.objectives.courses import check_that_it_goes_on_bitwise, remaining_rows
 
 CPU = torch.device("cpu")
 SMALL = ["data.limit=96", "batch_size=32", "epochs=2", "learning_rate=0.1"]
@@ -20,14 +21,6 @@ VIT = ["model=vit", "model.depth=1", "model.hidden=8", "model.mlp=8", "model.dro
 def network(*words: str) -> Classification:
     run = train_request([*LOCAL, *words]).runs[0]
     return Classification(run, load(run.data, CPU), CPU)
-
-
-def rows(objective) -> list:
-    found = []
-    for _ in range(objective.epochs):
-        objective.epoch()
-        found.append(objective.measure())
-    return found
 
 
 @pytest.mark.parametrize(
@@ -43,17 +36,7 @@ def rows(objective) -> list:
     ],
 )
 def test_a_run_goes_on_bitwise_from_any_step(words):
-    whole = network(*words)
-    expected = [whole.measure(), *rows(whole)]
-    first = network(*words)
-    first.measure()
-    left = iter([False, True])
-    assert not first.epoch(lambda: next(left))
-    states = first.states()
-    second = network(*words)
-    second.restore(states)
-    assert rows(second) == expected[1:]
-    assert second.summaries()[0]["weights_sha256"] == whole.summaries()[0]["weights_sha256"]
+    check_that_it_goes_on_bitwise(lambda: network(*words))
 
 
 def test_greedy_slopes_give_the_gradients_of_the_layers_own_losses():
@@ -80,7 +63,7 @@ def test_two_local_tangents_for_each_layer_learn_more_than_as_many_random_ones()
         run = train_request(["data.limit=400", "batch_size=32", "epochs=4", "model.width=32", *words]).runs[0]
         objective = Classification(run, load(run.data, CPU), CPU)
         objective.measure()
-        return min(row[0]["training_loss"] for row in rows(objective))
+        return min(row[0]["training_loss"] for row in remaining_rows(objective))
 
     local = loss("tangents=local", "tangents.depth=1", "learning_rate=0.3")
     assert local < 0.6 * loss("gradient.k=5", "learning_rate=0.3")

@@ -17,6 +17,7 @@ from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.objectives.step_lengths import StepLengths
 from frog_cli.runs.identity import identity
 from frog_cli.settings.requests import train_request
+from tests.objectives.courses import check_that_it_goes_on_bitwise
 
 CPU = torch.device("cpu")
 SPHERE = ["objective=sphere", "objective.n=9", "gradient=mean", "steps=30", "record_every=10"]
@@ -95,23 +96,8 @@ def test_a_measurement_every_few_steps_is_shared_by_those_between(monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*couples the samples")
 def test_a_network_goes_on_bitwise_from_any_step(name):
     """Buffers and random numbers of dropout among what must be the same."""
-    words = NETWORKS[name]
-    whole = network(*words)
-    expected = rows(whole)
-    first = network(*words)
-    first.measure()
-    left = iter([False, True])
-    assert not first.epoch(lambda: next(left))
-    states = first.states()
-    second = network(*words)
-    second.restore(states)
-    found = []
-    for _ in range(second.epochs):
-        second.epoch()
-        found.append(second.measure())
-    assert found == expected[1:]
+    found = check_that_it_goes_on_bitwise(lambda: network(*NETWORKS[name]))
     assert found[-1][0]["step_length_upper_quartile"] > 0
-    assert second.summaries()[0]["weights_sha256"] == whole.summaries()[0]["weights_sha256"]
 
 
 def test_a_function_goes_on_bitwise_from_any_step():
@@ -257,6 +243,7 @@ def test_a_network_whose_curvature_cannot_be_measured_is_refused_by_the_operatio
 import torch
 from torch import nn
 from frog_cli import ideas
+from tests.objectives.courses import check_that_it_goes_on_bitwise
 
 class LogGamma(nn.Module):
     def forward(self, x):
