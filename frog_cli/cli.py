@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from frog_cli.errors import Interrupted, RequestError
+from frog_cli.errors import Interrupted, RankLostError, RequestError
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
@@ -76,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as interrupted:
         print(f"frog: {interrupted}; the same command goes on", file=sys.stderr)
         return interrupted.status
+    except RankLostError as lost:
+        print(f"frog: {lost}; the same command goes on from the last state that was saved", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("frog: interrupted", file=sys.stderr)
         return 130

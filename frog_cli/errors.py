@@ -35,3 +35,7 @@ class Interrupted(Exception):  # noqa: N818
     def __init__(self, number: int):
         super().__init__(f"stopped by {signal.Signals(number).name}, state saved")
         self.status = 128 + number
+
+
+class RankLostError(Exception):
+    """Another rank of the same command has ended or no longer answers, so that this one ends as well."""

@@ -14,6 +14,7 @@ ORDER = (
     "runs", "cluster",
     "objectives",
     "engine",
+    "ranks",
     "sample_tangents",
     "gradients",
     "modules", "models", "data",

@@ -13,12 +13,15 @@ from torch.nn.modules.dropout import _DropoutNd
 from frog_cli import ideas
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.phases import enter_phase, in_phase, in_phases
-from frog_cli.engine.recording import recorded_by_shape, with_recorded_measurement
+from frog_cli.engine.recording import recorded_by_shape, with_recorded_measurement, with_recorded_parts
 from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.estimate import ForwardGradient, estimate_along
 from frog_cli.gradients.second_order import SecondOrder, curved_weights, directions, step_along
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors
 from frog_cli.gradients.weights import backprop, flat
+from frog_cli.ranks.grid import Grid
+from frog_cli.ranks.ranks import ALONE, Ranks
+from frog_cli.ranks.sharing import Exchange, mean_over_samples, shared_samples, shared_tangents
 
 BatchGradient = Callable[[Tensor, Tensor, Generator], Estimate]
 """Estimates the gradient of one model and loss, from inputs, targets and a source of tangents."""
@@ -76,6 +79,63 @@ def fast_forward_gradient(
     return gradient
 
 
+def forward_gradient_over_ranks(
+    method: ForwardGradient,
+    space: Space,
+    model: Module,
+    grid: Grid,
+    exchange: Exchange = "slopes",
+    compiled: bool = False,
+    phase_of_step: str = "aggregation",
+) -> BatchGradient:
+    """Return the same as `fast_forward_gradient`, by ranks that each do a share of it.
+
+    The operations are the same, in recordings of their own. With a `chunk_size` that divides each rank's share of the
+    tangents the numbers do not depend on how many ranks share tangents, to the last bit, unless steps are exchanged.
+
+    Args:
+        method: the forward gradient.
+        space: where its tangents live.
+        model: whose gradient is estimated.
+        grid: the ranks.
+        exchange: what ranks that share tangents tell each other.
+        compiled: whether to compile the recordings, too.
+        phase_of_step: what the time counts as that it takes to make a step of coefficients.
+    """
+    dimension, of_samples = space.dimension, space.of_samples
+    aggregation, sample = method.aggregation, in_phase("tangents", method.tangents)
+    if recordable(model):
+        recorder = partial(recorded_by_shape, compiled=compiled, state=weights_and_modes(model))
+        space, aggregation = with_recorded_parts(space, recorder), _recorded_aggregation(aggregation, recorder)
+    space = in_phases(space, phase_of_step)
+    if not of_samples:
+        space = shared_samples(space, grid.batch)
+    space, aggregation = shared_tangents(space, grid.tangents, exchange), in_phase("aggregation", aggregation)
+
+    def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        V = sample((method.k, dimension(inputs)), generator, space.dtype)
+        with faster_jets():
+            return estimate_along(V, aggregation, space, inputs, targets)
+
+    return mean_over_samples(gradient, grid.batch) if of_samples else gradient
+
+
+def _recorded_aggregation(
+    aggregation: Aggregation, recorder: Callable[[Callable[..., Tensors]], Callable[..., Tensors]]
+) -> Aggregation:
+    """Return an aggregation in its recorded form, where that finds coefficients."""
+    recorded_form: Aggregation = ideas.trait(aggregation, "without_branch", aggregation)
+    replay = recorder(lambda V, slopes: (recorded_form(V, slopes),))
+
+    def aggregate(V: Tensor, slopes: Tensor) -> Tensor:
+        (coefficients,) = replay(V, slopes)
+        if recorded_form is aggregation or coefficients.isfinite().all():
+            return coefficients
+        return aggregation(V, slopes)
+
+    return aggregate
+
+
 def fast_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> BatchGradient:
     """Return backpropagation, recorded for each shape of a batch if the model is recordable, and compiled if wanted."""
 
@@ -102,9 +162,12 @@ def fast_curved_weights(model: Module, loss: SampleLoss) -> Space:
     return space
 
 
-def fast_second_order(method: SecondOrder, model: Module, loss: SampleLoss) -> BatchGradient:
+def fast_second_order(
+    method: SecondOrder, model: Module, loss: SampleLoss, sharing_samples: Ranks = ALONE
+) -> BatchGradient:
     """Return the same as `estimate_second_order`, whose measurement is recorded if the model is recordable."""
     space, rule = in_phases(fast_curved_weights(model, loss), "aggregation"), in_phase("aggregation", method.rule)
+    space = shared_samples(space, sharing_samples)
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         enter_phase("tangents" if method.directions == "sampled" else "derivatives")

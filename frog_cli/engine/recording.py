@@ -69,6 +69,37 @@ def with_recorded_measurement(
     return replace(space, measure=lambda *where: Measured(*replay(*where)))
 
 
+def with_recorded_parts(space: Space, recorder: Callable[[Callable[..., Tensors]], Callable[..., Tensors]]) -> Space:
+    """Return a space whose measurement of slopes and whose steps are recorded, each by itself.
+
+    Over activities the step makes the layers' outputs anew from the batch, which what is measured has instead of them.
+
+    Args:
+        space: of a model that keeps no statistics and draws no random numbers.
+        recorder: returns a fast equivalent of a function.
+    """
+
+    def slopes(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
+        return space.measure(inputs, targets, V)[:2]
+
+    def step(inputs: Tensor, targets: Tensor, V: Tensor, coefficients: Tensor) -> Tensors:
+        # a recording leaves out what is measured along V here: its outputs alone are used, if they are
+        measured = space.measure(inputs, targets, V[:1]) if space.of_samples else Measured(V, V)
+        return space.step(V, coefficients, measured)
+
+    replay, replay_step = recorder(slopes), recorder(step)
+
+    def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        loss, slopes = replay(inputs, targets, V)
+        return Measured(loss, slopes, outputs=(inputs, targets))
+
+    return replace(
+        space,
+        measure=measure,
+        step=lambda V, coefficients, measured: replay_step(*measured.outputs, V, coefficients),
+    )
+
+
 def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool = False) -> Callable[..., Tensors]:
     """Return a fast equivalent of a pure function of tensors, for arguments of the examples' shapes and strides.
 

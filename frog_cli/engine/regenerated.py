@@ -19,11 +19,14 @@ from frog_cli.engine.phases import enter_phase
 from frog_cli.gradients.aggregation import at_least_single
 from frog_cli.gradients.estimate import ForwardGradient
 from frog_cli.gradients.measurement import forward_in_chunks
-from frog_cli.gradients.space import Estimate, SampleLoss, Tensors, without_autocast
+from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Tensors, without_autocast
 from frog_cli.gradients.tangents import Sampler, normal
 from frog_cli.gradients.weights import mean_loss, shaped
 from frog_cli.modules.calls import parameters_of, take_over
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
+from frog_cli.ranks.grid import ONE_RANK, Grid
+from frog_cli.ranks.ranks import ALONE, Ranks
+from frog_cli.ranks.sharing import Exchange, mean_measured, own_share
 
 BLOCK = 2**14
 """Entries of a tangent that are drawn at a time."""
@@ -36,12 +39,21 @@ def regenerated(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype
 
 
 def estimate_from_regenerated_weights(
-    method: ForwardGradient, model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor, generator: Generator
+    method: ForwardGradient,
+    model: Module,
+    loss: SampleLoss,
+    inputs: Tensor,
+    targets: Tensor,
+    generator: Generator,
+    grid: Grid = ONE_RANK,
+    exchange: Exchange = "slopes",
 ) -> Estimate:
     """Do the same as `estimate_from_weights`, with tangents that are drawn anew instead of being stored.
 
     Beside the weights it holds `method.chunk_size` tangents while it measures and the step while it adds them up. Each
     tangent is drawn twice, for a projection three times. For samplers whose entries are independent of each other.
+    Ranks that share the tangents draw those that they measure, and then all of them; or, when they exchange steps, of
+    all tangents a share of the entries, whose combinations they gather.
 
     Raises:
         ValueError: if the aggregation may depend on the tangents otherwise than through V V^T.
@@ -55,33 +67,40 @@ def estimate_from_regenerated_weights(
     parameters = parameters_of(model)
     sizes = [parameter.numel() for parameter in parameters]
     V = RegeneratedTangents(method.tangents, method.k, sum(sizes), generator, parameters[0].dtype)
+    own, count = own_share(grid.tangents, method.k)
+    samples, weight = own_share(grid.batch, len(inputs))
     size = method.chunk_size or method.k
 
     def chunks() -> Iterator[Tensors]:
-        for first in range(0, method.k, size):
+        for first in range(own.start, own.stop, size):
             enter_phase("tangents")
-            rows = shaped(V.rows(first, min(first + size, method.k)), parameters)
+            rows = shaped(V.rows(first, min(first + size, own.stop)), parameters)
             enter_phase("derivatives")
             yield rows
             del rows  # before there are others
 
     values = tuple(parameter.detach() for parameter in parameters)
     with faster_jets():
-        value, slopes, buffers = forward_in_chunks(mean_loss(model, loss, inputs, targets), values, chunks)
+        value, slopes, buffers = forward_in_chunks(
+            mean_loss(model, loss, inputs[samples], targets[samples]), values, chunks
+        )
     value = check_reached_through_modules(value, parameters).detach()
     take_over(model, buffers)
+    value, slopes, *_ = mean_measured(Measured(value, slopes), grid.batch, weight / len(inputs))
+    slopes = grid.tangents.gathered(slopes[:count], grid.tangents.sizes(method.k))
     enter_phase("aggregation")
+    combining = grid.tangents if exchange == "steps" else ALONE
     with without_autocast(slopes.device):
-        step = V.combined(_coefficients(method, V, slopes.to(parameters[0].dtype)))
+        step = V.combined(_coefficients(method, V, slopes.to(parameters[0].dtype), combining), combining)
     return Estimate(value, tuple(g.view_as(p) for g, p in zip(step.split(sizes), parameters, strict=True)))
 
 
-def _coefficients(method: ForwardGradient, V: RegeneratedTangents, slopes: Tensor) -> Tensor:
+def _coefficients(method: ForwardGradient, V: RegeneratedTangents, slopes: Tensor, ranks: Ranks) -> Tensor:
     """Return the coefficients of tangents that are never all there, from their slopes `[k]`."""
     if ideas.trait(method.aggregation, "of_slopes_alone", False):
         stand_in = slopes.new_empty(method.k, 0)
     else:  # coefficients depend on V only through V V^T, which is that of the stand-in, too
-        eigenvalues, vectors = torch.linalg.eigh(V.gram())
+        eigenvalues, vectors = torch.linalg.eigh(V.gram(ranks))
         stand_in = vectors * eigenvalues.clamp(min=0).sqrt()
     return method.aggregation(stand_in, slopes.unsqueeze(1)).squeeze(1)
 
@@ -121,28 +140,38 @@ class RegeneratedTangents:
                 row[block] = self._drawn(index, block)
         return rows
 
-    def gram(self) -> Tensor:
-        """Return V V^T, `[k, k]`, at least in single precision."""
-        blocks = (at_least_single(columns) for _, columns in self._columns())
-        return sum(columns @ columns.mT for columns in blocks)  # type: ignore[return-value]
+    def gram(self, ranks: Ranks = ALONE) -> Tensor:
+        """Return V V^T, `[k, k]`, at least in single precision; each rank draws a share of the entries."""
+        own = at_least_single(torch.zeros(self._k, self._k, dtype=self._dtype, device=self._of_a_block.device))
+        for _, columns in self._columns(ranks.share(self._number_of_blocks)):
+            own = own + at_least_single(columns) @ at_least_single(columns).mT
+        return ranks.summed(own)
 
-    def combined(self, coefficients: Tensor) -> Tensor:
-        """Return the combination `[n]` of the tangents with coefficients `[k]`."""
-        combination = torch.empty(self._n, dtype=self._dtype, device=self._of_a_block.device)
-        for block, columns in self._columns():
-            torch.mv(columns.mT, coefficients, out=combination[block])
-        return combination
+    def combined(self, coefficients: Tensor, ranks: Ranks = ALONE) -> Tensor:
+        """Return the combination `[n]` of the tangents with coefficients `[k]`; each rank draws some of the entries."""
+        shares = [self._blocks()[ranks.share(self._number_of_blocks, rank)] for rank in range(ranks.size)]
+        sizes = [sum(block.stop - block.start for block in share) for share in shares]
+        own = torch.empty(sizes[ranks.rank], dtype=self._dtype, device=self._of_a_block.device)
+        start = 0
+        for block, columns in self._columns(ranks.share(self._number_of_blocks)):
+            torch.mv(columns.mT, coefficients, out=own[start : start + block.stop - block.start])
+            start += block.stop - block.start
+        return ranks.gathered(own, sizes)
 
-    def _columns(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield V block by block, `[k, BLOCK]`."""
-        for block in self._blocks():
+    def _columns(self, share: slice) -> Iterator[tuple[slice, Tensor]]:
+        """Yield some blocks of V, `[k, BLOCK]` each."""
+        for block in self._blocks()[share]:
             yield block, torch.stack([self._drawn(row, block) for row in range(self._k)])
+
+    @property
+    def _number_of_blocks(self) -> int:
+        return -(-self._n // BLOCK)
 
     def _blocks(self) -> list[slice]:
         return [slice(start, min(start + BLOCK, self._n)) for start in range(0, self._n, BLOCK)]
 
     def _drawn(self, row: int, block: slice) -> Tensor:
-        number = row * -(-self._n // BLOCK) + block.start // BLOCK
+        number = row * self._number_of_blocks + block.start // BLOCK
         shape = (1, block.stop - block.start)
         return self._sampler(shape, seeded(self._of_a_block, self._key, number), self._dtype).squeeze(0)
 

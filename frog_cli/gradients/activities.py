@@ -93,7 +93,7 @@ def activities(
 
         return local_gradients(layers, measured.outputs, of_activities)
 
-    return Space(lambda inputs: sum(sizes(inputs)), parameters_of(model)[0].dtype, measure, step)
+    return Space(lambda inputs: sum(sizes(inputs)), parameters_of(model)[0].dtype, measure, step, of_samples=True)
 
 
 def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:

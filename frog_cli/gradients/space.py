@@ -45,12 +45,14 @@ class Space:
         measure: measures along V: of a batch `(inputs, targets, V)`, of functions `(points, V)`.
         step: returns V^T c, one tensor per parameter, for V `[..., k, n]`, coefficients c `[..., k, m]`, and what was
             measured along V.
+        of_samples: whether slopes are those of each sample's own loss.
     """
 
     dimension: Callable[[Any], int]
     dtype: torch.dtype
     measure: Callable[..., Measured]
     step: Callable[[Tensor, Tensor, Measured], Tensors]
+    of_samples: bool = False
 
 
 class Estimate(NamedTuple):

@@ -72,6 +72,10 @@ Grouping = Literal["fine", "paper", "coarse"]
 Perturb = Literal["weights", "activities"]
 Share = Annotated[float, Field(ge=0, lt=1), Allowed("must be a number, at least 0 and below 1")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), Allowed("must be letters, digits and _ only")]
+Parallel = Annotated[
+    Literal["tangents", "batch"] | Annotated[list[Count], Field(min_length=2, max_length=2)] | None,
+    Allowed("must be tangents, batch, a grid of ranks such as [2,4], or null"),
+]
 HeightAndWidth = Annotated[list[Count], Field(min_length=2, max_length=2), Allowed("must be [height,width]")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,16 +31,22 @@ from frog_cli.objectives.network_steps import (
 from frog_cli.objectives.objective import Outcome, Row, never
 from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths, quartiles
+from frog_cli.ranks.grid import grid
+from frog_cli.ranks.ranks import ALONE, Ranks
+from frog_cli.ranks.shape import shape
 from frog_cli.settings.schema import ClassificationRun, SecondOrder
 
 SPLITS = ("training", "validation", "test")
+
+COMPARED_EVERY = 100
+"""Steps between two comparisons of the weights of all ranks."""
 
 
 class Classification:
     """One network, its optimiser, and where it stands."""
 
-    def __init__(self, run: ClassificationRun, data: ImageData, device: torch.device):
-        self._run = run
+    def __init__(self, run: ClassificationRun, data: ImageData, device: torch.device, ranks: Ranks = ALONE):
+        self._run, self._ranks = run, ranks
         self._data = data
         initial, order, tangents = (int(seed) for seed in np.random.SeedSequence(run.seed).generate_state(3))
         torch.manual_seed(initial)  # of the initial weights and of dropout
@@ -49,7 +56,9 @@ class Classification:
         self._model = sources.imported(run.model)(image, data.classes).to(device)
         self._parameters = parameters_of(self._model)
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
-        direction = batch_gradient(run, self._model, data.training.images[:2])
+        direction = batch_gradient(
+            run, self._model, data.training.images[:2], grid(ranks, shape(run.parallel, ranks.size))
+        )
         self._heads = direction if isinstance(direction, SampleGradient) else None
         self._gradient: Callable[..., Estimate] = direction
         self._estimate = self._heads.estimate if self._heads else direction
@@ -108,8 +117,16 @@ class Classification:
             self._losses.append(learnt.loss)
             self._failures += [] if learnt.failed is None else [learnt.failed]
             self._lengths += [] if learnt.length is None else [learnt.length]
+            if self.steps % COMPARED_EVERY == 0:
+                self._compare()
+        self._compare()
         self._batches = None
         return True
+
+    def _compare(self) -> None:
+        """End the run if its ranks have drifted apart, as on processors that round otherwise."""
+        weights = self._model.state_dict()
+        self._ranks.check_equal(f"after step {self.steps} the weights", [weights[name] for name in sorted(weights)])
 
     def _draw_batches(self) -> Sequence[Tensor]:
         """Return the indices of the images of each batch of an epoch."""
@@ -168,7 +185,8 @@ class Classification:
         """Return loss and accuracy of all splits, with which the epoch ends."""
         row: Row = {"epoch": len(self._rows), "step": self._steps + len(self._losses)}
         for name, split in zip(SPLITS, self._data[:3], strict=True):
-            row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = self._evaluate(split)
+            found = self._ranks.first(partial(self._evaluate, split))  # all go on by the same numbers
+            row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = found
         if self._run.quality.batches is not None:
             row |= self._approximation(self._run.quality.batches, row["epoch"])
         if self._step_lengths:

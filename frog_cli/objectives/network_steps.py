@@ -19,6 +19,7 @@ from frog_cli.engine.batch_gradients import (
     fast_curvature,
     fast_forward_gradient,
     fast_second_order,
+    forward_gradient_over_ranks,
     recordable,
 )
 from frog_cli.engine.phases import enter_phase
@@ -30,10 +31,13 @@ from frog_cli.gradients.space import Estimate, SampleLoss, Space
 from frog_cli.gradients.weights import flat, weights
 from frog_cli.jets.jet import NoRuleError
 from frog_cli.modules.calls import parameters_of
+from frog_cli.modules.requirements import coupling_modules
 from frog_cli.modules.restoring import kept_as_it_is
 from frog_cli.objectives import estimators
 from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths
+from frog_cli.ranks.grid import ONE_RANK, Grid
+from frog_cli.ranks.sharing import mean_over_samples
 from frog_cli.settings.schema import (
     Backprop,
     ClassificationRun,
@@ -136,20 +140,48 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm([tensor.detach() for tensor in tensors])))
 
 
-def batch_gradient(run: ClassificationRun, model: Sequential, inputs: Tensor) -> BatchGradient:
-    """Return the method that the settings describe, as fast as the model allows, for batches like `inputs`."""
+def batch_gradient(run: ClassificationRun, model: Sequential, inputs: Tensor, grid: Grid = ONE_RANK) -> BatchGradient:
+    """Return the method that the settings describe, as fast as the model allows, for batches like `inputs`.
+
+    Args:
+        run: the settings.
+        model: whose gradient is estimated.
+        inputs: some of the inputs.
+        grid: the ranks that estimate it together.
+
+    Raises:
+        RequestError: if the model does not allow it.
+    """
+    if grid.batch.size > 1:
+        check_samples_are_independent(model)
     if isinstance(run.gradient, Backprop):
-        return fast_backprop(model, sample_loss, run.compile)
+        return mean_over_samples(fast_backprop(model, sample_loss, run.compile), grid.batch)
     if isinstance(run.gradient, SecondOrder):
-        return fast_second_order(estimators.second_order(run.gradient, run.tangents), model, sample_loss)
+        second_order = estimators.second_order(run.gradient, run.tangents)
+        return fast_second_order(second_order, model, sample_loss, grid.batch)
     if are_of_samples(run.tangents):
-        return SampleGradient(run.gradient, run.tangents, model, sample_loss, inputs)
+        return SampleGradient(run.gradient, run.tangents, model, sample_loss, inputs, grid.batch)
     method = estimators.forward_gradient(run.gradient, run.tangents)
     if are_regenerated(run.tangents):
-        return partial(estimate_from_regenerated_weights, method, model, sample_loss)
+        return partial(estimate_from_regenerated_weights, method, model, sample_loss, grid=grid, exchange=run.exchange)
     space, phase = SPACES[run.gradient.perturb]
     try:
         where = space(model, sample_loss, method.measure, method.chunk_size)
     except TypeError as error:
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", str(error)) from None
-    return fast_forward_gradient(method, where, model, run.compile, phase)
+    if run.parallel is None:
+        return fast_forward_gradient(method, where, model, run.compile, phase)
+    return forward_gradient_over_ranks(method, where, model, grid, run.exchange, run.compile, phase)
+
+
+def check_samples_are_independent(model: Module) -> None:
+    """Refuse a model whose samples cannot be shared by ranks as if they were alone.
+
+    Raises:
+        RequestError: if it normalises by the batch, or draws random numbers, which ranks would draw alike.
+    """
+    coupling = coupling_modules(model)
+    if coupling:
+        raise RequestError("parallel=batch", f"{coupling[0]} normalises by the batch; parallel=tangents allows that")
+    if not recordable(model):
+        raise RequestError("parallel=batch", "the model keeps statistics or drops out; parallel=tangents allows that")

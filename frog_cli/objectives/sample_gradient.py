@@ -12,8 +12,11 @@ from frog_cli.engine.sample_tangents import fast_sample_tangents
 from frog_cli.errors import RequestError
 from frog_cli.gradients.space import Estimate, SampleLoss
 from frog_cli.ideas import sources
+from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.requirements import as_layers
 from frog_cli.objectives.estimators import sampler
+from frog_cli.ranks.ranks import ALONE, Ranks
+from frog_cli.ranks.sharing import mean_over_samples
 from frog_cli.sample_tangents.estimate import SampleTangents
 from frog_cli.sample_tangents.heads import Heads
 from frog_cli.settings.schema import Forward, RunTangents, are_local
@@ -22,7 +25,15 @@ from frog_cli.settings.schema import Forward, RunTangents, are_local
 class SampleGradient:
     """Estimates the gradient of one model from tangents of each sample's own; heads take a step each time."""
 
-    def __init__(self, gradient: Forward, tangents: RunTangents, model: Sequential, loss: SampleLoss, inputs: Tensor):
+    def __init__(
+        self,
+        gradient: Forward,
+        tangents: RunTangents,
+        model: Sequential,
+        loss: SampleLoss,
+        inputs: Tensor,
+        sharing_samples: Ranks = ALONE,
+    ):
         """Make the heads, if the tangents come from any, for batches like `inputs`.
 
         Raises:
@@ -42,21 +53,32 @@ class SampleGradient:
             layers = as_layers(model)
         except TypeError as error:
             raise RequestError(f"tangents={tangents.called}", str(error)) from None
+        self._parameters = len(parameters_of(model))
         self._rate = options["rate"] if are_local(tangents) else 0
-        self._all = fast_sample_tangents(method, layers, self._heads, loss)
+        self._ranks, self._all_of = sharing_samples, fast_sample_tangents(method, layers, self._heads, loss)
+
+    def _all(self, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+        """Return the estimate with the gradients of the heads behind those of the model."""
+
+        def of_these(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
+            found = self._all_of(inputs, targets, generator)
+            return Estimate(found.loss, (*found.gradients, *found.of_heads))
+
+        return mean_over_samples(of_these, self._ranks)(inputs, targets, generator)
 
     def estimate(self, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         """Return the estimate; the heads stay as they are."""
-        return Estimate(*self._all(inputs, targets, generator)[:2])
+        loss, gradients, *_ = self._all(inputs, targets, generator)
+        return Estimate(loss, gradients[: self._parameters])
 
     def __call__(self, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         """Return the estimate, and let the heads learn from the batch."""
-        found = self._all(inputs, targets, generator)
+        loss, gradients, *_ = self._all(inputs, targets, generator)
         if self._heads is not None:
             with torch.no_grad():
-                for parameter, gradient in zip(self._heads.parameters(), found.of_heads, strict=True):
+                for parameter, gradient in zip(self._heads.parameters(), gradients[self._parameters :], strict=True):
                     parameter.sub_(gradient, alpha=self._rate)
-        return Estimate(found.loss, found.gradients)
+        return Estimate(loss, gradients[: self._parameters])
 
     def state(self) -> dict[str, Any]:
         """Return what further estimates depend on, beside the model."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from frog_cli.data import locations
 from frog_cli.engine.memory import keep_freed_memory
-from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RequestError
+from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RankLostError, RequestError
 from frog_cli.files.csv import Row
-from frog_cli.runs.folder import RunFolder
+from frog_cli.ranks.shape import shape
+from frog_cli.runs.folder import FolderOfOthers, RunFolder
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
 from frog_cli.settings.requests import Request
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from frog_cli.data.dataset import ImageData
+    from frog_cli.ranks.ranks import Ranks
 
 Starter = Callable[[list[Any]], Any]
 """Makes an objective of runs that differ in their seeds alone."""
@@ -50,9 +52,15 @@ class Result(NamedTuple):
         return str(outcome).replace("_", " ") if outcome in ("diverged", "step_failed") else None
 
 
-def check(requests: Sequence[Request]) -> None:
-    """Refuse requests whose data, device, optimiser or ideas this machine does not have, before any work begins."""
+def check(requests: Sequence[Request], processes: int = 1) -> None:
+    """Refuse requests whose data, device, optimiser or ideas this machine does not have, before any work begins.
+
+    Args:
+        requests: all of them.
+        processes: how many ranks carry each of them out together.
+    """
     for request in requests:
+        shape(getattr(request.runs[0], "parallel", None), processes)
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
 
@@ -70,8 +78,11 @@ def carry_out(
     give_up: GiveUp | None = None,
     local_rank: int | None = None,
     quiet: bool = False,
+    ranks: Ranks | None = None,
 ) -> list[Result]:
     """Carry out the runs of a request that are not done yet; a run that raises does not keep others from running.
+
+    Of several ranks that carry it out together the first keeps folders and locks, and a run that raises ends them all.
 
     Args:
         request: runs that differ in their seeds alone.
@@ -79,32 +90,42 @@ def carry_out(
         give_up: whether to stop runs before their end.
         local_rank: which of the processes on this host this one is; they take CUDA devices in turn.
         quiet: show no progress and draw no pictures.
+        ranks: those that carry it out together; None for this process alone.
     """
     from frog_cli.objectives import devices  # imports torch
+    from frog_cli.ranks.ranks import ALONE
 
     keep_freed_memory()
+    ranks = ranks or ALONE
     device = devices.device(request.runs[0].device, local_rank)
     folders = [RunFolder(parent, run) for run in request.runs]
     pending = [folder for folder in folders if request.overwrite or folder.finished() is None]
     errors: dict[Path, Exception] = {}
     with ExitStack() as locks:
-        held = []
-        for folder in pending:
+
+        def hold() -> list[RunFolder]:
+            """Lock the folders; return those that are free and not done yet."""
+            held = []
+            for folder in pending:
+                try:
+                    locks.enter_context(locked(folder.path))
+                    held.append(folder)
+                except (InProgressError, OSError) as error:
+                    print(f"frog: {first_line(error)}", file=sys.stderr)
+                    errors[folder.path] = error
+            # another process may have finished one meanwhile
+            return [folder for folder in held if request.overwrite or folder.finished() is None]
+
+        held = ranks.first(hold)
+        start, side_by_side = _starter(request.runs[0], held, device, ranks)
+        for together, states in _with_states(side_by_side, request.overwrite, ranks):
             try:
-                locks.enter_context(locked(folder.path))
-                held.append(folder)
-            except (InProgressError, OSError) as error:
-                print(f"frog: {first_line(error)}", file=sys.stderr)
-                errors[folder.path] = error
-        if not request.overwrite:  # another process may have finished one meanwhile
-            held = [folder for folder in held if folder.finished() is None]
-        start, side_by_side = _starter(request.runs[0], held, device)
-        for together, states in _with_states(side_by_side, request.overwrite):
-            try:
-                _run(together, states, start, str(device), request.learning_rate, give_up, quiet)
-            except (Interrupted, RequestError):
+                _run(together, states, start, str(device), request.learning_rate, give_up, quiet, ranks)
+            except (Interrupted, RequestError, RankLostError):
                 raise
             except Exception as error:
+                if ranks.size > 1:  # the others do not know, and would wait for this one
+                    raise
                 if not isinstance(error, GivenUpError):
                     traceback.print_exc()
                 errors |= {folder.path: error for folder in together}
@@ -120,20 +141,31 @@ def first_line(error: BaseException) -> str:
 
 
 def _with_states(
-    side_by_side: list[list[RunFolder]], overwrite: bool
+    side_by_side: list[list[RunFolder]], overwrite: bool, ranks: Ranks
 ) -> Iterator[tuple[list[RunFolder], list[dict[str, Any]]]]:
     """Yield folders of runs that go side by side from the same step, each with the state to go on from, if any."""
     for together in side_by_side:
-        groups: dict[int, tuple[list[RunFolder], list[dict[str, Any]]]] = {}
-        for folder in together:
-            state = None if overwrite else folder.checkpoint()
-            folders, states = groups.setdefault(-1 if state is None else state["steps"], ([], []))
-            folders.append(folder)
-            states += [] if state is None else [state]
-        yield from groups.values()
+        for folders, states in ranks.first(lambda: _groups(together, overwrite)):  # noqa: B023, called at once
+            yield (
+                [folder if ranks.rank == 0 else FolderOfOthers(folder.path.parent, folder.run) for folder in folders],
+                states,
+            )
 
 
-def _starter(run: Run, pending: list[RunFolder], device: torch.device) -> tuple[Starter, list[list[RunFolder]]]:
+def _groups(together: list[RunFolder], overwrite: bool) -> list[tuple[list[RunFolder], list[dict[str, Any]]]]:
+    """Return the folders of which states are after the same step, with these."""
+    groups: dict[int, tuple[list[RunFolder], list[dict[str, Any]]]] = {}
+    for folder in together:
+        state = None if overwrite else folder.checkpoint()
+        folders, states = groups.setdefault(-1 if state is None else state["steps"], ([], []))
+        folders.append(folder)
+        states += [] if state is None else [state]
+    return list(groups.values())
+
+
+def _starter(
+    run: Run, pending: list[RunFolder], device: torch.device, ranks: Ranks
+) -> tuple[Starter, list[list[RunFolder]]]:
     """Return how an objective for some seeds is made, with its data read, and which seeds go side by side."""
     if isinstance(run, FunctionRun):
         from frog_cli.objectives.minimisation import Minimisation
@@ -143,7 +175,7 @@ def _starter(run: Run, pending: list[RunFolder], device: torch.device) -> tuple[
 
     assert isinstance(run, ClassificationRun)
     data: Any = _load(run.data, device) if pending else None
-    return lambda seeds: Classification(seeds[0], data, device), [[folder] for folder in pending]
+    return lambda seeds: Classification(seeds[0], data, device, ranks), [[folder] for folder in pending]
 
 
 def _load(settings: Data, device: torch.device) -> ImageData:
@@ -163,6 +195,7 @@ def _run(
     learning_rate: str,
     give_up: GiveUp | None,
     quiet: bool,
+    ranks: Ranks,
 ) -> None:
     """Run the seeds of some folders side by side, from the beginning or from states after the same step."""
     import torch
@@ -178,15 +211,17 @@ def _run(
     seeds = [folder.run.seed for folder in folders]
     for folder, state in zip_longest(folders, states):
         if state is None:
-            folder.start(device, learning_rate, seeds)
+            folder.start(device, learning_rate, seeds, ranks.size)
         else:
-            folder.resume(device, learning_rate, seeds, state["rows"])
+            folder.resume(device, learning_rate, seeds, state["rows"], ranks.size)
+    quiet = quiet or ranks.rank > 0
     try:
-        with Interruption() as interruption:
+        with Interruption(ranks.agreed if ranks.size > 1 else None) as interruption:
             objective = start([folder.run for folder in folders])
             if states:
                 objective.restore([state["objective"] for state in states])
-                print(f"frog: going on after step {objective.steps}", file=sys.stderr)
+                if ranks.rank == 0:
+                    print(f"frog: going on after step {objective.steps}", file=sys.stderr)
             with Progress(objective.epochs, "epoch", silent=quiet) as progress:
                 train(objective, folders, progress, interruption, give_up)
         for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):

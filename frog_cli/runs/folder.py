@@ -66,15 +66,15 @@ class RunFolder:
             return None
         return summary
 
-    def start(self, device: str, learning_rate: str, seeds: list[int]) -> None:
+    def start(self, device: str, learning_rate: str, seeds: list[int], ranks: int = 1) -> None:
         """Write what was asked and on what it runs, and drop what an earlier, unfinished attempt left."""
         self.path.mkdir(parents=True, exist_ok=True)
         for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png"):
             (self.path / name).unlink(missing_ok=True)
         checkpoints.remove_all(self.path)
-        self._describe(device, learning_rate, seeds)
+        self._describe(device, learning_rate, seeds, ranks)
 
-    def resume(self, device: str, learning_rate: str, seeds: list[int], rows: int) -> None:
+    def resume(self, device: str, learning_rate: str, seeds: list[int], rows: int, ranks: int = 1) -> None:
         """Go on after `rows` rows: drop those that were recorded after the checkpoint.
 
         What ran on something else before is told on standard error, because results may differ in their rounding.
@@ -82,7 +82,7 @@ class RunFolder:
         for name in TABLES:
             _keep_rows(self.path / name, rows)
         before = self.about()
-        self._describe(device, learning_rate, seeds)
+        self._describe(device, learning_rate, seeds, ranks)
         now = self._about
         for what in ("device", "compile", "processor", "threads", "chunk_size", "versions"):
             if what in before and before[what] != now[what]:
@@ -115,7 +115,7 @@ class RunFolder:
                 flush(path)
         checkpoints.save(self.path, steps, {"rows": rows, "steps": steps, "objective": state})
 
-    def _describe(self, device: str, learning_rate: str, seeds: list[int]) -> None:
+    def _describe(self, device: str, learning_rate: str, seeds: list[int], ranks: int) -> None:
         for stale in self.path.glob(f".*.{socket.gethostname()}.*"):  # of a process that was killed while writing
             stale.unlink(missing_ok=True)
         settings = yaml.safe_dump(self.run.model_dump(), sort_keys=False)
@@ -128,6 +128,7 @@ class RunFolder:
             "device": device,
             "compile": self.run.compile,
             "chunk_size": getattr(self.run.gradient, "chunk_size", None),
+            "ranks": ranks,
             **environment(),
         }
         self._write_about()
@@ -151,6 +152,28 @@ class RunFolder:
 
     def _write_about(self) -> None:
         write_atomically(self.path / "run.json", json.dumps(self._about, indent=2) + "\n")
+
+
+class FolderOfOthers(RunFolder):
+    """The folder of a run that this process computes with others, of which another one keeps it."""
+
+    def start(self, device: str, learning_rate: str, seeds: list[int], ranks: int = 1) -> None:
+        """Leave it to the other."""
+
+    def resume(self, device: str, learning_rate: str, seeds: list[int], rows: int, ranks: int = 1) -> None:
+        """Leave it to the other."""
+
+    def save(self, state: Mapping[str, Any], rows: int, steps: int) -> None:
+        """Leave it to the other."""
+
+    def record(self, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
+        """Leave it to the other."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Leave it to the other."""
+
+    def end(self, status: str, reason: str) -> None:
+        """Leave it to the other."""
 
 
 def _in_json(value: Any) -> Any:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
 
 
 class Interruption:
-    """Notes the first signal while it is entered; a second Ctrl-C stops at once."""
+    """Notes the first signal while it is entered; a second Ctrl-C stops at once.
 
-    def __init__(self) -> None:
+    Ranks agree on it, so that all stop after the same step; launchers may send them more than one.
+    """
+
+    def __init__(self, agree: Callable[[int], int] | None = None) -> None:
+        """Begin without a signal.
+
+        Args:
+            agree: returns the largest number of a signal that any rank had noted when all were asked before, if there
+                are several.
+        """
         self.number: int | None = None
+        self._agree = agree
 
     def __enter__(self) -> Interruption:
         main = threading.current_thread() is threading.main_thread()
@@ -27,11 +38,15 @@ class Interruption:
             signal.signal(number, handler)
 
     def __call__(self) -> bool:
-        """Return whether a signal has come."""
-        return self.number is not None
+        """Return whether a signal has come; ask it on all ranks."""
+        if self._agree is None:
+            return self.number is not None
+        agreed = self._agree(self.number or 0)
+        self.number = agreed or self.number
+        return agreed > 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.number is not None and number == signal.SIGINT:
+        if self.number is not None and number == signal.SIGINT and self._agree is None:
             raise KeyboardInterrupt
         self.number = number

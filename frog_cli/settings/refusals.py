@@ -120,12 +120,29 @@ def check_combinations(run: Run) -> None:
                 "learning_rate=curvature",
                 "gives each step its length, which optimizer.name=SGD without options alone takes",
             )
+    if isinstance(run, ClassificationRun):
+        _check_sharing(run)
     if not isinstance(run, FunctionRun):
         return
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
     if run.tangents.angle is not None and run.objective.n < 2:
         raise RequestError(f"tangents={run.tangents.name}", "needs objective.n of at least 2")
+
+
+def _check_sharing(run: ClassificationRun) -> None:
+    """Refuse steps whose tangents, or samples, ranks cannot share."""
+    shares_tangents = run.parallel == "tangents" or (isinstance(run.parallel, list) and run.parallel[1] > 1)
+    shares_samples = run.parallel == "batch" or (isinstance(run.parallel, list) and run.parallel[0] > 1)
+    given = f"parallel={as_text(run.parallel)}"
+    if shares_tangents and (not isinstance(run.gradient, Forward) or are_of_samples(run.tangents)):
+        raise RequestError(
+            given, "needs a forward gradient whose tangents the samples share; parallel=batch shares the samples"
+        )
+    if shares_samples and samples_tangents(run.gradient) and run.tangents.per == "sample":
+        raise RequestError(given, "needs tangents.per=batch, which all ranks draw alike")
+    if run.exchange == "steps" and run.parallel is not None and not shares_tangents:
+        raise RequestError("exchange=steps", "is for ranks that share tangents, as with parallel=tangents")
 
 
 def _check_gram_only(run: Run) -> None:

@@ -26,6 +26,7 @@ from frog_cli.ideas.types import (
     NumberOfTangents,
     OnFailure,
     Options,
+    Parallel,
     Perturb,
     Positive,
     PositiveOrNull,
@@ -372,6 +373,18 @@ class ClassificationRun(Run):
     evaluation_batch_size: Count = Field(description="images per pass when losses and accuracies are measured")
     schedule: Schedule
     quality: Approximation
+    # runs from before there was a choice have neither
+    parallel: Parallel = Field(
+        None,
+        description="with several processes, as under torchrun, srun or mpiexec: what they share of each step, the "
+        "tangents or the samples of the batch; [b,t]: b shares of the batch times t of the tangents",
+    )
+    exchange: Literal["slopes", "steps"] = Field(
+        "slopes",
+        description="what ranks that share tangents tell each other: slopes, k numbers (over activities for each "
+        "sample); steps: besides, the steps along their own tangents, as many numbers as weights; with "
+        "tangents=regenerated none draws all tangents then",
+    )
 
 
 def ideas_of(run: Run) -> dict[str, Idea]:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 
+from frog_cli.ranks import launchers
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
 from frog_cli.runs.folder import runs_root
 from frog_cli.settings import composing, option_help
-from frog_cli.settings.requests import train_request
+from frog_cli.settings.requests import Request, train_request
+
+if TYPE_CHECKING:
+    from frog_cli.ranks.ranks import Ranks
 
 HELP = """usage: frog train [-m] [--cfg] [option=value ...]
+       torchrun --nproc-per-node N --no-python frog train parallel=tangents [option=value ...]
 
 Minimise something with the gradient, model and data of your choice. Examples:
   frog train                                        handwritten digits, projected forward gradients
@@ -34,38 +40,64 @@ def help_text(words: Sequence[str] = ()) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog train` and return its exit status: 0 done, 1 a run failed or diverged."""
+    here = launchers.place()
+    if here is None:
+        return _train(arguments)
+    from frog_cli.ranks.start import started  # imports torch
+
+    with started(here) as ranks:
+        launchers.share_cores(here.local_size)
+        return _train(arguments, ranks, here.local_rank)
+
+
+def _train(arguments: Sequence[str], ranks: Ranks | None = None, local_rank: int | None = None) -> int:
+    """Carry out what is asked for, on all ranks if there are several, of which the first one tells."""
+    plan = ranks.first(lambda: _plan(arguments, ranks.size)) if ranks else _plan(arguments)
+    outcomes: list[tuple[str, bool]] = []
+    for name, request in plan:
+        failed = any(failed for _, failed in outcomes)
+        if request.fail_fast and (ranks.first(lambda: failed) if ranks else failed):  # noqa: B023, called at once
+            _tell(ranks, f"frog: fail_fast ends the sweep before {name}")
+            break
+        for line in ([f"frog train {name}"] if name else []) + [f"frog: {note}" for note in request.notes]:
+            _tell(ranks, line)
+        results = execution.carry_out(request, runs_root(), local_rank=local_rank, ranks=ranks)
+        outcomes += [_told(name, result) for result in results] if ranks is None or ranks.rank == 0 else []
+    if len(plan) > 1 and outcomes:
+        print("\n".join(["", "all together:", *(line for line, _ in outcomes)]))
+    failures = [line for line, failed in outcomes if failed]
+    if failures and len(outcomes) > 1:
+        print(f"{len(failures)} of {len(outcomes)} runs did not succeed:", *failures, sep="\n", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _plan(arguments: Sequence[str], processes: int = 1) -> list[tuple[str, Request]]:
+    """Return what is to be carried out, by names in the sweep, after all checks; nothing if --cfg prints it."""
     combinations = composing.combinations([argument for argument in arguments if argument != "--cfg"])
     requests = [train_request(combination) for combination in combinations]
     if "--cfg" in arguments:
         print(yaml.safe_dump_all([request.runs[0].model_dump() for request in requests], sort_keys=False), end="")
         for note in [note for request in requests for note in request.notes]:
             print(f"frog: {note}", file=sys.stderr)
-        return 0
-    parent = runs_root()
-    execution.check(requests)
+        return []
+    runs_root()
+    execution.check(requests, processes)
+    return list(zip(composing.varying(combinations), requests, strict=True))
 
-    results: list[str] = []
-    failures: list[str] = []
-    for request, name in zip(requests, composing.varying(combinations), strict=True):
-        if failures and request.fail_fast:
-            print(f"frog: fail_fast ends the sweep before {name}", file=sys.stderr)
-            break
-        if name:
-            print(f"frog train {name}", file=sys.stderr)
-        for note in request.notes:
-            print(f"frog: {note}", file=sys.stderr)
-        for result in execution.carry_out(request, parent):
-            line, failed = _outcome(name, result)
-            results.append(line)
-            failures += [line] if failed else []
-            picture = result.folder.path / "curve.png"  # of a run that has failed there may be none
-            drawn = f"\n  picture  {picture}" if picture.exists() else ""
-            print(f"{line}\n  run      {result.folder.path}{drawn}", flush=True)
-    if len(requests) > 1:
-        print("\n".join(["", "all together:", *results]))
-    if failures and len(results) > 1:
-        print(f"{len(failures)} of {len(results)} runs did not succeed:", *failures, sep="\n", file=sys.stderr)
-    return 1 if failures else 0
+
+def _tell(ranks: Ranks | None, line: str) -> None:
+    """Write a line to standard error, of several ranks on the first one."""
+    if ranks is None or ranks.rank == 0:
+        print(line, file=sys.stderr)
+
+
+def _told(name: str, result: Result) -> tuple[str, bool]:
+    """Print a result with where it is; return it in one line, and whether the run failed."""
+    line, failed = _outcome(name, result)
+    picture = result.folder.path / "curve.png"  # of a run that has failed there may be none
+    drawn = f"\n  picture  {picture}" if picture.exists() else ""
+    print(f"{line}\n  run      {result.folder.path}{drawn}", flush=True)
+    return line, failed
 
 
 def _outcome(name: str, result: Result) -> tuple[str, bool]:
