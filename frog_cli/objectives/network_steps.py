@@ -182,6 +182,8 @@ def check_samples_are_independent(model: Module) -> None:
     """
     coupling = coupling_modules(model)
     if coupling:
-        raise RequestError("parallel=batch", f"{coupling[0]} normalises by the batch; parallel=tangents allows that")
+        raise RequestError(
+            "parallel=batch", f"module {coupling[0]} normalises by the batch; parallel=tangents allows that"
+        )
     if not recordable(model):
         raise RequestError("parallel=batch", "the model keeps statistics or drops out; parallel=tangents allows that")

@@ -73,7 +73,7 @@ def meeting_place(here: Place) -> tuple[str, str]:
     given = tuple(os.environ.get(name) for name in MEETING_PLACE)
     if all(given):
         return str(given[0]), str(given[1])
-    if here.launcher == "srun":
+    if os.environ.get("SLURM_STEP_NUM_TASKS") == str(here.size):  # whose nodes are those of the ranks
         return _first_host(os.environ["SLURM_STEP_NODELIST"]), str(_port_of_job())
     try:
         return _told_by_mpi()

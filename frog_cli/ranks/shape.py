@@ -18,7 +18,9 @@ def shape(parallel: str | Sequence[int] | None, ranks: int) -> tuple[int, int]:
         RequestError: if they are more or fewer than that.
     """
     if parallel is None and ranks > 1:
-        raise RequestError(f"{ranks} processes", "share a run with parallel=tangents or parallel=batch")
+        raise RequestError(
+            f"{ranks} processes", "share the training of a network with parallel=tangents or parallel=batch"
+        )
     if not isinstance(parallel, Sequence) or isinstance(parallel, str):
         return (ranks, 1) if parallel == "batch" else (1, ranks)
     of_batch, of_tangents = parallel

@@ -91,11 +91,14 @@ def _cell(value: Any) -> Any:
     return None if value is None or value == "" or value != value else value
 
 
-def step_columns(run: Run) -> dict[str, Any]:
-    """Return what tells a measured step from others of the same network, all columns in any case."""
+def step_columns(run: ClassificationRun, ranks: int = 1) -> dict[str, Any]:
+    """Return what tells a measured step from others of the same network, all columns in any case but those of ranks."""
     method = of_run(run)
     columns = {name: getattr(method, name) for name in ("gradient", "k", "measure", "perturb")}
     # the tangents as they are set, also if none are drawn
     columns |= {"tangents": run.tangents.called, "chunk_size": method.chunk_size}
     columns |= {"lengths": method.lengths}
+    if run.parallel is not None:
+        parallel = run.parallel if isinstance(run.parallel, str) else "x".join(map(str, run.parallel))
+        columns |= {"ranks": ranks, "parallel": parallel, "exchange": run.exchange}
     return {**columns, "optimizer": run.optimizer.name}

@@ -117,6 +117,10 @@ def search_request(overrides: Sequence[str]) -> SearchRequest:
             raise RequestError(
                 f"{name}={given[name]}", "is what is searched; search.low, search.high and search.also bound it"
             )
+    if given.get("parallel") is not None:
+        raise RequestError(
+            f"parallel={given['parallel']}", "is for frog train; processes share a search by evaluations"
+        )
     if given.get("overwrite"):
         raise RequestError("overwrite=true", "a search keeps what it has evaluated; delete its folder to start anew")
     values = {

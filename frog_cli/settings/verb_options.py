@@ -108,7 +108,9 @@ class Slurm(Options):
         Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$"),
         Allowed("must be a limit of Slurm: minutes, HH:MM:SS or D-HH:MM:SS"),
     ] = Field(description="limit of one stretch; a job that reaches it saves its state and goes back into the queue")
-    tasks: Count = Field(description="processes; more than one only for frog search, which they share")
+    tasks: Count = Field(
+        description="processes; several share the evaluations of frog search, or the steps of frog train parallel=.."
+    )
     cpus: Count = Field(description="cores of each process")
     gpus: CountOrNull = Field(description="GPUs of the job; its processes take them in turn")
     memory: WordOrNull = Field(description="of the job, such as 16G; null: the cluster's default")

@@ -31,4 +31,15 @@ def image_of(run: ClassificationRun, bench: Bench) -> tuple[int, ...]:
 def name_of(row: Any) -> str:
     """Return what the step of a row is called, without k."""
     method = methods.of_row(row)
-    return method.gradient if method.gradient in REFERENCES and method.lengths is None else method.name_of_steps()
+    if method.gradient in REFERENCES and method.lengths is None and not _ranks(row):
+        return method.gradient
+    return f"{method.name_of_steps()}{_ranks(row)}"
+
+
+def _ranks(row: Any) -> str:
+    """Return what the ranks of a step share and exchange, nothing for a step without ranks."""
+    ranks = row.get("ranks")
+    if not ranks or ranks != ranks:  # an empty cell of a data frame is not equal to itself
+        return ""
+    exchange = "" if row["parallel"] == "batch" else f", {row['exchange']}"
+    return f", {int(ranks)} sharing {row['parallel']}{exchange}"

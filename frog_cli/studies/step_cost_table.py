@@ -15,6 +15,7 @@ def as_text(rows: Sequence[Row]) -> str:
     size = EngFormatter(unit="B", places=1)
     head = f"{'':<44} {'k':>4} {'ms':>9} {'plain passes':>23} {'backprops':>10}"
     head += f" {'peak memory':>12} {'inference':>9}" if "peak_bytes" in rows[0] else ""
+    head += f" {'exchanged':>10}" if any("exchanged_bytes" in row for row in rows) else ""
     lines, network = [], ""
     for row in rows:
         options = ("width", "depth", "grouping")
@@ -28,5 +29,6 @@ def as_text(rows: Sequence[Row]) -> str:
         line += f" {row['backprop_steps']:>10.2f}"
         if "peak_bytes" in row:
             line += f" {size(row['peak_bytes']):>12} {row['inference_peaks']:>9.2f}"
+        line += f" {size(row['exchanged_bytes']):>10}" if "exchanged_bytes" in row else ""
         lines.append(line)
     return "\n".join(lines)

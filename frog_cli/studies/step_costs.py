@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.objectives import devices, network_steps, optimiser_and_schedule
 from frog_cli.objectives.network_steps import sample_loss
+from frog_cli.ranks.grid import ONE_RANK, Grid, grid
+from frog_cli.ranks.ranks import ALONE, Ranks
+from frog_cli.ranks.shape import shape
 from frog_cli.runs.environment import environment
 from frog_cli.runs.progress import Progress
 from frog_cli.settings.methods import step_columns
@@ -34,31 +38,45 @@ LEARNING_RATE = 1e-12  # of all steps: with a larger one the weights might grow 
 
 SHORTEST = 0.02  # seconds that are timed; faster steps are taken several times in a row and their mean is kept
 
-Step = Callable[[], object]
+
+class Step(NamedTuple):
+    """A step, and the ranks that take it together."""
+
+    take: Callable[[], object]
+    grid: Grid = ONE_RANK
 
 
 class Measured(NamedTuple):
-    """The seconds of one step in each round, those of its parts, its peak memory in bytes, and its multiplications."""
+    """What a step costs this rank.
+
+    Attributes:
+        seconds: of one step in each round.
+        parts: the seconds of each of its parts.
+        peak: of its memory, in bytes.
+        multiplications: how many numbers it multiplies.
+        exchanged: bytes of the results of all exchanges among ranks.
+    """
 
     seconds: list[float]
     parts: dict[str, float]
     peak: int | None
     multiplications: int
+    exchanged: int
 
 
-def measure(request: BenchRequest) -> list[Row]:
-    """Return a row for each run, and before the runs of each network the references."""
+def measure(request: BenchRequest, ranks: Ranks = ALONE, local_rank: int | None = None) -> list[Row]:
+    """Return a row for each run, and before the runs of each network the references, which no ranks share."""
     keep_freed_memory()
-    device = devices.device(request.runs[0].device)
+    device = devices.device(request.runs[0].device, local_rank)
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
         key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
         small = {} if run.curvature_length else {"learning_rate": LEARNING_RATE}
         networks.setdefault(key, []).append(run.model_copy(update=small))
     rows = []
-    with Progress(len(networks), "network") as progress:
+    with Progress(len(networks), "network", silent=ranks.rank > 0) as progress:
         for number, of_one_network in enumerate(networks.values(), start=1):
-            rows += _rows(of_one_network, request.bench, device)
+            rows += _rows(of_one_network, request.bench, device, ranks)
             progress.show(number, f"{number} of {len(networks)} networks measured", number == len(networks))
     about: dict[str, Any] = environment()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else about["processor"]
@@ -66,7 +84,7 @@ def measure(request: BenchRequest) -> list[Row]:
     return [{**row, **on, "commit": about["commit"]} for row in rows]
 
 
-def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch.device) -> list[Row]:
+def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch.device, ranks: Ranks) -> list[Row]:
     """Measure steps of the same network on the same batch, in turns."""
     first = same_network[0]
     image = image_of(first, bench)
@@ -75,10 +93,10 @@ def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch
     labels = torch.randint(bench.classes, (first.batch_size,), device=device)
     backprop = first.model_copy(update={"gradient": Backprop(name="backprop"), "learning_rate": LEARNING_RATE})
     methods: list[Row] = [{"gradient": name} for name in REFERENCES]
-    methods += [step_columns(run) for run in same_network]
+    methods += [step_columns(run, ranks.size) for run in same_network]
     steps = [_reference(name, backprop, bench, images, labels) for name in REFERENCES]
-    steps += [_step(run, bench, images, labels) for run in same_network]
-    found = _in_turns(steps, bench.rounds, bench.memory, device)
+    steps += [_step(run, bench, images, labels, grid(ranks, shape(run.parallel, ranks.size))) for run in same_network]
+    found = _in_turns(steps, bench.rounds, bench.memory, device, ranks)
     plain, reverse = found[0], found[1]
 
     network = {"model": first.model.name, "image": "x".join(map(str, image)), "batch_size": first.batch_size}
@@ -100,6 +118,7 @@ def _costs(measured: Measured, plain: Measured, reverse: Measured, held: int) ->
         ratios = [one / other for one, other in zip(measured.seconds, reference.seconds, strict=True)]
         row |= quartiles(name, ratios)
     unit = sorted(plain.seconds)[len(plain.seconds) // 2]
+    row |= {"exchanged_bytes": measured.exchanged} if measured.exchanged else {}
     row |= {"multiplications": measured.multiplications}
     row |= {"plain_multiplications": measured.multiplications / plain.multiplications}
     row |= {f"{part.replace(' ', '_')}_plain_passes": seconds / unit for part, seconds in measured.parts.items()}
@@ -122,16 +141,16 @@ def _network(run: ClassificationRun, bench: Bench, images: Tensor) -> Sequential
     return sources.imported(run.model)(tuple(images.shape[1:]), bench.classes).to(images.device).train()
 
 
-def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
+def _step(run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor, grid: Grid = ONE_RANK) -> Step:
     """Return a step as frog train takes it, of a network of its own."""
     model = _network(run, bench, images)
     parameters = parameters_of(model)
     optimizer = optimiser_and_schedule.optimizer(run, parameters)
-    gradient = network_steps.batch_gradient(run, model, images)
+    gradient = network_steps.batch_gradient(run, model, images, grid)
     if run.curvature_length is not None:
         gradient = network_steps.with_lengths(gradient, network_steps.step_lengths(run.curvature_length, model), model)
     generator = Generator(images.device).manual_seed(0)
-    return lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator)
+    return Step(lambda: network_steps.take_step(gradient, parameters, optimizer, images, labels, generator), grid)
 
 
 def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, labels: Tensor) -> Step:
@@ -146,7 +165,7 @@ def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, 
 
     if name == "plain pass":
         fastest = recorded_by_shape(loss) if recordable(model) else torch.no_grad()(loss)
-        return lambda: fastest(images, labels)
+        return Step(lambda: fastest(images, labels))
 
     optimizer = optimiser_and_schedule.optimizer(run, parameters_of(model))
     segments = max(1, round(len(model) ** 0.5))
@@ -157,36 +176,44 @@ def _reference(name: str, run: ClassificationRun, bench: Bench, images: Tensor, 
         optimizer.step()
         optimizer.zero_grad()
 
-    return step
+    return Step(step)
 
 
-def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.device) -> list[Measured]:
+def _in_turns(steps: Sequence[Step], rounds: int, memory: bool, device: torch.device, ranks: Ranks) -> list[Measured]:
     """Time each step once per round, so that whatever slows the machine down slows all of them."""
     clock = _Clock(device)
     repetitions = []
     for step in steps:
         with timed_by(clock):
-            step()  # records its operations, if it can, with its parts
-        repetitions.append(max(1, round(SHORTEST / clock.seconds(step))))
+            step.take()  # records its operations, if it can, with its parts
+        seconds_of_one = clock.seconds(step.take)
+        repetitions.append(ranks.first(partial(_repetitions, seconds_of_one)))
     seconds: list[list[float]] = [[] for _ in steps]
     for _ in range(rounds):
         for step, number, found in zip(steps, repetitions, seconds, strict=True):
-            found.append(clock.seconds(step, number))
+            found.append(clock.seconds(step.take, number))
     measured = []
     for step, found in zip(steps, seconds, strict=True):
         clock.stop()
         clock.parts.clear()  # also of what began before
         with timed_by(clock):
             for _ in range(rounds):
-                step()
+                step.take()
                 clock.stop()
         per_step = {part: total / rounds for part, total in clock.parts.items()}
-        peak = peak_memory(step, device) if memory else None
-        measured.append(Measured(found, per_step, peak, multiplications(step)))
+        peak = peak_memory(step.take, device) if memory else None
+        before = step.grid.exchanged
+        number = multiplications(step.take)
+        measured.append(Measured(found, per_step, peak, number, step.grid.exchanged - before))
     return measured
 
 
-def multiplications(step: Step) -> int:
+def _repetitions(seconds: float) -> int:
+    """Return how often a step is taken in a row, so that it can be timed."""
+    return max(1, round(SHORTEST / seconds))
+
+
+def multiplications(step: Callable[[], object]) -> int:
     """Return how many numbers a step multiplies in matrix products and convolutions, by their shapes."""
     # oneDNN's product, which torch's counter does not know
     with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: _of_linear}) as counter:
@@ -218,7 +245,7 @@ class _Clock:
         """End the part that has begun."""
         self(None)
 
-    def seconds(self, step: Step, number: int = 1) -> float:
+    def seconds(self, step: Callable[[], object], number: int = 1) -> float:
         """Return the seconds of a step, the mean of a number of them in a row."""
         began = self._now()
         for _ in range(number):

@@ -12,6 +12,7 @@ from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.ideas import sources
+from frog_cli.ranks.shape import shape
 from frog_cli.runs.folder import RunFolder, runs_location, runs_root
 from frog_cli.runs.identity import digest
 from frog_cli.settings import composing, idea_groups, learning_rates, option_help
@@ -26,6 +27,7 @@ jobs, one for each combination; runs that are done are left out, and searches th
 reaches its time limit saves its state, goes back into the queue and goes on where it was. Examples:
   frog submit slurm.time=02:00:00 train -m experiment=mlp_mnist gradient.k=4,16 seed=0,1,2
   frog submit slurm.tasks=4 slurm.cpus=8 search experiment=mlp_mnist gradient=mean gradient.k=4
+  frog submit slurm.tasks=8 train model=resnet18 data=cifar10 gradient.k=64 parallel=tangents
   frog submit --dry-run 'slurm.setup=[module load mpi]' slurm.gpus=1 train experiment=table1
 
   --dry-run    print the script, submit nothing
@@ -51,16 +53,16 @@ def main(arguments: Sequence[str]) -> int:
     verb = words[0]
     if settings.notice >= slurm.seconds(settings.time):
         raise RequestError(f"slurm.notice={settings.notice}", f"must be shorter than slurm.time={settings.time}")
-    if settings.tasks > 1 and verb != "search":
-        raise RequestError(f"slurm.tasks={settings.tasks}", f"only search runs as several processes, not {verb}")
-    commands, done = _commands(verb, words[1:])
+    if settings.tasks > 1 and verb not in ("train", "search"):
+        raise RequestError(f"slurm.tasks={settings.tasks}", f"train and search run as several processes, not {verb}")
+    commands, done = _commands(verb, words[1:], settings.tasks)
     if done:
         print(f"{done} of {done + len(commands)} jobs are done already", file=sys.stderr)
     if not commands:
         print("nothing to submit")
         return 0
-    if settings.tasks > 1 and settings.mpi is None:
-        settings = settings.model_copy(update={"mpi": srun.mpi_type()})
+    if settings.tasks > 1 and settings.mpi is None:  # which training needs none of
+        settings = settings.model_copy(update={"mpi": srun.mpi_type() if verb == "search" else "none"})
     logs = runs_root().resolve() / "slurm"
     name = f"frog-{verb}"
     here, environment = str(Path.cwd()), _environment(settings)
@@ -88,8 +90,14 @@ def _environment(settings: Slurm) -> dict[str, str]:
     return environment if "OMP_NUM_THREADS" in os.environ else environment | {"OMP_NUM_THREADS": str(settings.cpus)}
 
 
-def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
-    """Return the commands of the jobs that are not done, after all checks, and how many are."""
+def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[str]], int]:
+    """Return the commands of the jobs that are not done, after all checks, and how many are.
+
+    Args:
+        verb: of each command.
+        words: behind it.
+        tasks: how many processes carry out each.
+    """
     if verb not in ("train", "search"):
         return [[verb, *words]], 0
     combinations = composing.combinations(words)
@@ -97,6 +105,8 @@ def _commands(verb: str, words: Sequence[str]) -> tuple[list[list[str]], int]:
     for combination in combinations:
         searching = verb == "search"
         request = search_request(combination).request if searching else train_request(combination)
+        if not searching:
+            shape(getattr(request.runs[0], "parallel", None), tasks)
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
         folders = [RunFolder(runs_location(), run) for run in request.runs]

@@ -129,7 +129,11 @@ def test_what_is_done_is_not_submitted_again(capsys):
         ("slurm.time=1 train", "slurm.notice=120: must be shorter than slurm.time=1"),
         ("slurm.tim=1 train", "slurm.tim=1: unknown option, did you mean slurm.time?; see frog submit --help"),
         ("slurm.tasks=0 train", "slurm.tasks=0: must be a whole number, at least 1"),
-        ("slurm.tasks=2 train", "slurm.tasks=2: only search runs as several processes, not train"),
+        (
+            "slurm.tasks=2 train",
+            "2 processes: share the training of a network with parallel=tangents or parallel=batch",
+        ),
+        ("slurm.tasks=2 reproduce", "slurm.tasks=2: train and search run as several processes, not reproduce"),
         ("slurm.partition='a;b' train", "slurm.partition='a;b': must be letters, digits and . , : + - only, or null"),
         ("slurm.options=[rm] train", "slurm.options.0: must be a list of options"),
         ("train gradient.k=0", "gradient.k=0: must be a whole number, at least 1"),

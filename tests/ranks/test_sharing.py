@@ -1,0 +1,128 @@
+"""The same losses by one, two, three and four ranks: bitwise where slopes are exchanged, else but for rounding."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from frog_cli.ranks.ranks import Ranks
+from frog_cli.ranks.sharing import own_share
+from tests.ranks.launch import run
+
+DIGITS, CIFAR10 = (1, 8, 8), (3, 32, 32)
+MLP = "model=mlp model.width=24 batch_size=64 learning_rate=0.05", DIGITS
+METHODS = [
+    f"gradient={gradient} gradient.perturb={perturb}"
+    for gradient, perturb in product(("projection", "mean"), ("weights", "activities"))
+]
+
+
+@cache
+def losses(
+    ranks: int,
+    more: str,
+    network: tuple[str, tuple[int, ...]] = MLP,
+    tangents: tuple[int, int] = (4, 1),
+    steps: int = 6,
+) -> list[list[float]]:
+    """Return the losses of some steps by each method, and the sum of all weights at the end.
+
+    Args:
+        ranks: how many processes.
+        more: options beside those of the network and the methods.
+        network: its options, and the shape of an image.
+        tangents: how many, and how many in a chunk.
+        steps: how many.
+    """
+    options, image = network
+    k, chunk = tangents
+    chunks = f"gradient.k={k} gradient.chunk_size={chunk}"
+    return found_by(ranks, [[f"{options} {method} {chunks} {more}", image, steps] for method in METHODS])
+
+
+REGENERATED = "tangents=regenerated gradient.perturb=weights gradient.k=6"
+
+
+def found_by(ranks: int, asked: list[list[object]], limit: float = 500) -> list[list[float]]:
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tests.ranks.losses", json.dumps(asked)]
+        first, *others = run(ranks, command, Path(folder), limit)
+    assert [one.status for one in (first, *others)] == [0] * ranks, first.stderr
+    assert all(one.stdout == "" for one in others)
+    return json.loads(first.stdout)
+
+
+def test_slopes_are_those_of_one_process_to_the_last_bit():
+    alone = losses(1, "")
+    assert all(one[0] > one[-2] for one in alone)  # they do train
+    for ranks in (1, 2, 4):
+        assert losses(ranks, "parallel=tangents") == alone
+
+
+@pytest.mark.parametrize(
+    ("ranks", "more"),
+    [
+        (3, "parallel=tangents"),  # which the chunks do not divide
+        (2, "parallel=tangents exchange=steps"),
+        (3, "parallel=tangents exchange=steps"),
+        (2, "parallel=batch"),
+        (3, "parallel=batch"),
+        (4, "parallel=[2,2]"),
+    ],
+)
+def test_other_shares_round_otherwise_at_most(ranks, more):
+    for shared, alone in zip(losses(ranks, more), losses(1, ""), strict=True):
+        assert shared == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "parallels"),
+    [
+        (f"{REGENERATED} gradient=projection", ["tangents", "batch", "tangents exchange=steps"]),
+        (f"{REGENERATED} gradient=mean", ["tangents exchange=steps", "[2,1]"]),
+        ("gradient=backprop", ["batch"]),
+        ("gradient=fomoh_kd gradient.k=3 learning_rate=1", ["batch"]),
+        ("tangents=local tangents.depth=1 tangents.random=2", ["batch"]),
+        ("gradient.k=6 learning_rate=curvature", ["tangents", "batch"]),
+        ("gradient.k=1", ["tangents", "tangents exchange=steps"]),  # one rank has no tangent
+        ("gradient.measure=simulated gradient.k=6", ["tangents", "batch"]),
+    ],
+)  # fmt: skip
+def test_what_else_ranks_share(method, parallels):
+    options, image = "model=mlp model.width=32 batch_size=64 learning_rate=0.05", (1, 8, 8)
+    asked: list[list[object]] = [[f"{options} {method}", image, 6]]
+    (alone,) = found_by(1, asked)
+    found = found_by(2, [[f"{options} {method} parallel={parallel}", image, 6] for parallel in parallels])
+    for parallel, shared in zip(parallels, found, strict=True):
+        assert shared == pytest.approx(alone, rel=1e-5), parallel
+
+
+def test_a_rank_without_samples_or_tangents_takes_the_first_for_nothing():
+    assert [own_share(Ranks(rank, 3), 2) for rank in range(3)] == [(slice(0, 1), 0), (slice(0, 1), 1), (slice(1, 2), 1)]
+
+
+FULL_SIZE = {
+    "mlp": ("model=mlp model.width=256 batch_size=64 learning_rate=0.05", DIGITS),
+    "resnet18": (
+        "model=resnet18 model.norm=group model.width=16 batch_size=64 learning_rate=0.01 data=cifar10",
+        CIFAR10,
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", FULL_SIZE)
+def test_twenty_steps_of_networks_of_a_common_size(model):
+    size = (FULL_SIZE[model], (16, 4), 20)
+    alone = losses(1, "", *size)
+    for ranks in (1, 2, 4):
+        assert losses(ranks, "parallel=tangents", *size) == alone
+    for ranks, more in ((3, ""), (2, "exchange=steps"), (3, "exchange=steps"), (4, "exchange=steps")):
+        for shared, one in zip(losses(ranks, f"parallel=tangents {more}", *size), alone, strict=True):
+            assert shared == pytest.approx(one, rel=1e-5)

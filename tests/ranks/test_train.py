@@ -1,0 +1,134 @@
+"""frog train on several ranks: what is told, and that nothing hangs or is lost, whatever ends them."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from frog_cli.cli import main
+from frog_cli.runs.checkpoints import latest
+from tests.ranks.launch import FROG, Ended, ended, run, start, wait_until
+
+SMALL = [
+    "model.width=16", "data.limit=200", "batch_size=8", "gradient.k=4", "gradient.chunk_size=1", "learning_rate=0.01",
+    "early_stopping.patience=null", "parallel=tangents", "checkpoint.rows=1",
+]  # fmt: skip
+
+
+def frog(count: int, folder: Path, *words: str, runs: str = "runs") -> list[Ended]:
+    return run(count, [*FROG, "train", *SMALL, *words], folder, FROG_RUNS=str(folder / runs))
+
+
+def summary(folder: Path, runs: str = "runs") -> dict[str, object]:
+    (path,) = (folder / runs).glob("*/summary.json")
+    return json.loads(path.read_text())
+
+
+def test_ranks_end_where_one_process_does_and_the_first_one_tells(tmp_path, monkeypatch):
+    first, second = frog(2, tmp_path, "epochs=2")
+    assert (first.status, second.status) == (0, 0), first.stderr
+    assert "seed 0: completed" in first.stdout
+    assert (second.stdout, second.stderr) == ("", "")
+    monkeypatch.setenv("FROG_RUNS", str(tmp_path / "alone"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert main(["train", *SMALL, "epochs=2"]) == 0
+    assert summary(tmp_path) == summary(tmp_path, "alone")
+    (about,) = (tmp_path / "runs").glob("*/run.json")
+    assert json.loads(about.read_text())["ranks"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["parallel=null"], "frog: 2 processes: share the training of a network with parallel=tangents or parallel=b"),
+        (["parallel=[1,3]"], "frog: parallel=[1,3]: are 3 ranks, not 2"),
+        (["gradient=fomoh_kd"], "frog: parallel=tangents: needs a forward gradient whose tangents the samples share; "
+         "parallel=batch shares the samples"),
+        (["parallel=batch", "model=resnet18", "model.width=8", "data=digits"], "frog: parallel=batch: module 0.1 "),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_told_once_and_ends_all_with_status_2(tmp_path, words, message):
+    small = [word for word in SMALL if not any(word.partition("=")[0] == other.partition("=")[0] for other in words)]
+    if words[0] == "gradient=fomoh_kd":
+        small = [word for word in small if not word.startswith("gradient.")]
+    if "model=resnet18" in words:
+        small = [word for word in small if word != "model.width=16"]
+    ranks = run(2, [*FROG, "train", *small, *words], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+    assert [one.status for one in ranks] == [2, 2]
+    told = "".join(one.stderr for one in ranks)
+    assert told.startswith(message), told
+    assert told.count("\n") == 1, told
+
+
+def steps_taken(folder: Path) -> int:
+    tables = list((folder / "runs").glob("*/metrics.csv"))
+    return len(tables[0].read_text().splitlines()) if tables else 0
+
+
+def test_a_signal_to_one_rank_saves_the_state_of_all_at_one_step_for_any_number_of_ranks(tmp_path):
+    whole = frog(2, tmp_path, "epochs=6", runs="whole")
+    assert whole[0].status == 0, whole[0].stderr
+    ranks = start(2, [*FROG, "train", *SMALL, "epochs=6"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+    wait_until(lambda: steps_taken(tmp_path) >= 2)
+    ranks[1].send_signal(signal.SIGTERM)
+    stopped = ended(ranks, tmp_path)
+    assert [one.status for one in stopped] == [143, 143], stopped
+    (folder,) = (tmp_path / "runs").iterdir()
+    state = latest(folder)
+    assert state is not None
+    assert not (folder / "summary.json").exists()
+    assert not (folder / "lock").exists()
+    on = frog(4, tmp_path, "epochs=6")
+    assert on[0].status == 0, on[0].stderr
+    assert f"going on after step {state['steps']}" in on[0].stderr
+    assert summary(tmp_path) == summary(tmp_path, "whole")
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_rank_that_is_killed_ends_all_and_is_named(tmp_path, lost):
+    ranks = start(2, [*FROG, "train", *SMALL, "epochs=500"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+    wait_until(lambda: steps_taken(tmp_path) >= 2)
+    killed = time.monotonic()
+    ranks[lost].kill()
+    found = ended(ranks, tmp_path, 30)
+    assert time.monotonic() - killed < 30
+    assert found[1 - lost].status == 1
+    assert f"rank {lost} (" in found[1 - lost].stderr
+    assert "goes on from the last state" in found[1 - lost].stderr
+
+
+def test_a_rank_that_hangs_ends_all_and_is_named(tmp_path):
+    ranks = start(2, [*FROG, "train", *SMALL, "epochs=500"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+    wait_until(lambda: steps_taken(tmp_path) >= 2)
+    ranks[1].send_signal(signal.SIGSTOP)
+    ranks[0].wait(60)
+    ranks[1].kill()
+    first, _ = ended(ranks, tmp_path)
+    assert first.status == 1
+    assert "rank 1 (" in first.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_ranks_are_killed_at_twenty_random_times(tmp_path):
+    whole = frog(2, tmp_path, "epochs=60", runs="whole")
+    assert whole[0].status == 0, whole[0].stderr
+    draw = random.Random(0)
+    for attempt in range(20):
+        count = draw.choice((1, 2, 4))
+        ranks = start(count, [*FROG, "train", *SMALL, "epochs=60"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+        before = steps_taken(tmp_path)
+        wait_until(lambda: steps_taken(tmp_path) > before or all(one.poll() is not None for one in ranks))  # noqa: B023
+        time.sleep(draw.uniform(0, 1))
+        draw.choice(ranks).kill()
+        statuses = [one.status for one in ended(ranks, tmp_path, 30)]
+        if statuses == [0] * count:
+            break
+        assert all(status != 0 for status in statuses), (attempt, statuses)
+    assert attempt > 5
+    assert frog(draw.choice((1, 2, 4)), tmp_path, "epochs=60")[0].status == 0
+    assert summary(tmp_path) == summary(tmp_path, "whole")
