@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-slurm bench check format clean
+.PHONY: help install demo test test-slow test-cuda test-slurm bench check format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -26,6 +26,9 @@ test: $(INSTALLED) ## run the tests that take seconds (those on MNIST need FROG_
 
 test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-cuda: $(INSTALLED) ## run the tests of the mathematics on a CUDA device
+	$(BIN)/python -m pytest -m cuda
 
 test-slurm: $(INSTALLED) ## run the tests that submit batch jobs to the Slurm of this machine
 	$(BIN)/python -m pytest -m slurm
