@@ -17,7 +17,7 @@ from frog_cli.settings.requests import bench_request, quality_request, search_re
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = re.findall(r"^(?:mpiexec -n 4 )?frog (.*?)(?:  +#.*)?$", SHELL, flags=re.MULTILINE)
+COMMANDS = re.findall(r"^(?:mpiexec -n 4 |torchrun .*--no-python )?frog (.*?)(?:  +#.*)?$", SHELL, flags=re.MULTILINE)
 
 
 def test_the_library_example_lowers_the_loss():
@@ -29,7 +29,7 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 35
+    assert len(COMMANDS) == 37
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from frog_cli.settings.requests import bench_request
 from frog_cli.studies.step_cost_pictures import draw_cost, draw_memory, draw_parts
 from frog_cli.studies.step_cost_table import as_text
 from frog_cli.studies.step_costs import measure
-from tests.benchmarks import epochs, functions, search
+from tests.benchmarks import epochs, functions, ranks, search
 
 PLACE = Path("results/bench")
 
@@ -55,7 +55,7 @@ NETWORKS = {
     "regenerated": "model=mlp model.width=1024 data=mnist batch_size=64 gradient=projection gradient.k=4,16,64 "
     "gradient.perturb=weights gradient.chunk_size=4 tangents=normal,regenerated",
 }
-OTHERS = {"functions": functions.rows, "epochs": epochs.rows, "search": search.rows}
+OTHERS = {"functions": functions.rows, "epochs": epochs.rows, "search": search.rows, "ranks": ranks.rows}
 
 
 def measured(name: str) -> list[Row]:
@@ -63,7 +63,7 @@ def measured(name: str) -> list[Row]:
     if name in OTHERS:
         about = environment()
         on = {"threads": about["threads"], "torch": about["versions"]["torch"], "commit": about["commit"]}
-        return [{**row, "processor": about["processor"], **on} for row in OTHERS[name]()]
+        return [{"processor": about["processor"], **on, **row} for row in OTHERS[name]()]
     return measure(bench_request(["-m", *NETWORKS[name].split()]))
 
 

@@ -250,6 +250,24 @@ def test_a_job_that_reaches_its_limit_goes_on_and_ends_as_without_interruption(s
 
 
 @pytest.mark.slurm
+def test_ranks_of_a_job_that_reaches_its_limit_go_on_and_end_as_one_process(slurm, runs, monkeypatch, capsys):
+    run = ["train", "gradient.k=16", "gradient.chunk_size=8", "epochs=400", "early_stopping.patience=null",
+           "model.width=64", "parallel=tangents"]  # fmt: skip
+    job = submit(capsys, "slurm.tasks=2", "slurm.time=1", "slurm.notice=30", *run)
+    assert ended(job, 1500) == ["COMPLETED"]
+    log = next(runs.glob(f"slurm/*{job}*.log")).read_text()
+    assert "goes back into the queue" in log
+    assert "frog: going on after step" in log
+    (summary,) = runs.glob("mlp64-*/summary.json")
+    assert json.loads((summary.parent / "run.json").read_text())["ranks"] == 2
+    interrupted = {name: (summary.parent / name).read_bytes() for name in ("metrics.csv", "summary.json")}
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = [sys.executable, "-m", "frog_cli", *run, "overwrite=true"]
+    assert subprocess.run(alone, check=False).returncode == 0
+    assert {name: (summary.parent / name).read_bytes() for name in interrupted} == interrupted
+
+
+@pytest.mark.slurm
 @pytest.mark.parametrize("named", ["by an option", "by FROG_IDEAS"])
 def test_a_job_finds_ideas_whatever_its_folder(named, slurm, runs, tmp_path, monkeypatch, capsys):
     """Its file is given by a relative path, and the setup of the job leaves the folder."""
