@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from frog_cli.errors import Interrupted, RankLostError, RequestError
+from frog_cli.errors import Interrupted, RequestError, in_one_line
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
@@ -71,14 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = partial(_tell, otherwise=warnings.showwarning)
             status: int = module.main(words)
     except RequestError as error:
-        print(" ".join(f"frog: {error}".split()), file=sys.stderr)
+        print(in_one_line(error), file=sys.stderr)
         return 2
     except Interrupted as interrupted:
-        print(f"frog: {interrupted}; the same command goes on", file=sys.stderr)
+        print(in_one_line(interrupted), file=sys.stderr)
         return interrupted.status
-    except RankLostError as lost:
-        print(f"frog: {lost}; the same command goes on from the last state that was saved", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("frog: interrupted", file=sys.stderr)
         return 130

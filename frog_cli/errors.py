@@ -37,5 +37,14 @@ class Interrupted(Exception):  # noqa: N818
         self.status = 128 + number
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return what a person is told of an exception."""
+    if isinstance(error, Interrupted):
+        return f"frog: {error}; the same command goes on"
+    if isinstance(error, RequestError):
+        return " ".join(f"frog: {error}".split())
+    return f"frog: {type(error).__name__}: {error}".partition("\n")[0]
+
+
 class RankLostError(Exception):
     """Another rank of the same command has ended or no longer answers, so that this one ends as well."""

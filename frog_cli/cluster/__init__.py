@@ -1,1 +1,1 @@
-"""Many processes: the ranks of one command under mpiexec or srun, and batch jobs of Slurm."""
+"""Many processes that share runs by MPI, and batch jobs of Slurm."""

@@ -91,7 +91,8 @@ def forward_gradient_over_ranks(
     """Return the same as `fast_forward_gradient`, by ranks that each do a share of it.
 
     The operations are the same, in recordings of their own. With a `chunk_size` that divides each rank's share of the
-    tangents the numbers do not depend on how many ranks share tangents, to the last bit, unless steps are exchanged.
+    tangents the numbers do not depend on how many ranks share tangents, to the last bit, unless steps are exchanged;
+    those of `fast_forward_gradient` are the same where its recording does not have to give way to another solution.
 
     Args:
         method: the forward gradient.
@@ -125,10 +126,10 @@ def _recorded_aggregation(
 ) -> Aggregation:
     """Return an aggregation in its recorded form, where that finds coefficients."""
     recorded_form: Aggregation = ideas.trait(aggregation, "without_branch", aggregation)
-    replay = recorder(lambda V, slopes: (recorded_form(V, slopes),))
+    replay = recorder(lambda slopes, V: (recorded_form(V, slopes),))  # anew for each shape of the slopes
 
     def aggregate(V: Tensor, slopes: Tensor) -> Tensor:
-        (coefficients,) = replay(V, slopes)
+        (coefficients,) = replay(slopes, V)
         if recorded_form is aggregation or coefficients.isfinite().all():
             return coefficients
         return aggregation(V, slopes)

@@ -23,16 +23,17 @@ _OF_EVERY_MODULE = frozenset(vars(Module())) - {"training"}
 
 def random_state(device: torch.device) -> Tensor:
     """Return the state of a device's default generator, which dropout draws from."""
-    return _source(device).get_rng_state()
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else torch.get_rng_state()
 
 
 def set_random_state(device: torch.device, state: Tensor) -> None:
     """Set the state of a device's default generator."""
-    _source(device).set_rng_state(state)
-
-
-def _source(device: torch.device) -> Any:
-    return torch.cuda if device.type == "cuda" else torch.mps if device.type == "mps" else torch
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        (torch.mps if device.type == "mps" else torch).set_rng_state(state)
 
 
 def attributes_restored(model: Module, loss: Any = None) -> Callable[[], None]:

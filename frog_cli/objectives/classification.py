@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -125,8 +124,10 @@ class Classification:
 
     def _compare(self) -> None:
         """End the run if its ranks have drifted apart, as on processors that round otherwise."""
-        weights = self._model.state_dict()
-        self._ranks.check_equal(f"after step {self.steps} the weights", [weights[name] for name in sorted(weights)])
+        device = self._parameters[0].device
+        sources = [torch.get_rng_state(), random_state(device), self._tangents.get_state()]
+        everything = [*self._model.state_dict().values(), *sources]
+        self._ranks.check_equal(f"after step {self.steps} the weights, or the sources of randomness,", everything)
 
     def _draw_batches(self) -> Sequence[Tensor]:
         """Return the indices of the images of each batch of an epoch."""
@@ -171,26 +172,27 @@ class Classification:
             self._schedule.load_state_dict(state["schedule"])
         self._order.set_state(state["order"])
         self._batches = self._draw_batches() if state["within_epoch"] else None
-        self._losses, self._failures = list(state["losses"]), list(state["failures"])
-        self._lengths = list(state.get("lengths", []))  # which checkpoints of earlier versions do not have
+        device = self._parameters[0].device
+        kept = (state["losses"], state["failures"], state.get("lengths", []))  # the last not in earlier versions
+        self._losses, self._failures, self._lengths = ([one.to(device) for one in of_steps] for of_steps in kept)
         if self._step_lengths:
             self._step_lengths.restore([state["step_lengths"]])
         if self._heads:
             self._heads.restore(state["heads"])
         self._tangents.set_state(state["tangents"])
         torch.set_rng_state(state["random_numbers"][0])
-        set_random_state(self._parameters[0].device, state["random_numbers"][1])
+        set_random_state(device, state["random_numbers"][1])
 
     def measure(self) -> list[Row]:
         """Return loss and accuracy of all splits, with which the epoch ends."""
         row: Row = {"epoch": len(self._rows), "step": self._steps + len(self._losses)}
         for name, split in zip(SPLITS, self._data[:3], strict=True):
-            found = self._ranks.first(partial(self._evaluate, split))  # all go on by the same numbers
-            row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = found
+            row[f"{name}_loss"], row[f"{name}_accuracy_percent"] = self._evaluate(split)
         if self._run.quality.batches is not None:
             row |= self._approximation(self._run.quality.batches, row["epoch"])
         if self._step_lengths:
             row |= quartiles(torch.stack(self._lengths) if self._lengths else torch.zeros(0))
+        row = self._ranks.first(lambda: row)  # all go on by the same numbers
         self._end_epoch(row)
         return [row]
 

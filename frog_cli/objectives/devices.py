@@ -7,6 +7,28 @@ import torch
 from frog_cli.errors import RequestError
 
 
+def chosen(name: str, local_rank: int | None = None, own: bool = False) -> torch.device:
+    """Return the device as `device` does, and compute on it from now on.
+
+    Args:
+        name: what the option `device` says.
+        local_rank: which process of this host this one is.
+        own: whether no other process may have the same NVIDIA card.
+
+    Raises:
+        RequestError: if there is none, or none of its own.
+    """
+    found = device(name, local_rank)
+    if found.type == "cuda":
+        if own and (local_rank or 0) >= torch.cuda.device_count():
+            raise RequestError(
+                f"device={name}", f"has {torch.cuda.device_count()} cards here, and each rank needs one of its own"
+            )
+        torch.cuda.set_device(found)
+        torch.backends.cudnn.deterministic = torch.backends.cudnn.deterministic or own  # or ranks drift apart
+    return found
+
+
 def device(name: str, local_rank: int | None = None) -> torch.device:
     """Return the device; auto means CUDA, then MPS, then CPU, whichever is there first.
 

@@ -82,7 +82,8 @@ class StepLengths:
     def restore(self, states: Sequence[dict[str, Any]]) -> None:
         """Go on from the state of the point, or those of all points."""
         together = zip(*(state["numbers"] for state in states), strict=True)
-        *means, self._last, self._first_loss, self._loss = (torch.stack(one).view_as(self._last) for one in together)
+        stacked = (torch.stack(one).view_as(self._last).to(self._last.device) for one in together)
+        *means, self._last, self._first_loss, self._loss = stacked
         self._means = Means(*means)
         self._steps = states[0]["steps"]
 

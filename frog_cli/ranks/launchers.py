@@ -39,12 +39,20 @@ class Place(NamedTuple):
 
 def place(variables: Mapping[str, str] = os.environ) -> Place | None:
     """Return which process this is, None if no launcher started it as one of several."""
-    for launcher, names in _VARIABLES.items():
-        rank, size, local_rank, local_size = (variables.get(name, "") for name in names)
-        if rank and size and int(size) > 1:
-            of_host = re.match(r"\d+", local_size)  # Slurm's is that of the first node, such as 4(x2)
-            return Place(int(rank), int(size), int(local_rank or rank), int(of_host[0]) if of_host else 1, launcher)
-    return None
+    found = {
+        launcher: values
+        for launcher, names in _VARIABLES.items()
+        if all((values := [variables.get(name, "") for name in names])[:2])
+    }
+    launcher = next(iter(found), None)
+    if launcher == "mpiexec" and found.get("srun", [""] * 2)[1] == found[launcher][1]:
+        launcher = "srun"  # with MPI's variables beside its own
+    if launcher is None:
+        return None
+    rank, size, local_rank, local_size = found[launcher]
+    of_host = re.match(r"\d+", local_size)  # Slurm's is that of the first node, such as 4(x2)
+    here = Place(int(rank), int(size), int(local_rank or rank), int(of_host[0]) if of_host else 1, launcher)
+    return here if here.size > 1 else None
 
 
 def threads(local_size: int) -> int | None:
@@ -76,7 +84,7 @@ def meeting_place(here: Place) -> tuple[str, str]:
     if os.environ.get("SLURM_STEP_NUM_TASKS") == str(here.size):  # whose nodes are those of the ranks
         return _first_host(os.environ["SLURM_STEP_NODELIST"]), str(_port_of_job())
     try:
-        return _told_by_mpi()
+        return _told_by_mpi(here)
     except (ImportError, RuntimeError) as error:
         raise RequestError(here.launcher, f"needs mpi4py, or MASTER_ADDR and MASTER_PORT of rank 0: {error}") from None
 
@@ -95,8 +103,12 @@ def _port_of_job() -> int:
     return _PORTS[(37 * job + step) % len(_PORTS)]
 
 
-def _told_by_mpi() -> tuple[str, str]:
-    """Let rank 0 choose a free port and tell all ranks by MPI, which is not needed afterwards."""
+def _told_by_mpi(here: Place) -> tuple[str, str]:
+    """Let rank 0 choose a free port and tell all ranks by MPI, which is not needed afterwards.
+
+    Raises:
+        RuntimeError: if mpi4py has the library of another launcher.
+    """
     import mpi4py
 
     mpi4py.rc.initialize = mpi4py.rc.finalize = False
@@ -106,6 +118,9 @@ def _told_by_mpi() -> tuple[str, str]:
     with socket.socket() as probe:
         probe.bind(("", 0))
         chosen = socket.gethostname(), str(probe.getsockname()[1])
+        known = MPI.COMM_WORLD.Get_size()
         chosen = MPI.COMM_WORLD.bcast(chosen)
     MPI.Finalize()
+    if known != here.size:
+        raise RuntimeError(f"it knows of {known} of {here.size} processes, as with another library than the launcher's")
     return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +15,11 @@ from frog_cli.errors import RankLostError, RequestError
 from frog_cli.ranks.watch import Watch
 
 Value = TypeVar("Value")
+
+NO_LIMIT = timedelta(days=365)
+"""How long an exchange may take: those that hang are ended by the watch."""
+
+_HASHED_AT_A_TIME = 2**20
 
 
 class Ranks:
@@ -78,7 +84,7 @@ class Ranks:
             dist.all_reduce(there, group=self._group)
         self.exchanged += joined.nbytes
         parts = there.to(joined.device).split([tensor.numel() for tensor in tensors])
-        return tuple(part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True))
+        return tuple(part.view_as(tensor).to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True))
 
     def first(self, function: Callable[[], Value]) -> Value:
         """Return what a function returns on rank 0, on all ranks.
@@ -98,7 +104,7 @@ class Ranks:
             value, self.ended_together = told
         if error:
             raise error
-        if self.ended_together:
+        if self.ended_together:  # for a reason that rank 0 tells
             raise SystemExit(2)
         return value  # type: ignore[return-value]
 
@@ -117,6 +123,19 @@ class Ranks:
             self._asked = largest, dist.all_reduce(largest, dist.ReduceOp.MAX, self._group, async_op=True)
         return before
 
+    def objects(self, own: Value) -> list[Value]:
+        """Return what each rank has: anything that can be pickled."""
+        found: list[Any] = [own] * self.size
+        if self.size > 1:
+            with self._telling_who_is_lost():
+                dist.all_gather_object(found, own, self._group)
+        return found
+
+    def before_exit(self, function: Callable[[], None]) -> None:
+        """Call a function before this process is ended because another rank is lost and it cannot end by itself."""
+        if self._watch is not None:
+            self._watch.before_exit(function)
+
     def wait(self) -> None:
         """Wait for all ranks."""
         if self.size > 1:
@@ -131,7 +150,7 @@ class Ranks:
         """
         if self.size == 1:
             return
-        first, *others = self._of_all(torch.stack([_hash(tensor) for tensor in tensors]))
+        first, *others = self._of_all(torch.stack([hash_of_bits(tensor).to(tensors[0].device) for tensor in tensors]))
         for rank, other in enumerate(others, start=1):
             if not torch.equal(first, other):
                 raise RuntimeError(f"{what} of rank {rank} are not those of rank 0; no result of theirs can be trusted")
@@ -140,7 +159,7 @@ class Ranks:
         """Return some of the ranks as ranks of their own, of which this one need not be any; each set is made once."""
         key = tuple(members)
         if key not in self._parts:
-            group = dist.new_group(list(members))
+            group = dist.new_group(list(members), NO_LIMIT)
             rank = members.index(self.rank) if self.rank in members else -1
             self._parts[key] = Ranks(rank, len(members), group, self._watch)
         return self._parts[key]
@@ -159,9 +178,10 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            if self._watch is None:
+            verdict = self._watch.verdict() if self._watch is not None else None
+            if verdict is None:  # it is not for want of others
                 raise
-            raise RankLostError(self._watch.verdict()) from error
+            raise RankLostError(verdict) from error
 
 
 def _reachable(tensor: Tensor) -> Tensor:
@@ -169,11 +189,15 @@ def _reachable(tensor: Tensor) -> Tensor:
     return tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
 
 
-def _hash(tensor: Tensor) -> Tensor:
+def hash_of_bits(tensor: Tensor) -> Tensor:
     """Return a number `[]` that depends on all bits of a tensor and their places."""
     numbers = tensor.detach().contiguous().flatten()
-    words = numbers.view(torch.int32 if numbers.element_size() % 4 == 0 else torch.uint8).to(torch.int64)
-    return (words * torch.arange(1, 2 * len(words), 2, device=words.device)).sum()
+    words = numbers.view(torch.int32 if numbers.element_size() % 4 == 0 else torch.uint8)
+    odd = torch.arange(1, 2 * _HASHED_AT_A_TIME, 2, device=words.device)
+    found = torch.zeros((), dtype=torch.int64, device=words.device)
+    for block in words.split(_HASHED_AT_A_TIME):
+        found = 31 * found + (block.to(torch.int64) * odd[: len(block)]).sum()
+    return found
 
 
 ALONE = Ranks()

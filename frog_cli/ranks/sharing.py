@@ -70,7 +70,7 @@ def mean_over_samples(
         own, count = own_share(ranks, len(inputs))
         estimate = gradient(inputs[own], targets[own], generator)
         loss, *gradients = ranks.reduced(_times(count / len(inputs), [estimate.loss, *estimate.gradients]))
-        return Estimate(loss, tuple(gradients))
+        return Estimate(loss.clone(), tuple(gradients))  # whoever keeps it shall not keep the gradients as well
 
     return of_all if ranks.size > 1 else gradient
 

@@ -1,56 +1,86 @@
-"""How several processes become ranks of one command, and how they end: all together."""
+"""How several processes become ranks of one command, and how they end: all together, for a reason that is told once."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from frog_cli.errors import Interrupted, RankLostError, RequestError
-from frog_cli.ranks.launchers import MEETING_PLACE, Place, meeting_place
-from frog_cli.ranks.ranks import Ranks
-from frog_cli.ranks.watch import Watch
+from frog_cli.errors import Interrupted, RankLostError, RequestError, in_one_line
+from frog_cli.ranks.launchers import MEETING_PLACE, Place, meeting_place, share_cores
+from frog_cli.ranks.ranks import NO_LIMIT, Ranks
+from frog_cli.ranks.watch import Watch, tell
 
-_COME_WITHIN = timedelta(minutes=5)  # all processes of a launcher
-_NO_LIMIT = timedelta(days=365)  # of an exchange; the watch ends those that hang
+_HEARD = 2.0  # seconds for all ranks to hear that one fails
 
 
 @contextmanager
 def started(here: Place) -> Iterator[Ranks]:
-    """Yield the ranks, connected; an exception on one of them ends them all, and is told once.
+    """Yield the ranks, connected; whatever ends one of them ends them all.
 
-    Those that cannot meet, or are not alike, are refused.
+    Those that cannot meet, or are not alike, are refused. They use as many threads each, so that they round alike.
 
     Raises:
-        SystemExit: where another rank tells what has happened.
+        SystemExit: with what the command shall end with, when its reason has been told.
     """
     ranks, watch = _meet(here)
     try:
         _check_alike(ranks)
+        share_cores(here.local_size)
+        torch.set_num_threads(min(ranks.objects(torch.get_num_threads())))
         yield ranks
         ranks.wait()
-    except Interrupted:
-        ranks.wait()  # until rank 0 has saved the state: a launcher may end all when the first one ends
-        raise
-    except RankLostError as lost:
-        if not watch.speaks_about(str(lost)):
-            raise SystemExit(1) from None
-        raise
     except Exception as error:
-        if not watch.fail(traceback.format_exception_only(error)[-1].strip().partition("\n")[0]):
-            raise SystemExit(2 if isinstance(error, RequestError) else 1) from None
+        _end(ranks, watch, error)
+    except SystemExit:
+        if ranks.ended_together:
+            ranks.wait()  # until rank 0 has told why: a launcher may end all when the first one ends
         raise
-    finally:
+    watch.end()
+    dist.destroy_process_group()
+
+
+def _end(ranks: Ranks, watch: Watch, error: Exception) -> NoReturn:
+    """Tell why all ranks end, on one of them, and end this one.
+
+    Raises:
+        SystemExit: always.
+    """
+    status = error.status if isinstance(error, Interrupted) else 2 if isinstance(error, RequestError) else 1
+    together = isinstance(error, Interrupted) or ranks.ended_together
+    if together:
+        if ranks.rank == 0:
+            _write(in_one_line(error))
+        try:
+            ranks.wait()  # also until rank 0 has saved the state
+        except RankLostError as lost:
+            error, together = lost, False
+    if together:
         watch.end()
         dist.destroy_process_group()
+    elif isinstance(error, RankLostError):
+        if watch.tells(str(error)):
+            tell(str(error))
+    elif watch.fail(in_one_line(error).removeprefix("frog: ")):
+        _write(in_one_line(error) if isinstance(error, RequestError) else traceback.format_exc())
+        time.sleep(_HEARD)
+    raise SystemExit(status)
+
+
+def _write(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(text.rstrip("\n") + "\n")  # in one piece, or that of another rank comes between
+    sys.stderr.flush()
 
 
 def _meet(here: Place) -> tuple[Ranks, Watch]:
@@ -58,18 +88,14 @@ def _meet(here: Place) -> tuple[Ranks, Watch]:
     os.environ |= dict(zip(MEETING_PLACE, meeting_place(here), strict=True))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
     try:
-        store, *_ = next(iter(rendezvous("env://", here.rank, here.size, timeout=_COME_WITHIN)))
-        dist.init_process_group(
-            backend,
-            store=PrefixStore("ranks", store),
-            rank=here.rank,
-            world_size=here.size,
-            timeout=_NO_LIMIT,
-        )
+        store, *_ = next(iter(rendezvous("env://", here.rank, here.size)))
+        of_watch = PrefixStore("watch", store.clone())
+        of_ranks = PrefixStore("ranks", store)
+        dist.init_process_group(backend, timeout=NO_LIMIT, world_size=here.size, rank=here.rank, store=of_ranks)
     except (RuntimeError, ValueError) as error:
         where = ":".join(os.environ[name] for name in MEETING_PLACE)
         raise RequestError(here.launcher, f"rank {here.rank} cannot meet the others at {where}: {error}") from None
-    watch = Watch(PrefixStore("watch", store), here.rank, here.size)
+    watch = Watch(of_watch, here.rank, here.size)
     dist.barrier()
     watch.begin()
     return Ranks(here.rank, here.size, None, watch), watch
@@ -78,10 +104,11 @@ def _meet(here: Place) -> tuple[Ranks, Watch]:
 def _check_alike(ranks: Ranks) -> None:
     """Refuse ranks whose numbers would differ."""
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "no NVIDIA card"
-    mine = f"Python {platform.python_version()}, torch {torch.__version__}, {card}"
-    of_first = ranks.first(lambda: mine)
-    found = ranks.gathered(torch.tensor([int(mine == of_first)]), [1] * ranks.size).tolist()
-    if mine != of_first:
-        raise RequestError(f"rank {ranks.rank} has {mine}", f"rank 0 has {of_first}; all must have the same")
-    if not all(found):
-        ranks.wait()  # for the rank that tells
+    have = ranks.objects(f"Python {platform.python_version()}, torch {torch.__version__}, {card}")
+
+    def check() -> None:
+        for rank, has in enumerate(have):
+            if has != have[0]:
+                raise RequestError(f"rank {rank} has {has}", f"rank 0 has {have[0]}; all must have the same")
+
+    ranks.first(check)

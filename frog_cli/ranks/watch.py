@@ -7,15 +7,16 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from torch.distributed.distributed_c10d import Store
 
 _EVERY = 0.5  # seconds between two signs of life
-_SILENT = 20.0  # seconds without one, after which a rank counts as lost
+_SILENT = 15.0  # seconds without one, after which a rank counts as lost
 _SILENT_AFTER_ERROR = 3.0  # when an exchange has failed already, as it does at once if a process is gone
-_LATE = 5.0  # seconds after which a watch has slept itself, as when the whole job was suspended
-_GRACE = 12.0  # seconds that an orderly end may take once a verdict is there
+_LATE = 5.0  # seconds after which this process has slept itself, as when the whole job was suspended
+_GRACE = 8.0  # seconds that an orderly end may take once a verdict is there
 
 
 class Watch:
@@ -25,14 +26,21 @@ class Watch:
     """
 
     def __init__(self, store: Store, rank: int, size: int):
+        """Give the first sign of life.
+
+        Args:
+            store: with a connection of its own, which no other thread waits on.
+            rank: of this process.
+            size: the number of ranks.
+        """
         self._store, self._rank, self._size = store, rank, size
-        self._ending = threading.Event()
-        self._failed = False
+        self._ended = threading.Event()
         self._verdict: str | None = None
-        self._hosts = [f"host of rank {other}" for other in range(size)]
+        self._round_at = time.monotonic()  # when the last round through the store was complete
+        self._before_exit: list[Callable[[], None]] = []
+        self._hosts: list[str] = []
         store.set(f"beat/{rank}", "0")
         store.set(f"host/{rank}", f"{socket.gethostname()}, process {os.getpid()}")
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def begin(self) -> None:
         """Begin to watch, once all ranks are there."""
@@ -42,38 +50,38 @@ class Watch:
             self._store.set("suspicion", "")
             self._store.set("verdict", "")
         self._store.wait(["suspicion", "verdict"])
-        self._thread.start()
+        self._round_at = time.monotonic()
+        for watching in (self._give_signs, self._judge):  # two, because a store may not answer for ever
+            threading.Thread(target=watching, daemon=True).start()
 
     def end(self) -> None:
         """Stop to watch, before ranks end one after the other."""
-        self._ending.set()
+        self._ended.set()
+
+    def before_exit(self, function: Callable[[], None]) -> None:
+        """Call a function before this process is ended because another rank is lost and it cannot end by itself."""
+        self._before_exit.append(function)
 
     def fail(self, reason: str) -> bool:
-        """Let all ranks know that this one fails, and why; return whether it is the first to fail.
-
-        Returns when the others have had time to hear it.
-        """
-        self.end()
+        """Let all ranks know that this one fails, and why; return whether it is the first to fail."""
         mine = f"{self._name(self._rank)} failed: {reason}"
         try:
-            first = self._leave(mine) == mine
-            time.sleep(4 * _EVERY)
+            return self._leave(mine) == mine
         except RuntimeError:  # the store is gone
             return True
-        return first
 
-    def speaks_about(self, verdict: str) -> bool:
-        """Return whether this rank tells a verdict: one does."""
-        return self._rank == (1 if verdict.startswith("rank 0 ") else 0)
-
-    def verdict(self) -> str:
-        """Return what has become of the other ranks, after an exchange with them has failed."""
+    def verdict(self) -> str | None:
+        """Return what has become of another rank, after an exchange has failed; None if all seem to be there."""
         with suppress(RuntimeError):
             self._store.set("suspicion", "yes")
-        deadline = time.monotonic() + _SILENT
+        deadline = time.monotonic() + 2 * _SILENT_AFTER_ERROR
         while self._verdict is None and time.monotonic() < deadline:
             time.sleep(_EVERY / 10)
-        return self._verdict or "the connection to the other ranks is lost"
+        return self._verdict
+
+    def tells(self, verdict: str) -> bool:
+        """Return whether this rank tells a verdict: rank 0, or any about rank 0; those that fail tell it themselves."""
+        return " failed: " not in verdict and (self._rank == 0 or verdict.startswith("rank 0 "))
 
     def _name(self, rank: int) -> str:
         return f"rank {rank} ({self._hosts[rank]})"
@@ -82,15 +90,15 @@ class Watch:
         """Leave a verdict unless there is one; return which there is."""
         return self._store.compare_set("verdict", "", verdict).decode()
 
-    def _watch(self) -> None:
+    def _give_signs(self) -> None:
+        """Go through the store again and again: leave a sign of life, and look for those of others."""
         heard = [("", time.monotonic())] * self._size
         watched = range(1, self._size) if self._rank == 0 else range(1)
-        count, awake = 0, time.monotonic()
-        while not self._ending.wait(_EVERY):
-            now = time.monotonic()
-            if now - awake > _LATE:
+        count = 0
+        while not self._ended.wait(_EVERY) and self._verdict is None:
+            now, count = time.monotonic(), count + 1
+            if now - self._round_at > _LATE:
                 heard = [(beat, now) for beat, _ in heard]
-            awake, count = now, count + 1
             try:
                 self._store.set(f"beat/{self._rank}", str(count))
                 found = self._store.multi_get(["verdict", "suspicion", *(f"beat/{other}" for other in watched)])
@@ -102,12 +110,32 @@ class Watch:
                         verdict = self._leave(f"{self._name(other)} has ended, or has not answered for a while")
             except RuntimeError:  # the store is gone, and so is the process that holds it
                 verdict = f"{self._name(0)} has ended, or cannot be reached"
-            if verdict and not self._ending.is_set():
-                self._verdict = verdict
-                self._ending.wait(_GRACE)
-                if not self._ending.is_set():  # an exchange that nobody can interrupt
-                    if self.speaks_about(verdict):
-                        sys.stderr.write(f"frog: {verdict}\n")
-                        sys.stderr.flush()
-                    os._exit(1)
-                return
+            self._round_at = time.monotonic()
+            self._verdict = verdict or None
+
+    def _judge(self) -> None:
+        """Wait for a verdict, or a store that does not answer; end this process then unless it does so by itself."""
+        awake = time.monotonic()
+        silent_since: float | None = None
+        while not self._ended.wait(_EVERY) and self._verdict is None:
+            now = time.monotonic()
+            late, awake = now - awake > _LATE, now
+            silent = now - self._round_at > 2 * _EVERY and not late
+            silent_since = (silent_since or now) if silent else None
+            if silent_since is not None and now - silent_since > _SILENT:
+                self._verdict = f"{self._name(0)} cannot be reached"
+        if self._ended.wait(_GRACE):
+            return
+        assert self._verdict is not None
+        if self.tells(self._verdict):
+            tell(self._verdict)
+        for function in self._before_exit:
+            with suppress(Exception):
+                function()
+        os._exit(1)  # out of an exchange that nobody can interrupt
+
+
+def tell(verdict: str) -> None:
+    """Tell a person which rank is lost."""
+    sys.stderr.write(f"frog: {verdict}; the same command goes on from the last state that was saved\n")
+    sys.stderr.flush()

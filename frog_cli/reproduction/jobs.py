@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from frog_cli.cluster.ranks import Ranks
+from frog_cli.cluster.mpi import MpiRanks
 from frog_cli.errors import Interrupted, RequestError
 from frog_cli.files.csv import Row, read_csv
 from frog_cli.reproduction.targets import Curves, Job, Target
@@ -122,5 +122,5 @@ def _search(job: Job, extra: Sequence[str]) -> Outcome:
     if extra:
         plan = search_request([*words, *_fitting(extra, plan.request.runs[0])])._replace(words=job.words)
     execution.check([plan.request])
-    ended_well = search.carry_out(plan, Ranks())
+    ended_well = search.carry_out(plan, MpiRanks())
     return Outcome([], [], [] if ended_well else [f"search {job.words}: no run ended well"])

@@ -45,7 +45,7 @@ def latest(folder: Path) -> dict[str, Any] | None:
             print(f"frog: {path} is damaged; it is not used", file=sys.stderr)
             continue
         try:
-            state = torch.load(io.BytesIO(content), weights_only=True)
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # whatever a file that frog did not write leads to
             print(f"frog: {path} is not a checkpoint of frog ({type(error).__name__}); it is not used", file=sys.stderr)
             continue

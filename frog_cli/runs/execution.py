@@ -97,7 +97,7 @@ def carry_out(
 
     keep_freed_memory()
     ranks = ranks or ALONE
-    device = devices.device(request.runs[0].device, local_rank)
+    device = devices.chosen(request.runs[0].device, local_rank, own=ranks.size > 1)
     folders = [RunFolder(parent, run) for run in request.runs]
     pending = [folder for folder in folders if request.overwrite or folder.finished() is None]
     errors: dict[Path, Exception] = {}
@@ -116,6 +116,7 @@ def carry_out(
             # another process may have finished one meanwhile
             return [folder for folder in held if request.overwrite or folder.finished() is None]
 
+        ranks.before_exit(locks.close)
         held = ranks.first(hold)
         start, side_by_side = _starter(request.runs[0], held, device, ranks)
         for together, states in _with_states(side_by_side, request.overwrite, ranks):
@@ -174,8 +175,18 @@ def _starter(
     from frog_cli.objectives.classification import Classification
 
     assert isinstance(run, ClassificationRun)
-    data: Any = _load(run.data, device) if pending else None
+    data: Any = _load_on_all(run.data, device, ranks) if pending else None
     return lambda seeds: Classification(seeds[0], data, device, ranks), [[folder] for folder in pending]
+
+
+def _load_on_all(settings: Data, device: torch.device, ranks: Ranks) -> ImageData:
+    """Read a data set on all ranks, on the first one first, which may have to fetch it; end them if theirs differ."""
+    if ranks.rank == 0:
+        _load(settings, device)
+    ranks.wait()
+    data = _load(settings, device)
+    ranks.check_equal("the data", [tensor for split in data[:3] for tensor in split])
+    return data
 
 
 def _load(settings: Data, device: torch.device) -> ImageData:

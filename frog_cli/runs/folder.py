@@ -84,7 +84,7 @@ class RunFolder:
         before = self.about()
         self._describe(device, learning_rate, seeds, ranks)
         now = self._about
-        for what in ("device", "compile", "processor", "threads", "chunk_size", "versions"):
+        for what in ("device", "compile", "processor", "threads", "chunk_size", "sharing", "versions"):
             if what in before and before[what] != now[what]:
                 print(
                     f"frog: {self.path.name} goes on with {what} {now[what]}; it had {before[what]} before, "
@@ -129,6 +129,7 @@ class RunFolder:
             "compile": self.run.compile,
             "chunk_size": getattr(self.run.gradient, "chunk_size", None),
             "ranks": ranks,
+            "sharing": _sharing(self.run, ranks),
             **environment(),
         }
         self._write_about()
@@ -152,6 +153,15 @@ class RunFolder:
 
     def _write_about(self) -> None:
         write_atomically(self.path / "run.json", json.dumps(self._about, indent=2) + "\n")
+
+
+def _sharing(run: Run, ranks: int) -> str | None:
+    """Return what ranks share and exchange, None if the numbers are those of one rank."""
+    parallel, exchange = getattr(run, "parallel", None), getattr(run, "exchange", None)
+    chunks = getattr(run.gradient, "chunk_size", None)
+    if ranks == 1 or (parallel == "tangents" and exchange == "slopes" and chunks is not None):
+        return None
+    return f"{parallel} over {ranks} ranks, exchange of {exchange}"
 
 
 class FolderOfOthers(RunFolder):

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from frog_cli.cluster.ranks import Ranks
+from frog_cli.cluster.mpi import MpiRanks
 from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.runs import execution
@@ -31,7 +31,7 @@ from frog_cli.settings.requests import SearchRequest, with_values
 from frog_cli.settings.schema import Run
 
 
-def carry_out(plan: SearchRequest, ranks: Ranks) -> bool:
+def carry_out(plan: SearchRequest, ranks: MpiRanks) -> bool:
     """Carry out one search on all ranks; return whether any run ended well.
 
     Raises:
@@ -89,7 +89,7 @@ def _begin(folder: Path, settings: Mapping[str, Any], record: Record, locks: Exi
 
 
 def _proposals(
-    plan: SearchRequest, record: Record, unfinished: Mapping[int, Values], ranks: Ranks
+    plan: SearchRequest, record: Record, unfinished: Mapping[int, Values], ranks: MpiRanks
 ) -> Iterator[tuple[int, Values]]:
     """Yield what a rank evaluates: its share of what was in progress, then whatever no rank has proposed yet."""
     from frog_cli.search.proposals import propose
@@ -102,7 +102,7 @@ def _proposals(
                 yield number, values
 
 
-def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, values: Values, ranks: Ranks) -> None:
+def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, values: Values, ranks: MpiRanks) -> None:
     """Run what frog train runs with some values, and add what came out to the record."""
     start = perf_counter()
     request = with_values(plan.request, values)

@@ -67,7 +67,7 @@ class Measured(NamedTuple):
 def measure(request: BenchRequest, ranks: Ranks = ALONE, local_rank: int | None = None) -> list[Row]:
     """Return a row for each run, and before the runs of each network the references, which no ranks share."""
     keep_freed_memory()
-    device = devices.device(request.runs[0].device, local_rank)
+    device = devices.chosen(request.runs[0].device, local_rank, own=ranks.size > 1)
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
         key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"

@@ -11,7 +11,7 @@ from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import as_csv
 from frog_cli.ranks import launchers
 from frog_cli.ranks.shape import shape
-from frog_cli.runs.folder import runs_root
+from frog_cli.runs.folder import runs_location, runs_root
 from frog_cli.runs.identity import digest, slug
 from frog_cli.settings import option_help
 from frog_cli.settings.requests import BenchRequest, bench_request
@@ -49,7 +49,6 @@ def main(arguments: Sequence[str]) -> int:
     from frog_cli.ranks.start import started  # imports torch
 
     with started(here) as ranks:
-        launchers.share_cores(here.local_size)
         return _bench(arguments, ranks, here.local_rank)
 
 
@@ -66,7 +65,7 @@ def _bench(arguments: Sequence[str], ranks: Ranks | None = None, local_rank: int
     """Measure, on all ranks if there are several, of which the first one tells."""
     request = ranks.first(lambda: _request(arguments, ranks.size)) if ranks else _request(arguments)
     words = sorted(arguments) + ([f"ranks={ranks.size}"] if ranks else [])
-    folder = runs_root() / f"bench-{slug(request.runs[0])}-{digest({'words': words})}"
+    folder = runs_location() / f"bench-{slug(request.runs[0])}-{digest({'words': words})}"
 
     import pandas
 
@@ -78,6 +77,7 @@ def _bench(arguments: Sequence[str], ranks: Ranks | None = None, local_rank: int
     rows = measure(request, ranks or ALONE, local_rank)
     if ranks and ranks.rank > 0:
         return 0
+    runs_root()
     folder.mkdir(exist_ok=True)
     write_atomically(folder / "words.yaml", yaml.safe_dump(words))
     write_atomically(folder / "bench.csv", as_csv(rows))

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from frog_cli.cluster.ranks import parallel
+from frog_cli.cluster.mpi import parallel
+from frog_cli.ranks import launchers
 from frog_cli.reproduction import command, missing_jobs, progress, report, stored_rows, tables, targets, workers
 from frog_cli.reproduction.targets import Scale, Target
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             if ranks.rank == 0 and not orders:
                 print("frog: nothing is missing", file=sys.stderr)
             return 0
-        ranks.share_cores()
+        launchers.share_cores(ranks.local_size)
         processes = (request.workers or workers.default_number()) if ranks.size == 1 else 1
         own = orders[ranks.rank :: ranks.size]
         failures = missing_jobs.make(own, request.scale, processes, request.extra, ranks.local_rank)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from frog_cli.cluster.ranks import parallel
+from frog_cli.cluster.mpi import parallel
 from frog_cli.errors import RequestError
+from frog_cli.ranks import launchers
 from frog_cli.runs import execution
 from frog_cli.runs.folder import runs_root
 from frog_cli.search.execution import carry_out
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     """Carry out `frog search` and return its exit status."""
     with parallel() as ranks:
         plans = ranks.first(lambda: _plans(arguments, ranks.size))
-        ranks.share_cores()
+        launchers.share_cores(ranks.local_size)
         found = [carry_out(plan, ranks) for plan in plans]
     return 0 if all(found) else 1
 

@@ -11,7 +11,7 @@ import yaml
 from frog_cli.ranks import launchers
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
-from frog_cli.runs.folder import runs_root
+from frog_cli.runs.folder import runs_location, runs_root
 from frog_cli.settings import composing, option_help
 from frog_cli.settings.requests import Request, train_request
 
@@ -46,7 +46,6 @@ def main(arguments: Sequence[str]) -> int:
     from frog_cli.ranks.start import started  # imports torch
 
     with started(here) as ranks:
-        launchers.share_cores(here.local_size)
         return _train(arguments, ranks, here.local_rank)
 
 
@@ -61,7 +60,7 @@ def _train(arguments: Sequence[str], ranks: Ranks | None = None, local_rank: int
             break
         for line in ([f"frog train {name}"] if name else []) + [f"frog: {note}" for note in request.notes]:
             _tell(ranks, line)
-        results = execution.carry_out(request, runs_root(), local_rank=local_rank, ranks=ranks)
+        results = execution.carry_out(request, runs_location(), local_rank=local_rank, ranks=ranks)
         outcomes += [_told(name, result) for result in results] if ranks is None or ranks.rank == 0 else []
     if len(plan) > 1 and outcomes:
         print("\n".join(["", "all together:", *(line for line, _ in outcomes)]))

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import torch
 
-from frog_cli.ranks.ranks import Ranks
+from frog_cli.ranks.ranks import Ranks, hash_of_bits
 from frog_cli.ranks.sharing import own_share
 from tests.ranks.launch import run
 
@@ -101,6 +102,36 @@ def test_what_else_ranks_share(method, parallels):
     found = found_by(2, [[f"{options} {method} parallel={parallel}", image, 6] for parallel in parallels])
     for parallel, shared in zip(parallels, found, strict=True):
         assert shared == pytest.approx(alone, rel=1e-5), parallel
+
+
+def test_an_aggregation_that_depends_on_the_number_of_samples_sees_that_of_each_batch(tmp_path):
+    ideas = tmp_path / "my_ideas.py"
+    ideas.write_text(BY_SAMPLES)
+    options = f"model=mlp model.width=8 batch_size=64 learning_rate=0.01 ideas={ideas} gradient=by_samples gradient.k=2"
+    alone, shared = found_by(
+        1, [[options, DIGITS, 5], [f"{options} gradient.chunk_size=1 parallel=tangents", DIGITS, 5]]
+    )
+    assert shared == pytest.approx(alone, rel=1e-6)
+
+
+BY_SAMPLES = """
+from frog_cli import ideas
+
+@ideas.aggregation
+def by_samples(tangents, slopes):
+    "The mean, times the number of samples."
+    return slopes / tangents.shape[-2] * slopes.shape[-1]
+"""
+
+
+def test_weights_that_differ_in_one_bit_are_found():
+    weights = torch.randn(3 * 2**20)
+    others = weights.clone()
+    others[-7] = torch.nextafter(others[-7], torch.tensor(9.0))
+    swapped = weights.clone()
+    swapped[[5, 2**20 + 5]] = swapped[[2**20 + 5, 5]]
+    hashes = {int(hash_of_bits(one)) for one in (weights, weights.clone(), others, swapped)}
+    assert len(hashes) == 3
 
 
 def test_a_rank_without_samples_or_tangents_takes_the_first_for_nothing():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -102,15 +104,53 @@ def test_a_rank_that_is_killed_ends_all_and_is_named(tmp_path, lost):
     assert "goes on from the last state" in found[1 - lost].stderr
 
 
-def test_a_rank_that_hangs_ends_all_and_is_named(tmp_path):
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_rank_that_hangs_ends_all_within_half_a_minute_and_is_named(tmp_path, stopped):
     ranks = start(2, [*FROG, "train", *SMALL, "epochs=500"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
     wait_until(lambda: steps_taken(tmp_path) >= 2)
-    ranks[1].send_signal(signal.SIGSTOP)
-    ranks[0].wait(60)
-    ranks[1].kill()
-    first, _ = ended(ranks, tmp_path)
-    assert first.status == 1
-    assert "rank 1 (" in first.stderr
+    ranks[stopped].send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    ranks[1 - stopped].wait(60)
+    assert time.monotonic() - begun < 30
+    ranks[stopped].kill()
+    other = ended(ranks, tmp_path)[1 - stopped]
+    assert other.status == 1
+    assert other.stderr.count(f"frog: rank {stopped} (") == 1
+    if stopped == 1:  # which does not hold the lock
+        assert not list((tmp_path / "runs").glob("*/lock"))
+
+
+def test_a_rank_that_raises_ends_all_and_tells_it_once(tmp_path):
+    program = """
+import os, sys
+from frog_cli.objectives import classification
+from frog_cli.cli import main
+
+take_step, taken = classification.take_step, []
+
+def failing(*args):
+    taken.append(1)
+    if len(taken) == 30 and os.environ["RANK"] == "1":
+        raise MemoryError("on one rank")
+    return take_step(*args)
+
+classification.take_step = failing
+sys.exit(main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", program, "train", *SMALL, "epochs=50"]
+    first, second = run(2, command, tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+    assert (first.status, second.status) == (1, 1)
+    assert second.stderr.rstrip().endswith("MemoryError: on one rank")
+    assert "rank 1" not in first.stderr
+    assert not list((tmp_path / "runs").glob("*/lock"))
+
+
+def test_a_launcher_that_ends_all_with_the_first_does_not_keep_the_reason_from_being_told(tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "frog_cli", "train", "parallel=[1,3]"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("frog: parallel=[1,3]: are 3 ranks, not 2") == 1
 
 
 @pytest.mark.slow

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from frog_cli.cluster.ranks import Ranks, parallel
+from frog_cli.cluster.mpi import parallel
 from frog_cli.errors import RequestError
 
 MPIEXEC = shutil.which("mpiexec") or str(Path(sys.executable).with_name("mpiexec"))
 BEGIN = """
 import os, signal, sys, time
 from frog_cli.errors import Interrupted, RequestError
-from frog_cli.cluster.ranks import parallel
+from frog_cli.cluster.mpi import parallel
 
 def tell(line):
     os.write(1, f"{line}\\n".encode())  # one write, so that no other rank's comes between
@@ -33,7 +33,7 @@ def mpiexec(count: int, program: str, timeout: float = 30) -> subprocess.Complet
 def test_one_process_alone_needs_no_mpi(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with parallel() as ranks:
-        assert (ranks.rank, ranks.size, ranks.local_rank, ranks.threads()) == (0, 1, None, None)
+        assert (ranks.rank, ranks.size, ranks.local_rank) == (0, 1, None)
         assert ranks.first(lambda: 7) == 7
         assert ranks.wait()
 
@@ -97,16 +97,3 @@ def test_several_tasks_of_slurm_that_mpi_does_not_know_of_are_refused(monkeypatc
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     with pytest.raises(RequestError, match="srun with 4 tasks: MPI knows of one process only"), parallel():
         pass
-
-
-def test_processes_of_a_host_share_its_cores(monkeypatch):
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(16)))
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
-    ranks = Ranks()
-    ranks.local_size = 3
-    assert ranks.threads() == 5
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
-    assert ranks.threads() == 4
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert ranks.threads() is None

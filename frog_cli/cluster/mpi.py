@@ -1,4 +1,4 @@
-"""The processes of one command under mpiexec or srun; one process alone needs no MPI."""
+"""The processes that share a search or a reproduction, by MPI; one process alone needs none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PASSED_ON = 1.0  # seconds for a launcher to pass a message on: what it has not
 Value = TypeVar("Value")
 
 
-class Ranks:
+class MpiRanks:
     """Which process this is, of how many; made by `parallel`."""
 
     def __init__(self, communicator: Any | None = None, host: Any | None = None):
@@ -63,24 +63,9 @@ class Ranks:
             time.sleep(0.02)
         return True
 
-    def threads(self) -> int | None:
-        """Return how many threads each process may use so that those of a host share its cores; None: as they are."""
-        if self.local_size == 1 or "OMP_NUM_THREADS" in os.environ:
-            return None
-        per_task = os.environ.get("SLURM_CPUS_PER_TASK")
-        return int(per_task) if per_task else max(1, len(os.sched_getaffinity(0)) // self.local_size)
-
-    def share_cores(self) -> None:
-        """Let torch use as many threads as `threads` says."""
-        threads = self.threads()
-        if threads:
-            import torch
-
-            torch.set_num_threads(threads)
-
 
 @contextmanager
-def parallel() -> Iterator[Ranks]:
+def parallel() -> Iterator[MpiRanks]:
     """Yield the ranks, with MPI started if a launcher started this process; an exception on one ends them all at once.
 
     Raises:
@@ -88,7 +73,7 @@ def parallel() -> Iterator[Ranks]:
     """
     if not any(name in os.environ for name in _LAUNCHERS):
         _refuse_lonely_tasks()
-        yield Ranks()
+        yield MpiRanks()
         return
     try:
         import mpi4py
@@ -101,7 +86,7 @@ def parallel() -> Iterator[Ranks]:
     world = MPI.COMM_WORLD
     if world.Get_size() == 1:
         _refuse_lonely_tasks()
-    ranks = Ranks(world, world.Split_type(MPI.COMM_TYPE_SHARED))
+    ranks = MpiRanks(world, world.Split_type(MPI.COMM_TYPE_SHARED))
     try:
         yield ranks
     except BaseException as error:
