@@ -18,7 +18,7 @@ CHECKPOINTS = "backprop with checkpoints"
 
 _BENCHMARKS = {
     "mlp": ("mlp256", "mlp256_local", "mlp256_local_lengths"),
-    "resnet18": ("resnet18_random", "resnet18_local"),
+    "resnet18": ("resnet18_random", "resnet18_local", "resnet18_greedy"),
 }
 """Which of the benchmarks in results/bench are of which network."""
 

@@ -66,13 +66,16 @@ def gram(blocks: Blocks) -> Tensor:
 def root(gram: Tensor, dtype: torch.dtype) -> Tensor:
     """Return F `[.., k, k]` with F F^T the Gram matrix: tangents that an aggregation cannot tell from the real ones.
 
-    Tangents of this type that are closer to dependent than their slopes are exact count as dependent.
+    Tangents of this type that are closer to dependent than their slopes are exact count as dependent. Those of a sample
+    that are not finite have a root of NaN.
     """
     length = gram.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
     scale = torch.where(length > 0, length, 1)
-    values, vectors = torch.linalg.eigh(gram / (scale * scale.mT))
+    finite = gram.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+    values, vectors = torch.linalg.eigh(torch.where(finite, gram / (scale * scale.mT), 0))  # which raises for others
     smallest = max(torch.finfo(dtype).eps / 10, 10 * gram.shape[-1] * torch.finfo(gram.dtype).eps)
-    return length * (vectors * torch.where(values > smallest, values, 0).sqrt().unsqueeze(-2))
+    found = length * (vectors * torch.where(values > smallest, values, 0).sqrt().unsqueeze(-2))
+    return torch.where(finite, found, torch.nan)
 
 
 def combined(blocks: Blocks, coefficients: Tensor) -> list[Tensor]:

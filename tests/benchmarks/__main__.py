@@ -40,6 +40,8 @@ NETWORKS = {
     "gradient.measure=forward,simulated",
     "resnet18_local": "model=resnet18 model.norm=group data=cifar10 batch_size=32 gradient=projection tangents=local "
     "tangents.depth=0,1,2,3,4,5 gradient.measure=forward bench.rounds=5",
+    "resnet18_greedy": "model=resnet18 model.norm=group data=cifar10 batch_size=32 gradient=projection tangents=local "
+    "gradient.measure=greedy bench.rounds=5",
     "resnet18_random": "model=resnet18 model.norm=group data=cifar10 batch_size=32 gradient=projection gradient.k=6,16 "
     "gradient.measure=forward bench.rounds=5",
     "vit": "model=vit data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "

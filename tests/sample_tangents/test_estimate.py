@@ -361,3 +361,13 @@ def test_weights_that_are_not_reached_through_modules_are_refused():
             torch.arange(3),
             generator(),
         )
+
+
+def test_a_sample_without_finite_tangents_has_no_estimate_and_leaves_the_others_theirs():
+    V = torch.randn(3, 4, 6, dtype=torch.float64)
+    grams = V @ V.mT
+    grams[1, 2, 3] = grams[1, 3, 2] = torch.nan
+    found = root(grams, torch.float32)
+    assert found[1].isnan().all()
+    for sample in (0, 2):
+        torch.testing.assert_close(found[sample] @ found[sample].mT, grams[sample])
