@@ -72,7 +72,7 @@ def with_recorded_measurement(
 def with_recorded_parts(space: Space, recorder: Callable[[Callable[..., Tensors]], Callable[..., Tensors]]) -> Space:
     """Return a space whose measurement of slopes and whose steps are recorded, each by itself.
 
-    Over activities the step makes the layers' outputs anew from the batch, which what is measured has instead of them.
+    Over activities the step makes the layers' outputs from the inputs, which what is measured has instead of them.
 
     Args:
         space: of a model that keeps no statistics and draws no random numbers.
@@ -82,16 +82,14 @@ def with_recorded_parts(space: Space, recorder: Callable[[Callable[..., Tensors]
     def slopes(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
         return space.measure(inputs, targets, V)[:2]
 
-    def step(inputs: Tensor, targets: Tensor, V: Tensor, coefficients: Tensor) -> Tensors:
-        # a recording leaves out what is measured along V here: its outputs alone are used, if they are
-        measured = space.measure(inputs, targets, V[:1]) if space.of_samples else Measured(V, V)
-        return space.step(V, coefficients, measured)
+    def step(inputs: Tensor, V: Tensor, coefficients: Tensor) -> Tensors:
+        return space.step(V, coefficients, Measured(coefficients, coefficients, outputs=space.outputs(inputs)))
 
     replay, replay_step = recorder(slopes), recorder(step)
 
     def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         loss, slopes = replay(inputs, targets, V)
-        return Measured(loss, slopes, outputs=(inputs, targets))
+        return Measured(loss, slopes, outputs=(inputs,))
 
     return replace(
         space,

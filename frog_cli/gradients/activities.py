@@ -63,6 +63,9 @@ def activities(
             known[inputs.shape[1:]] = activity_sizes(layers, inputs[:2])  # one sample does not do for some norms
         return known[inputs.shape[1:]]
 
+    def outputs(inputs: Tensor) -> Iterator[Tensor]:
+        return (output for _, output in layer_passes(layers, inputs, linked=False))
+
     def measured_forward(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         warn_of_coupling(layers)
         shares = V.split(sizes(inputs), dim=1)
@@ -71,9 +74,7 @@ def activities(
         # the pass that makes the outputs sees what the one along the tangents saw
         set_random_state(inputs.device, random_numbers)
         restore()
-        return Measured(
-            losses.mean(), slopes, outputs=(output for _, output in layer_passes(layers, inputs, linked=False))
-        )
+        return Measured(losses.mean(), slopes, outputs=outputs(inputs))
 
     def measured_simulated(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         passes = list(layer_passes(layers, inputs, linked=True))
@@ -93,7 +94,8 @@ def activities(
 
         return local_gradients(layers, measured.outputs, of_activities)
 
-    return Space(lambda inputs: sum(sizes(inputs)), parameters_of(model)[0].dtype, measure, step, of_samples=True)
+    dtype = parameters_of(model)[0].dtype
+    return Space(lambda inputs: sum(sizes(inputs)), dtype, measure, step, of_samples=True, outputs=outputs)
 
 
 def activity_sizes(model: Sequential, inputs: Tensor) -> list[int]:

@@ -46,6 +46,7 @@ class Space:
         step: returns V^T c, one tensor per parameter, for V `[..., k, n]`, coefficients c `[..., k, m]`, and what was
             measured along V.
         of_samples: whether slopes are those of each sample's own loss.
+        outputs: in the space of activities makes each layer's output of a batch's inputs, as `Measured` has them.
     """
 
     dimension: Callable[[Any], int]
@@ -53,6 +54,7 @@ class Space:
     measure: Callable[..., Measured]
     step: Callable[[Tensor, Tensor, Measured], Tensors]
     of_samples: bool = False
+    outputs: Callable[[Tensor], Iterable[Tensor]] = lambda inputs: ()
 
 
 class Estimate(NamedTuple):

@@ -12,8 +12,16 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 
+from frog_cli.engine.batch_gradients import fast_forward_gradient, forward_gradient_over_ranks
+from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
+from frog_cli.gradients.activities import activities
+from frog_cli.gradients.weights import weights
+from frog_cli.models.resnet18 import resnet18
+from frog_cli.ranks.grid import Grid
 from frog_cli.ranks.ranks import Ranks, hash_of_bits
 from frog_cli.ranks.sharing import own_share
+from frog_cli.studies.step_costs import multiplications
+from tests.cases import sample_loss
 from tests.ranks.launch import run
 
 DIGITS, CIFAR10 = (1, 8, 8), (3, 32, 32)
@@ -122,6 +130,22 @@ def by_samples(tangents, slopes):
     "The mean, times the number of samples."
     return slopes / tangents.shape[-2] * slopes.shape[-1]
 """
+
+
+@pytest.mark.parametrize("space", [weights, activities])
+def test_recordings_of_parts_multiply_no_more_than_that_of_the_whole(space):
+    torch.manual_seed(0)
+    model = resnet18(CIFAR10, 3, norm="group", width=8)
+    images, labels = torch.randn(4, *CIFAR10), torch.arange(4) % 3
+    method = ForwardGradient(k=3, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    counts = []
+    for gradient in (
+        fast_forward_gradient(method, space(model, sample_loss), model),
+        forward_gradient_over_ranks(method, space(model, sample_loss), model, Grid()),
+    ):
+        gradient(images, labels, torch.Generator().manual_seed(0))
+        counts.append(multiplications(lambda: gradient(images, labels, torch.Generator().manual_seed(0))))  # noqa: B023
+    assert counts[1] <= counts[0]
 
 
 def test_weights_that_differ_in_one_bit_are_found():

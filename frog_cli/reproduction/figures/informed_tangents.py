@@ -19,13 +19,15 @@ _LOOKS = {
     "projection, local": ("C0", "o", "-"),
     "projection, local depth1": ("C2", "s", "-"),
     "projection, local depth2": ("C4", "D", "-"),
+    "projection, local depth3": ("C6", "h", "--"),
+    "projection, local depth4": ("C9", "p", "--"),
     "projection, local random4": ("C9", "P", "--"),
     "projection, local, no rate": ("C0", "*", ":"),
     "projection, k = 16": ("C1", "^", "-."),
     "mean, k = 4": ("C8", "<", "-."),
     "$g_v$, k = 1": ("C5", ">", "-."),
 }
-_OTHERS = "C6", "h", "--"
+_OTHERS = "C7", "8", "--"
 
 
 def draw(frames: Frames) -> Figure:
@@ -73,6 +75,7 @@ def _draw_courses(axes: Axes, runs: DataFrame, curves: DataFrame, what: str, cos
     axes.yaxis.set_minor_formatter("{x:g}" if high < 20 * low else NullFormatter())
     if costs is not None:
         axes.set(xscale="log", xlabel="forward passes, by their multiplications")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3, which="both" if what == "test_error" else "major")
 
 
