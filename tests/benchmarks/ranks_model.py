@@ -15,6 +15,7 @@ from pandas import DataFrame, Series
 TABLE = Path("results/bench/bench.csv")
 RANKS = (1, 4, 16, 64, 256, 1024)
 FLOAT = 4  # bytes
+PARTS = ("tangents", "derivatives", "aggregation", "local_gradients", "optimiser")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Step:
         along: a pass along one tangent, beside the plain one.
         draw: to draw one tangent.
         combine: to combine one tangent with the others.
+        again: to draw one twice, block by block, and to combine it; not known where it was not measured.
         rest: local gradients and the optimiser.
         backprop: a whole step of backpropagation.
     """
@@ -52,6 +54,7 @@ class Step:
     along: float
     draw: float
     combine: float
+    again: float
     rest: float
     backprop: float
 
@@ -62,7 +65,7 @@ class Step:
 
     def steps(self, k: int, ranks: int, exchanges: Exchanges) -> float:
         """Return the seconds with regenerated tangents and `exchange=steps`: nobody draws or combines all tangents."""
-        shared = k / ranks * (self.along + 2 * self.draw + self.combine)
+        shared = k / ranks * (self.along + self.again)
         return self.plain + self.rest + shared + exchanges.gather(FLOAT * (self.weights + k), ranks)
 
     def data_parallel(self, ranks: int, exchanges: Exchanges) -> float:
@@ -70,28 +73,34 @@ class Step:
         return self.backprop / ranks + exchanges.reduce(FLOAT * self.weights, ranks)
 
 
-def step_of(table: DataFrame, model: str, perturb: str) -> Step:
-    """Return what the parts of a step cost that was measured with one rank."""
+def step_of(table: DataFrame, model: str, perturb: str) -> Step | None:
+    """Return what the parts of a step cost that was measured with one rank, None if it was not."""
     of_model = table[(table["benchmark"] == "ranks") & (table["model"] == model)]
     alone = of_model[(of_model["ranks"] == 1) & (of_model["perturb"] == perturb) & (of_model["parallel"] == "tangents")]
-    row: Series = alone[alone["tangents"] == "normal"].iloc[-1]
+    stored, regenerated = (alone[alone["tangents"] == name] for name in ("normal", "regenerated"))
+    if stored.empty:
+        return None
+    row = stored.iloc[-1]
     references = of_model[of_model["ranks"].isna()].groupby("gradient")["milliseconds"].median() / 1e3
-    unit, k = row["milliseconds"] / row["plain_passes"] / 1e3, row["k"]
-    found = {
-        name: unit * (0 if math.isnan(value) else value)
-        for name in ("tangents", "derivatives", "aggregation", "local_gradients", "optimiser")
-        for value in [row.get(f"{name}_plain_passes", math.nan)]
-    }
-    plain = references["plain pass"]
+    plain, found = references["plain pass"], _parts(row)
+    again = _parts(regenerated.iloc[-1]) if len(regenerated) else {"tangents": math.nan, "aggregation": math.nan}
     return Step(
         weights=int(row["parameters"]),
         plain=plain,
-        along=(found["derivatives"] - plain) / k,
-        draw=found["tangents"] / k,
-        combine=found["aggregation"] / k,
+        along=(found["derivatives"] - plain) / row["k"],
+        draw=found["tangents"] / row["k"],
+        combine=found["aggregation"] / row["k"],
+        again=(again["tangents"] + again["aggregation"]) / row["k"],
         rest=found["local_gradients"] + found["optimiser"],
         backprop=references["backprop"],
     )
+
+
+def _parts(row: Series) -> dict[str, float]:
+    """Return the seconds of the parts of a step, 0 of those that it does not have."""
+    unit = row["milliseconds"] / row["plain_passes"] / 1e3
+    columns = {name: f"{name}_plain_passes" for name in PARTS}
+    return {name: 0.0 if math.isnan(row[column]) else unit * row[column] for name, column in columns.items()}
 
 
 def measured_exchanges(table: DataFrame) -> Exchanges:
@@ -115,21 +124,19 @@ def main() -> None:
         print("| network | ranks | slopes, activities | slopes, weights | steps, weights | backprop, samples shared |")
         print("|---|---|---|---|---|---|")
         for model in ("mlp", "resnet18", "vit"):
-            over = {perturb: step_of(table, model, perturb) for perturb in ("activities", "weights")}
+            activities, weights = (step_of(table, model, perturb) for perturb in ("activities", "weights"))
+            assert activities is not None
             for ranks in RANKS:
                 times = [
-                    over["activities"].slopes(k, k * samples, ranks, exchanges),
-                    over["weights"].slopes(k, k, ranks, exchanges),
-                    over["weights"].steps(k, ranks, exchanges),
-                    over["weights"].data_parallel(min(ranks, samples), exchanges),
+                    activities.slopes(k, k * samples, ranks, exchanges),
+                    weights.slopes(k, k, ranks, exchanges) if weights else math.nan,
+                    weights.steps(k, ranks, exchanges) if weights else math.nan,
+                    activities.data_parallel(min(ranks, samples), exchanges),
                 ]
-                print(f"| {model} | {ranks} | {' | '.join(f'{one:.3g} s' for one in times)} |")
-            bytes_ = [
-                FLOAT * k * samples,
-                FLOAT * k,
-                FLOAT * (over["weights"].weights + k),
-                2 * FLOAT * over["weights"].weights,
-            ]
+                told = ["not measured" if math.isnan(one) else f"{one:.3g} s" for one in times]
+                print(f"| {model} | {ranks} | {' | '.join(told)} |")
+            n = activities.weights
+            bytes_ = [FLOAT * k * samples, FLOAT * k, FLOAT * (n + k), 2 * FLOAT * n]
             print(f"| {model} | bytes | {' | '.join(f'{one:,}' for one in bytes_)} |")
 
 
