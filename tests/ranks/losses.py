@@ -31,6 +31,8 @@ def losses(words: str, image: tuple[int, ...], steps: int, ranks: Ranks) -> list
     parameters = parameters_of(model)
     optimizer = optimiser_and_schedule.optimizer(run, parameters)
     gradient = network_steps.batch_gradient(run, model, images, grid(ranks, shape(run.parallel, ranks.size)))
+    if run.curvature_length is not None:
+        gradient = network_steps.with_lengths(gradient, network_steps.step_lengths(run.curvature_length, model), model)
     generator = Generator().manual_seed(2)
     found = []
     for number in range(steps):

@@ -96,7 +96,7 @@ def test_other_shares_round_otherwise_at_most(ranks, more):
         (f"{REGENERATED} gradient=projection", ["tangents", "batch", "tangents exchange=steps"]),
         (f"{REGENERATED} gradient=mean", ["tangents exchange=steps", "[2,1]"]),
         ("gradient=backprop", ["batch"]),
-        ("gradient=fomoh_kd gradient.k=3 learning_rate=1", ["batch"]),
+        ("gradient=fomoh_kd gradient.k=3 gradient.eigenvalues=absolute learning_rate=0.02", ["batch"]),
         ("tangents=local tangents.depth=1 tangents.random=2", ["batch"]),
         ("gradient.k=6 learning_rate=curvature", ["tangents", "batch"]),
         ("gradient.k=1", ["tangents", "tangents exchange=steps"]),  # one rank has no tangent
@@ -115,7 +115,9 @@ def test_what_else_ranks_share(method, parallels):
 def test_an_aggregation_that_depends_on_the_number_of_samples_sees_that_of_each_batch(tmp_path):
     ideas = tmp_path / "my_ideas.py"
     ideas.write_text(BY_SAMPLES)
-    options = f"model=mlp model.width=8 batch_size=64 learning_rate=0.01 ideas={ideas} gradient=by_samples gradient.k=2"
+    options = (
+        f"model=mlp model.width=8 batch_size=64 learning_rate=0.01 ideas=[{ideas}] gradient=by_samples gradient.k=2"
+    )
     alone, shared = found_by(
         1, [[options, DIGITS, 5], [f"{options} gradient.chunk_size=1 parallel=tangents", DIGITS, 5]]
     )
