@@ -26,7 +26,7 @@ from frog_cli.modules.calls import parameters_of, take_over
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 from frog_cli.ranks.grid import ONE_RANK, Grid
 from frog_cli.ranks.ranks import ALONE, Ranks
-from frog_cli.ranks.sharing import Exchange, mean_measured, own_share
+from frog_cli.ranks.sharing import Exchange, mean_measured, own_samples, own_share
 
 BLOCK = 2**14
 """Entries of a tangent that are drawn at a time."""
@@ -68,7 +68,7 @@ def estimate_from_regenerated_weights(
     sizes = [parameter.numel() for parameter in parameters]
     V = RegeneratedTangents(method.tangents, method.k, sum(sizes), generator, parameters[0].dtype)
     own, count = own_share(grid.tangents, method.k)
-    samples, weight = own_share(grid.batch, len(inputs))
+    own_inputs, own_targets, weight = own_samples(grid.batch, inputs, targets)
     size = method.chunk_size or method.k
 
     def chunks() -> Iterator[Tensors]:
@@ -81,12 +81,10 @@ def estimate_from_regenerated_weights(
 
     values = tuple(parameter.detach() for parameter in parameters)
     with faster_jets():
-        value, slopes, buffers = forward_in_chunks(
-            mean_loss(model, loss, inputs[samples], targets[samples]), values, chunks
-        )
+        value, slopes, buffers = forward_in_chunks(mean_loss(model, loss, own_inputs, own_targets), values, chunks)
     value = check_reached_through_modules(value, parameters).detach()
     take_over(model, buffers)
-    value, slopes, *_ = mean_measured(Measured(value, slopes), grid.batch, weight / len(inputs))
+    value, slopes, *_ = mean_measured(Measured(value, slopes), grid.batch, weight)
     slopes = grid.tangents.gathered(slopes[:count], grid.tangents.sizes(method.k))
     enter_phase("aggregation")
     combining = grid.tangents if exchange == "steps" else ALONE

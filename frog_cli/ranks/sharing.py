@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -44,8 +44,8 @@ def shared_samples(space: Space, ranks: Ranks) -> Space:
     """Return a space of the mean loss in which each rank measures it on samples of its own, neighbours in the batch."""
 
     def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
-        own, count = own_share(ranks, len(inputs))
-        return mean_measured(space.measure(inputs[own], targets[own], V), ranks, count / len(inputs))
+        own_inputs, own_targets, weight = own_samples(ranks, inputs, targets)
+        return mean_measured(space.measure(own_inputs, own_targets, V), ranks, weight)
 
     return replace(space, measure=measure)
 
@@ -67,12 +67,20 @@ def mean_over_samples(
     """Return the estimate of a batch's gradient as the mean over samples of which each rank has its own, n numbers."""
 
     def of_all(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
-        own, count = own_share(ranks, len(inputs))
-        estimate = gradient(inputs[own], targets[own], generator)
-        loss, *gradients = ranks.reduced(_times(count / len(inputs), [estimate.loss, *estimate.gradients]))
+        own_inputs, own_targets, weight = own_samples(ranks, inputs, targets)
+        estimate = gradient(own_inputs, own_targets, generator)
+        loss, *gradients = ranks.reduced(_times(weight, [estimate.loss, *estimate.gradients]))
         return Estimate(loss.clone(), tuple(gradients))  # whoever keeps it shall not keep the gradients as well
 
     return of_all if ranks.size > 1 else gradient
+
+
+def own_samples(ranks: Ranks, inputs: Any, targets: Tensor) -> tuple[Any, Tensor, float]:
+    """Return this rank's samples of a batch, and the weight of their mean in that of all; alone, the batch as it is."""
+    if ranks.size == 1:
+        return inputs, targets, 1.0
+    own, count = own_share(ranks, len(targets))
+    return inputs[own], targets[own], count / len(targets)
 
 
 def own_share(ranks: Ranks, total: int) -> tuple[slice, int]:
