@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from frog_cli.cli import main
+from frog_cli.errors import RequestError
 from frog_cli.runs.checkpoints import latest
+from frog_cli.verbs.train import _plan
 from tests.ranks.launch import FROG, Ended, ended, run, start, wait_until
 
 SMALL = [
@@ -47,24 +49,29 @@ def test_ranks_end_where_one_process_does_and_the_first_one_tells(tmp_path, monk
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["parallel=null"], "frog: 2 processes: share the training of a network with parallel=tangents or parallel=b"),
-        (["parallel=[1,3]"], "frog: parallel=[1,3]: are 3 ranks, not 2"),
-        (["gradient=fomoh_kd"], "frog: parallel=tangents: needs a forward gradient whose tangents the samples share; "
-         "parallel=batch shares the samples"),
-        (["parallel=batch", "model=resnet18", "model.width=8", "data=digits"], "frog: parallel=batch: module 0.1 "),
+        ([], "2 processes: share the training of a network with parallel=tangents or parallel=batch"),
+        (["parallel=[1,3]"], "parallel=[1,3]: are 3 ranks, not 2"),
+        (["parallel=tangents", "gradient=fomoh_kd", "learning_rate=1"], "parallel=tangents: needs a forward gradient "
+         "whose tangents the samples share; parallel=batch shares the samples"),
+        (["parallel=[1,2]", "tangents=local"], "parallel=[1, 2]: needs a forward gradient"),
+        (["parallel=batch", "tangents.per=sample"], "parallel=batch: needs tangents.per=batch, which all ranks draw"),
+        (["parallel=batch", "exchange=steps"], "exchange=steps: is for ranks that share tangents"),
+        (["objective=sphere", "learning_rate=1"], "2 processes: share the training of a network"),
+        (["parallel=all"], "parallel=all: must be tangents, batch, a grid of ranks such as [2,4], or null"),
     ],
 )  # fmt: skip
-def test_a_wrong_request_is_told_once_and_ends_all_with_status_2(tmp_path, words, message):
-    small = [word for word in SMALL if not any(word.partition("=")[0] == other.partition("=")[0] for other in words)]
-    if words[0] == "gradient=fomoh_kd":
-        small = [word for word in small if not word.startswith("gradient.")]
-    if "model=resnet18" in words:
-        small = [word for word in small if word != "model.width=16"]
-    ranks = run(2, [*FROG, "train", *small, *words], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+def test_ranks_that_cannot_share_are_refused_before_any_work(words, message):
+    with pytest.raises(RequestError) as refused:
+        _plan(words, 2)
+    assert str(refused.value).startswith(message)
+
+
+def test_samples_that_are_not_independent_are_refused_once_with_status_2(tmp_path):
+    words = ["parallel=batch", "model=resnet18", "model.width=8", "learning_rate=0.1", "data.limit=50"]
+    ranks = run(2, [*FROG, "train", *words], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
     assert [one.status for one in ranks] == [2, 2]
     told = "".join(one.stderr for one in ranks)
-    assert told.startswith(message), told
-    assert told.count("\n") == 1, told
+    assert told == "frog: parallel=batch: module 0.1 normalises by the batch; parallel=tangents allows that\n"
 
 
 def steps_taken(folder: Path) -> int:
@@ -91,7 +98,7 @@ def test_a_signal_to_one_rank_saves_the_state_of_all_at_one_step_for_any_number_
     assert summary(tmp_path) == summary(tmp_path, "whole")
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_rank_that_is_killed_ends_all_and_is_named(tmp_path, lost):
     ranks = start(2, [*FROG, "train", *SMALL, "epochs=500"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
     wait_until(lambda: steps_taken(tmp_path) >= 2)
@@ -104,6 +111,7 @@ def test_a_rank_that_is_killed_ends_all_and_is_named(tmp_path, lost):
     assert "goes on from the last state" in found[1 - lost].stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [0, 1])
 def test_a_rank_that_hangs_ends_all_within_half_a_minute_and_is_named(tmp_path, stopped):
     ranks = start(2, [*FROG, "train", *SMALL, "epochs=500"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
