@@ -152,14 +152,18 @@ def jobs(target: Target, scale: Scale) -> tuple[Job, ...]:
 
 @cache
 def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, ...]) -> tuple[Job, ...]:
-    """Return what lines stand for; reading the many of a large grid takes time."""
-    found = []
+    """Return what lines stand for, of which several may give the same run different seeds.
+
+    They are kept, because reading the many of a large grid takes time.
+    """
+    seeds_of: dict[str, dict[int, None]] = {}
     for line in train:
         for combination in composing.sweep(line.split()):
             given = options(combination).get("seeds")
             seeds = [0] if given is None else seed_list(yaml.safe_load(given), {})
             words = [word for word in combination if not word.startswith("seeds=")]
-            found.append(Job("train", " ".join(words), tuple(seeds or ())))
+            seeds_of.setdefault(" ".join(words), {}).update(dict.fromkeys(seeds or ()))
+    found = [Job("train", words, tuple(seeds)) for words, seeds in seeds_of.items()]
     found += [Job("quality", line, ()) for line in quality]
     for line in search:
         for words_of_one in [line] if "=" in line else _grid(line):
