@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import sys
 import time
 import traceback
@@ -44,6 +45,7 @@ def started(here: Place) -> Iterator[Ranks]:
         _end(ranks, watch, error)
     except SystemExit:
         if ranks.ended_together:
+            _end_by_itself()
             ranks.wait()  # until rank 0 has told why: a launcher may end all when the first one ends
         raise
     watch.end()
@@ -59,6 +61,7 @@ def _end(ranks: Ranks, watch: Watch, error: Exception) -> NoReturn:
     status = error.status if isinstance(error, Interrupted) else 2 if isinstance(error, RequestError) else 1
     together = isinstance(error, Interrupted) or ranks.ended_together
     if together:
+        _end_by_itself()
         if ranks.rank == 0:
             _write(in_one_line(error))
         try:
@@ -75,6 +78,12 @@ def _end(ranks: Ranks, watch: Watch, error: Exception) -> NoReturn:
         _write(in_one_line(error) if isinstance(error, RequestError) else traceback.format_exc())
         time.sleep(_HEARD)
     raise SystemExit(status)
+
+
+def _end_by_itself() -> None:
+    """Let no launcher that sees the first rank end stop this one on its way, whose status would be another."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _write(text: str) -> None:
