@@ -124,7 +124,7 @@ class Ranks:
         return before
 
     def objects(self, own: Value) -> list[Value]:
-        """Return what each rank has: anything that can be pickled."""
+        """Return what each rank has: anything that may travel between processes."""
         found: list[Any] = [own] * self.size
         if self.size > 1:
             with self._telling_who_is_lost():

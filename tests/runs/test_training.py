@@ -37,8 +37,8 @@ def table(capsys) -> dict[str, dict[str, str]]:
 def test_a_network_diverges_at_the_step_of_the_first_loss_that_is_not_finite(step, value, runs, monkeypatch, capsys):
     make = classification.batch_gradient
 
-    def breaking(run, model, inputs):
-        gradient, calls = make(run, model, inputs), []
+    def breaking(run, model, inputs, grid):
+        gradient, calls = make(run, model, inputs, grid), []
 
         def broken(*arguments):
             estimate = gradient(*arguments)
