@@ -201,7 +201,7 @@ def ended(job: str, limit: float) -> list[str]:
             ["scontrol", "-o", "show", "job", job], capture_output=True, text=True, check=True
         ).stdout
         states = [word.removeprefix("JobState=") for word in shown.split() if word.startswith("JobState=")]
-        if not {"PENDING", "RUNNING", "COMPLETING", "REQUEUED", "CONFIGURING"} & set(states):
+        if not {"PENDING", "RUNNING", "COMPLETING", "REQUEUED", "CONFIGURING", "SIGNALING"} & set(states):
             return states
         time.sleep(1)
     raise TimeoutError(shown)
