@@ -27,7 +27,7 @@ jobs, one for each combination; runs that are done are left out, and searches th
 reaches its time limit saves its state, goes back into the queue and goes on where it was. Examples:
   frog submit slurm.time=02:00:00 train -m experiment=mlp_mnist gradient.k=4,16 seed=0,1,2
   frog submit slurm.tasks=4 slurm.cpus=8 search experiment=mlp_mnist gradient=mean gradient.k=4
-  frog submit slurm.tasks=8 train model=resnet18 data=cifar10 gradient.k=64 parallel=tangents learning_rate=0.01
+  frog submit slurm.tasks=8 train experiment=mlp_mnist gradient.k=64 parallel=tangents learning_rate=0.01
   frog submit --dry-run 'slurm.setup=[module load mpi]' slurm.gpus=1 train experiment=table1
 
   --dry-run    print the script, submit nothing
