@@ -6,20 +6,19 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from frog_cli.errors import Interrupted, RequestError
+from frog_cli.ranks.telling import FirstTells
 
 _LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 _GRACE = 30.0  # seconds in which all ranks save their state after a signal
 _PASSED_ON = 1.0  # seconds for a launcher to pass a message on: what it has not, an abort discards
 
-Value = TypeVar("Value")
 
-
-class MpiRanks:
+class MpiRanks(FirstTells):
     """Which process this is, of how many; made by `parallel`."""
 
     def __init__(self, communicator: Any | None = None, host: Any | None = None):
@@ -28,28 +27,13 @@ class MpiRanks:
         self.size = communicator.Get_size() if communicator else 1
         self.local_rank = host.Get_rank() if host else None
         self.local_size = host.Get_size() if host else 1
-        self.ended_together = False
 
-    def first(self, function: Callable[[], Value]) -> Value:
-        """Return what a function returns on rank 0, on all ranks.
-
-        If it raises RequestError, rank 0 raises that, and the others end silently with the same exit status.
-        """
-        error, value = None, None
-        if self.rank == 0:
-            try:
-                value = function()
-            except RequestError as refused:
-                error = refused
+    def _told(self, by_first: tuple[Any, bool]) -> tuple[Any, bool]:
+        if self._communicator is None:
+            return by_first
         self.wait()  # asleep, which broadcasting is not
-        if self._communicator:
-            value, refused_there = self._communicator.bcast((value, error is not None))
-            self.ended_together = refused_there
-        if error:
-            raise error
-        if self.ended_together:
-            raise SystemExit(2)
-        return value  # type: ignore[return-value]
+        value, refused = self._communicator.bcast(by_first)
+        return value, refused
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for all ranks without keeping a core busy; return whether all have come in time."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from frog_cli.errors import RankLostError, RequestError
+from frog_cli.errors import RankLostError
+from frog_cli.ranks.telling import FirstTells, Value
 from frog_cli.ranks.watch import Watch
-
-Value = TypeVar("Value")
 
 NO_LIMIT = timedelta(days=365)
 """How long an exchange may take: those that hang are ended by the watch."""
@@ -22,7 +21,7 @@ NO_LIMIT = timedelta(days=365)
 _HASHED_AT_A_TIME = 2**20
 
 
-class Ranks:
+class Ranks(FirstTells):
     """Which rank this is, of how many, and what they exchange; by default the only one.
 
     Every method but `share` and `sizes` must be called by all ranks, in the same order.
@@ -31,13 +30,12 @@ class Ranks:
         rank: of this process, from 0.
         size: the number of ranks.
         exchanged: bytes of the results of all exchanges of tensors so far.
-        ended_together: whether all ranks end for a reason that rank 0 tells.
     """
 
     def __init__(
         self, rank: int = 0, size: int = 1, group: dist.ProcessGroup | None = None, watch: Watch | None = None
     ):
-        self.rank, self.size, self.exchanged, self.ended_together = rank, size, 0, False
+        self.rank, self.size, self.exchanged = rank, size, 0
         self._group, self._watch = group, watch
         self._parts: dict[tuple[int, ...], Ranks] = {}
         self._asked: tuple[Tensor, Any] | None = None  # the exchange that the last `agreed` began
@@ -86,27 +84,14 @@ class Ranks:
         parts = there.to(joined.device).split([tensor.numel() for tensor in tensors])
         return tuple(part.view_as(tensor).to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True))
 
-    def first(self, function: Callable[[], Value]) -> Value:
-        """Return what a function returns on rank 0, on all ranks.
-
-        If it raises RequestError, rank 0 raises that, and the others end silently with the same exit status.
-        """
-        error, value = None, None
-        if self.rank == 0:
-            try:
-                value = function()
-            except RequestError as refused:
-                error = refused
-        if self.size > 1:
-            told: list[Any] = [value, error is not None]
-            with self._telling_who_is_lost():
-                dist.broadcast_object_list(told, group_src=0, group=self._group)
-            value, self.ended_together = told
-        if error:
-            raise error
-        if self.ended_together:  # for a reason that rank 0 tells
-            raise SystemExit(2)
-        return value  # type: ignore[return-value]
+    def _told(self, by_first: tuple[Any, bool]) -> tuple[Any, bool]:
+        if self.size == 1:
+            return by_first
+        told = list(by_first)
+        with self._telling_who_is_lost():
+            dist.broadcast_object_list(told, group_src=0, group=self._group)
+        value, refused = told
+        return value, refused
 
     def agreed(self, number: int) -> int:
         """Return the largest number that any rank gave when all were asked the time before; 0 the first time.
