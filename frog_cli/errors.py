@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import traceback
 
 
 class RequestError(ValueError):
@@ -37,14 +38,17 @@ class Interrupted(Exception):  # noqa: N818
         self.status = 128 + number
 
 
-def in_one_line(error: BaseException) -> str:
-    """Return what a person is told of an exception."""
-    if isinstance(error, Interrupted):
-        return f"frog: {error}; the same command goes on"
-    if isinstance(error, RequestError):
-        return " ".join(f"frog: {error}".split())
-    return f"frog: {type(error).__name__}: {error}".partition("\n")[0]
-
-
 class RankLostError(Exception):
     """Another rank of the same command has ended or no longer answers, so that this one ends as well."""
+
+
+def in_one_line(error: RequestError | Interrupted) -> str:
+    """Return what a person is told of a wrong request, or of runs that were stopped."""
+    if isinstance(error, Interrupted):
+        return f"frog: {error}; the same command goes on"
+    return " ".join(f"frog: {error}".split())
+
+
+def first_line(error: BaseException) -> str:
+    """Return an exception's type and the first line of its message."""
+    return traceback.format_exception_only(error)[-1].strip().partition("\n")[0]

@@ -116,9 +116,8 @@ class Classification:
             self._losses.append(learnt.loss)
             self._failures += [] if learnt.failed is None else [learnt.failed]
             self._lengths += [] if learnt.length is None else [learnt.length]
-            if self.steps % COMPARED_EVERY == 0:
+            if self._ranks.size > 1 and (self.steps % COMPARED_EVERY == 0 or number + 1 == len(self._batches)):
                 self._compare()
-        self._compare()
         self._batches = None
         return True
 

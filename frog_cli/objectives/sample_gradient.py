@@ -55,16 +55,13 @@ class SampleGradient:
             raise RequestError(f"tangents={tangents.called}", str(error)) from None
         self._parameters = len(parameters_of(model))
         self._rate = options["rate"] if are_local(tangents) else 0
-        self._ranks, self._all_of = sharing_samples, fast_sample_tangents(method, layers, self._heads, loss)
+        estimate = fast_sample_tangents(method, layers, self._heads, loss)
 
-    def _all(self, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
-        """Return the estimate with the gradients of the heads behind those of the model."""
-
-        def of_these(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
-            found = self._all_of(inputs, targets, generator)
+        def with_heads(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:  # behind those of the model
+            found = estimate(inputs, targets, generator)
             return Estimate(found.loss, (*found.gradients, *found.of_heads))
 
-        return mean_over_samples(of_these, self._ranks)(inputs, targets, generator)
+        self._all = mean_over_samples(with_heads, sharing_samples)
 
     def estimate(self, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         """Return the estimate; the heads stay as they are."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-
 from frog_cli.ranks.ranks import ALONE, Ranks
 
 
@@ -36,8 +34,7 @@ def grid(everyone: Ranks, shape: tuple[int, int]) -> Grid:
         return Grid(tangents=everyone)
     if of_tangents == 1:
         return Grid(batch=everyone)
-    numbers = torch.arange(everyone.size).view(of_batch, of_tangents)
     row, column = divmod(everyone.rank, of_tangents)
-    columns = [everyone.part(of_column.tolist()) for of_column in numbers.T]
-    rows = [everyone.part(of_row.tolist()) for of_row in numbers]
+    columns = [everyone.part(range(first, everyone.size, of_tangents)) for first in range(of_tangents)]
+    rows = [everyone.part(range(of_tangents * number, of_tangents * (number + 1))) for number in range(of_batch)]
     return Grid(columns[column], rows[row])

@@ -17,10 +17,10 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from frog_cli.errors import Interrupted, RankLostError, RequestError, in_one_line
+from frog_cli.errors import Interrupted, RankLostError, RequestError, first_line, in_one_line
 from frog_cli.ranks.launchers import MEETING_PLACE, Place, meeting_place, share_cores
 from frog_cli.ranks.ranks import NO_LIMIT, Ranks
-from frog_cli.ranks.watch import Watch, tell
+from frog_cli.ranks.watch import Watch
 
 _HEARD = 2.0  # seconds for all ranks to hear that one fails
 
@@ -59,22 +59,19 @@ def _end(ranks: Ranks, watch: Watch, error: Exception) -> NoReturn:
         SystemExit: always.
     """
     status = error.status if isinstance(error, Interrupted) else 2 if isinstance(error, RequestError) else 1
-    together = isinstance(error, Interrupted) or ranks.ended_together
-    if together:
+    if isinstance(error, Interrupted) or (isinstance(error, RequestError) and ranks.ended_together):
         _end_by_itself()
         if ranks.rank == 0:
             _write(in_one_line(error))
         try:
             ranks.wait()  # also until rank 0 has saved the state
+            watch.end()
+            dist.destroy_process_group()
         except RankLostError as lost:
-            error, together = lost, False
-    if together:
-        watch.end()
-        dist.destroy_process_group()
+            watch.tell(str(lost))
     elif isinstance(error, RankLostError):
-        if watch.tells(str(error)):
-            tell(str(error))
-    elif watch.fail(in_one_line(error).removeprefix("frog: ")):
+        watch.tell(str(error))
+    elif watch.fail(first_line(error)):
         _write(in_one_line(error) if isinstance(error, RequestError) else traceback.format_exc())
         time.sleep(_HEARD)
     raise SystemExit(status)

@@ -79,9 +79,11 @@ class Watch:
             time.sleep(_EVERY / 10)
         return self._verdict
 
-    def tells(self, verdict: str) -> bool:
-        """Return whether this rank tells a verdict: rank 0, or any about rank 0; those that fail tell it themselves."""
-        return " failed: " not in verdict and (self._rank == 0 or verdict.startswith("rank 0 "))
+    def tell(self, verdict: str) -> None:
+        """Tell a person which rank is lost: rank 0 does, or any if it is rank 0; those that fail do it themselves."""
+        if " failed: " not in verdict and (self._rank == 0 or verdict.startswith("rank 0 ")):
+            sys.stderr.write(f"frog: {verdict}; the same command goes on from the last state that was saved\n")
+            sys.stderr.flush()
 
     def _name(self, rank: int) -> str:
         return f"rank {rank} ({self._hosts[rank]})"
@@ -127,15 +129,8 @@ class Watch:
         if self._ended.wait(_GRACE):
             return
         assert self._verdict is not None
-        if self.tells(self._verdict):
-            tell(self._verdict)
+        self.tell(self._verdict)
         for function in self._before_exit:
             with suppress(Exception):
                 function()
         os._exit(1)  # out of an exchange that nobody can interrupt
-
-
-def tell(verdict: str) -> None:
-    """Tell a person which rank is lost."""
-    sys.stderr.write(f"frog: {verdict}; the same command goes on from the last state that was saved\n")
-    sys.stderr.flush()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from frog_cli.cluster.mpi import MpiRanks
-from frog_cli.errors import Interrupted, RequestError
+from frog_cli.errors import Interrupted, RequestError, first_line
 from frog_cli.files.csv import Row, read_csv
 from frog_cli.reproduction.targets import Curves, Job, Target
 from frog_cli.runs import execution
@@ -57,7 +57,7 @@ def carry_out(order: Order, parent: Path, extra: Sequence[str], local_rank: int 
     except Interrupted as interrupted:
         return Outcome([], [], [], interrupted.status - 128)
     except Exception as error:  # one job that fails does not end the others
-        why = str(error) if isinstance(error, RequestError) else execution.first_line(error)
+        why = str(error) if isinstance(error, RequestError) else first_line(error)
         return Outcome([], [], [f"{order.target.name}, {order.job.words}: {why}"])
 
 
@@ -78,7 +78,7 @@ def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | N
     for result in execution.carry_out(request, parent, local_rank=local_rank, quiet=True):
         where = {"request": order.job.words}
         if result.error is not None:
-            failures.append(f"{order.target.name}, {result.folder.path.name}: {execution.first_line(result.error)}")
+            failures.append(f"{order.target.name}, {result.folder.path.name}: {first_line(result.error)}")
             continue
         found.append(where | rows.of_run(result.folder.path))
         if order.target.curves is not None:

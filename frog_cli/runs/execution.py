@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from frog_cli.data import locations
 from frog_cli.engine.memory import keep_freed_memory
-from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RankLostError, RequestError
+from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RankLostError, RequestError, first_line
 from frog_cli.files.csv import Row
 from frog_cli.ranks.shape import shape
 from frog_cli.runs.folder import FolderOfOthers, RunFolder
@@ -134,11 +134,6 @@ def carry_out(
                     errors |= {folder.path: error for folder in held if folder.finished() is None}
                     break
     return [Result(folder, folder in pending, errors.get(folder.path)) for folder in folders]
-
-
-def first_line(error: BaseException) -> str:
-    """Return an exception's type and the first line of its message."""
-    return traceback.format_exception_only(error)[-1].strip().partition("\n")[0]
 
 
 def _with_states(

@@ -9,7 +9,7 @@ import yaml
 
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import as_csv
-from frog_cli.ranks import launchers
+from frog_cli.ranks.command import on_all_ranks
 from frog_cli.ranks.shape import shape
 from frog_cli.runs.folder import runs_location, runs_root
 from frog_cli.runs.identity import digest, slug
@@ -43,13 +43,7 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog bench` and return its exit status."""
-    here = launchers.place()
-    if here is None:
-        return _bench(arguments)
-    from frog_cli.ranks.start import started  # imports torch
-
-    with started(here) as ranks:
-        return _bench(arguments, ranks, here.local_rank)
+    return on_all_ranks(_bench, arguments)
 
 
 def _request(arguments: Sequence[str], processes: int = 1) -> BenchRequest:
@@ -61,7 +55,7 @@ def _request(arguments: Sequence[str], processes: int = 1) -> BenchRequest:
     return request
 
 
-def _bench(arguments: Sequence[str], ranks: Ranks | None = None, local_rank: int | None = None) -> int:
+def _bench(arguments: Sequence[str], ranks: Ranks | None, local_rank: int | None) -> int:
     """Measure, on all ranks if there are several, of which the first one tells."""
     request = ranks.first(lambda: _request(arguments, ranks.size)) if ranks else _request(arguments)
     words = sorted(arguments) + ([f"ranks={ranks.size}"] if ranks else [])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from frog_cli.ranks import launchers
+from frog_cli.ranks.command import on_all_ranks
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
 from frog_cli.runs.folder import runs_location, runs_root
@@ -40,16 +40,10 @@ def help_text(words: Sequence[str] = ()) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog train` and return its exit status: 0 done, 1 a run failed or diverged."""
-    here = launchers.place()
-    if here is None:
-        return _train(arguments)
-    from frog_cli.ranks.start import started  # imports torch
-
-    with started(here) as ranks:
-        return _train(arguments, ranks, here.local_rank)
+    return on_all_ranks(_train, arguments)
 
 
-def _train(arguments: Sequence[str], ranks: Ranks | None = None, local_rank: int | None = None) -> int:
+def _train(arguments: Sequence[str], ranks: Ranks | None, local_rank: int | None) -> int:
     """Carry out what is asked for, on all ranks if there are several, of which the first one tells."""
     plan = ranks.first(lambda: _plan(arguments, ranks.size)) if ranks else _plan(arguments)
     outcomes: list[tuple[str, bool]] = []
