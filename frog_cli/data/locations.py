@@ -9,14 +9,14 @@ from frog_cli.errors import RequestError
 from frog_cli.settings.schema import Data
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+_OF_MNIST = [f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
+_OF_CIFAR10 = ["batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6))]
 _FILES = {
-    "mnist": [
-        f"MNIST/raw/{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
-    ],
-    "cifar10": [
-        f"cifar-10-batches-py/{name}"
-        for name in ("batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6)))
-    ],
+    "mnist": [f"MNIST/raw/{name}" for name in _OF_MNIST],
+    "fashion_mnist": [f"FashionMNIST/raw/{name}" for name in _OF_MNIST],
+    "cifar10": [f"cifar-10-batches-py/{name}" for name in _OF_CIFAR10],
+    "cifar100": [f"cifar-100-python/{name}" for name in ("meta", "test", "train")],
+    "svhn": [f"{split}_32x32.mat" for split in ("train", "test")],
 }
 """What torchvision reads, below a data root."""
 

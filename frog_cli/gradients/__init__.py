@@ -1,14 +1,16 @@
 """The mathematics: gradients without backpropagation, step = -learning_rate V^T c, in small functions of tensors.
 
-`tangents` says which V, `measurement` how the slopes along V are obtained, `aggregation` and `step_rules` what c is;
-`weights`, `activities` and `points` are the spaces that tangents live in.
+`tangents` and `structured_tangents` say which V, `measurement` how the slopes along V are obtained, `aggregation`,
+`selection` and `step_rules` what c is; `weights`, `activities` and `points` are the spaces that tangents live in.
 """
 
+from frog_cli import ideas
+from frog_cli.gradients import aggregation, selection, structured_tangents, tangents
 from frog_cli.gradients.activities import estimate_from_activities
-from frog_cli.gradients.aggregation import AGGREGATIONS
+from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.estimate import ForwardGradient
 from frog_cli.gradients.space import Estimate, SampleLoss
-from frog_cli.gradients.tangents import TANGENTS
+from frog_cli.gradients.tangents import Sampler
 from frog_cli.gradients.weights import backprop, estimate_from_weights
 from frog_cli.modules.calls import trainable
 from frog_cli.modules.requirements import CoupledSamplesWarning
@@ -25,3 +27,14 @@ __all__ = [
     "estimate_from_weights",
     "trainable",
 ]
+
+TANGENTS: dict[str, Sampler] = {
+    name: idea.function
+    for module in (tangents, structured_tangents)
+    for name, idea in ideas.registered("tangents", module.__name__).items()
+}
+AGGREGATIONS: dict[str, Aggregation] = {
+    name: idea.function
+    for module in (aggregation, selection)
+    for name, idea in ideas.registered("aggregation", module.__name__).items()
+}

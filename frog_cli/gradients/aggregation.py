@@ -86,6 +86,3 @@ def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:
     kept = S > S.amax() * max(tangents.shape) * torch.finfo(S.dtype).eps
     inverse = torch.where(kept, 1 / torch.where(kept, S, 1), 0).unsqueeze(-1)
     return (U @ (inverse * (inverse * (U.mT @ (slopes / length)))) / length).to(given)
-
-
-AGGREGATIONS: dict[str, Aggregation] = {name: idea.function for name, idea in ideas.registered("aggregation").items()}

@@ -88,8 +88,3 @@ def normalised_cone(shape: tuple[int, ...], generator: Generator, dtype: torch.d
     """
     tangents = cone(shape, generator, dtype, angle=angle)
     return tangents / torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
-
-
-TANGENTS: dict[str, Callable[..., Tensor]] = {
-    name: idea.function for name, idea in ideas.registered("tangents").items()
-}

@@ -29,7 +29,9 @@ GROUP = "frog.ideas"
 
 OWN = (
     "gradients/tangents.py",
+    "gradients/structured_tangents.py",
     "gradients/aggregation.py",
+    "gradients/selection.py",
     "sample_tangents/local.py",
     "engine/regenerated.py",
     "objectives/functions.py",

@@ -9,7 +9,11 @@ from frog_cli.settings import methods
 from frog_cli.settings.schema import ClassificationRun
 from frog_cli.settings.verb_options import Bench
 
-IMAGES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+IMAGES = {
+    "digits": (1, 8, 8),
+    **dict.fromkeys(("mnist", "fashion_mnist"), (1, 28, 28)),
+    **dict.fromkeys(("cifar10", "cifar100", "svhn"), (3, 32, 32)),
+}
 
 REFERENCES = ("plain pass", "backprop", "backprop with checkpoints")
 """What every network is measured with beside the steps that are asked for."""

@@ -9,27 +9,31 @@ from frog_cli.ideas import sources
 from frog_cli.settings.requests import train_request
 from frog_cli.settings.schema import ClassificationRun
 
-NAMES = ("mnist", "cifar10")
-
-HELP = f"""usage: frog data NAME ...
+HELP = """usage: frog data NAME ...
 
 Download data sets to FROG_DATA (default: data) through torchvision, unless they are there, and check them.
-Names: {", ".join(NAMES)}. The digits are a part of frog.
+Names: {names}. The digits are a part of frog.
 """
+
+
+def names() -> list[str]:
+    """Return the names of frog's data sets that can be downloaded."""
+    own = (one for _, one in sources.own_declarations().values() if one.kind == "data")
+    return [one.name for one in own if any(option.name == "download" for option in one.options)]
 
 
 def help_text() -> str:
     """Return the usage."""
-    return HELP
+    return HELP.format(names=", ".join(names()))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog data` and return its exit status."""
     if not arguments:
-        raise RequestError("frog data", f"needs names of data sets: {', '.join(NAMES)}")
+        raise RequestError("frog data", f"needs names of data sets: {', '.join(names())}")
     for name in arguments:
-        if name not in NAMES:
-            raise RequestError(name, f"must be one of {', '.join(NAMES)}")
+        if name not in names():
+            raise RequestError(name, f"must be one of {', '.join(names())}")
     requests = [train_request([f"data={name}", "data.download=true"]) for name in arguments]
 
     for request in requests:

@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 from torch.func import grad, jvp
 
 from frog_cli.files.csv import Row
-from frog_cli.gradients.aggregation import AGGREGATIONS
+from frog_cli.gradients import AGGREGATIONS
 from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.settings.requests import train_request
 from tests.benchmarks.comparison import compared, seconds

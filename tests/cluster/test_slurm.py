@@ -251,7 +251,7 @@ def test_a_job_that_reaches_its_limit_goes_on_and_ends_as_without_interruption(s
 
 @pytest.mark.slurm
 def test_ranks_of_a_job_that_reaches_its_limit_go_on_and_end_as_one_process(slurm, runs, monkeypatch, capsys):
-    run = ["train", "gradient.k=16", "gradient.chunk_size=8", "epochs=50", "early_stopping.patience=null",
+    run = ["train", "gradient.k=16", "gradient.chunk_size=8", "epochs=250", "early_stopping.patience=null",
            "model.width=64", "parallel=tangents"]  # fmt: skip
     job = submit(capsys, "slurm.tasks=2", "slurm.time=1", "slurm.notice=30", *run)
     assert ended(job, 1500) == ["COMPLETED"]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.gradients.aggregation import AGGREGATIONS, mean, projection, projection_if_well_conditioned, sum_
+from frog_cli.gradients import AGGREGATIONS
+from frog_cli.gradients.aggregation import mean, projection, projection_if_well_conditioned, sum_
 from frog_cli.gradients.tangents import cone, normal, standard_basis
 from tests.cases import project, relative_error
 

@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from frog_cli.gradients.tangents import TANGENTS, cone, normal, normalised, normalised_cone, rademacher, standard_basis
+from frog_cli.gradients import TANGENTS
+from frog_cli.gradients.tangents import cone, normal, normalised, normalised_cone, rademacher, standard_basis
 
 SHAPE = (3, 5, 8)
 SAMPLERS = {

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from frog_cli.gradients.aggregation import AGGREGATIONS, mean, projection, projection_if_well_conditioned
+from frog_cli.gradients import AGGREGATIONS
+from frog_cli.gradients.aggregation import mean, projection, projection_if_well_conditioned
 from frog_cli.judging.aggregations import judge_aggregation
 from tests.judging.faults import failed, seen
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from frog_cli.gradients.tangents import TANGENTS, cone, normal, normalised, normalised_cone, rademacher
+from frog_cli.gradients import TANGENTS
+from frog_cli.gradients.tangents import cone, normal, normalised, normalised_cone, rademacher
 from frog_cli.judging.tangents import judge_tangents
 from tests.judging.faults import failed, seen
 

@@ -6,8 +6,11 @@ import torch
 from frog_cli.errors import RequestError
 from frog_cli.gradients.activities import activity_sizes
 from frog_cli.models.cnn import cnn
+from frog_cli.models.cnn_cifar10 import cnn_cifar10
+from frog_cli.models.lenet5 import lenet5
 from frog_cli.models.logistic_regression import logistic_regression
 from frog_cli.models.mlp import mlp
+from frog_cli.models.mlp_mixer import mlp_mixer
 from frog_cli.models.resnet18 import resnet18
 from frog_cli.models.vit import vit
 from frog_cli.torchvision_import import torchvision
@@ -45,7 +48,59 @@ def test_cnn_has_the_papers_parameters():
     assert activity_sizes(model, IMAGES) == [20 * 12 * 12, 50 * 4 * 4, 500, 10]
 
 
-@pytest.mark.parametrize("model", [cnn, resnet18, vit])
+def test_lenet5_has_its_parameters():
+    """Layer by layer 156, 2 416, 48 120, 10 164 and 850."""
+    model = lenet5(MNIST, 10)
+    counts = [sum(parameter.numel() for parameter in layer.parameters()) for layer in model]
+    assert counts == [156, 2_416, 48_120, 10_164, 850]
+    assert activity_sizes(model, IMAGES) == [6 * 14 * 14, 16 * 5 * 5, 120, 84, 10]
+
+
+def test_cnn_for_cifar10_has_the_parameters_of_the_released_code():
+    """That of arXiv 2408.10419 has as many: its batch normalisation has a weight and a bias for each channel, too."""
+    convolutions = sum(9 * fan_in * fan_out + 3 * fan_out for fan_in, fan_out in
+                       [(3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)])  # fmt: skip
+    linear = 128 * 4 * 4 * 1024 + 1024 + 1024 * 10 + 10
+    model = cnn_cifar10((3, 32, 32), 10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == convolutions + linear == 2_396_330
+    assert activity_sizes(model, torch.zeros(2, 3, 32, 32)) == [32 * 256, 64 * 64, 128 * 16, 1024, 10]
+
+
+def test_cnn_for_cifar10_drops_out_in_training_alone():
+    torch.manual_seed(0)
+    model, images = cnn_cifar10((1, 8, 8), 10, dropout=0.5), torch.randn(3, 1, 8, 8)
+    assert not torch.equal(model(images), model(images))
+    assert torch.equal(model.eval()(images), model(images))
+
+
+def test_mlp_mixer_mixes_patches_and_hidden_units():
+    """Without the perceptrons over patches the tokens do not meet before their mean; with them they do."""
+    torch.manual_seed(0)
+    model, images = mlp_mixer((1, 8, 8), 10, depth=1, hidden=6), torch.randn(1, 1, 8, 8)
+    other = images.clone()
+    other[..., 4:, 4:] += 1  # the last of four patches
+    embedding, mixing, _ = model[0]
+    changed = (mixing(embedding(images)) != mixing(embedding(other))).any(-1).squeeze(0)
+    assert changed.tolist() == [True] * 4
+    torch.nn.init.zeros_(mixing.over_patches[-1].weight)
+    changed = (mixing(embedding(images)) != mixing(embedding(other))).any(-1).squeeze(0)
+    assert changed.tolist() == [False] * 3 + [True]
+
+
+def test_mlp_mixer_has_its_parameters():
+    patches, hidden, token, channel, depth = 49, 128, 64, 256, 4
+    block = 4 * hidden + 2 * patches * token + token + patches + 2 * hidden * channel + channel + hidden
+    expected = 16 * hidden + hidden + depth * block + 2 * hidden + 10 * hidden + 10
+    assert sum(parameter.numel() for parameter in mlp_mixer(MNIST, 10).parameters()) == expected
+    assert activity_sizes(mlp_mixer(MNIST, 10), IMAGES) == [49 * 128] * 3 + [10]
+
+
+def test_patches_that_do_not_tile_the_images_of_a_mixer_are_refused():
+    with pytest.raises(RequestError, match=r"model.patch=5: must divide images of 28 x 28 pixels without rest"):
+        mlp_mixer(MNIST, 10, patch=5)
+
+
+@pytest.mark.parametrize("model", [cnn, cnn_cifar10, lenet5, mlp_mixer, resnet18, vit])
 @pytest.mark.parametrize("image", [(2,), (3, 8), (1, 8, 8, 8)])
 def test_networks_for_images_refuse_other_data(model, image):
     seen = ", ".join(map(str, image))

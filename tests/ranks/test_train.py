@@ -163,20 +163,18 @@ def test_a_launcher_that_ends_all_with_the_first_does_not_keep_the_reason_from_b
 
 @pytest.mark.slow
 def test_nothing_is_lost_when_ranks_are_killed_at_twenty_random_times(tmp_path):
-    whole = frog(2, tmp_path, "epochs=60", runs="whole")
+    epochs = "epochs=400"  # more than there is time for between the kills
+    whole = frog(2, tmp_path, epochs, runs="whole")
     assert whole[0].status == 0, whole[0].stderr
     draw = random.Random(0)
     for attempt in range(20):
         count = draw.choice((1, 2, 4))
-        ranks = start(count, [*FROG, "train", *SMALL, "epochs=60"], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+        ranks = start(count, [*FROG, "train", *SMALL, epochs], tmp_path, FROG_RUNS=str(tmp_path / "runs"))
         before = steps_taken(tmp_path)
         wait_until(lambda: steps_taken(tmp_path) > before or all(one.poll() is not None for one in ranks))  # noqa: B023
         time.sleep(draw.uniform(0, 1))
         draw.choice(ranks).kill()
         statuses = [one.status for one in ended(ranks, tmp_path, 30)]
-        if statuses == [0] * count:
-            break
         assert all(status != 0 for status in statuses), (attempt, statuses)
-    assert attempt > 5
-    assert frog(draw.choice((1, 2, 4)), tmp_path, "epochs=60")[0].status == 0
+    assert frog(draw.choice((1, 2, 4)), tmp_path, epochs)[0].status == 0
     assert summary(tmp_path) == summary(tmp_path, "whole")

@@ -13,8 +13,8 @@ def test_data_that_are_there_are_read_and_told(mnist_root, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "frog data: needs names of data sets: mnist, cifar10"),
-        (["mnist", "imagenet"], "imagenet: must be one of mnist, cifar10"),
+        ([], "frog data: needs names of data sets: cifar10, cifar100, mnist, fashion_mnist, svhn"),
+        (["mnist", "imagenet"], "imagenet: must be one of cifar10, cifar100, mnist, fashion_mnist, svhn"),
     ],
 )
 def test_wrong_requests_are_refused(words, message, capsys):
