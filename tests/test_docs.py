@@ -31,9 +31,9 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_ideas_of_the_page_keep_their_contracts(folder, capsys):
     assert main(["check", "my_ideas.py"]) == 0
-    assert "6 of 6 ideas keep the contract of their kind" in capsys.readouterr().out
+    assert "7 of 7 ideas keep the contract of their kind" in capsys.readouterr().out
     kinds = {one.kind for _, one in sources.declarations(sources.named(["my_ideas.py"])) if one.path.parent == folder}
-    assert kinds == {"tangents", "aggregation", "function", "model", "data"}
+    assert kinds == {"tangents", "aggregation", "step_rule", "function", "model", "data"}
 
 
 def test_the_commands_of_the_page_run(folder, runs, capsys):

@@ -23,7 +23,7 @@ def file(tmp_path):
 REFUSED = {
     "tangents=laplace tangents.scale=wide": "tangents.scale=wide: must be a valid number",
     "tangents=laplace tangents.width=1": "tangents.width=1: unknown option",
-    "tangents=laplac": "tangents=laplac: must be one of cone, local, normal",
+    "tangents=laplac": "tangents=laplac: must be one of antithetic, cone, hadamard, local, normal",
     "gradient=clipped_mean gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
     "tangents=laplace ideas=my_ideas.py": "ideas=my_ideas.py: must be a list of files and modules",
     "tangents=laplace ideas=[*.py]": "ideas=[*.py]: must be a list of files and modules",

@@ -18,7 +18,7 @@ def cifar10(*, root: Root = "data", download: Download = False) -> tuple[Split, 
 
 @ideas.data(validation=10000)
 def cifar100(*, root: Root = "data", download: Download = False) -> tuple[Split, Split, int]:
-    """50 000 + 10 000 colour photographs of 100 classes, 32 x 32 pixels, in torchvision's layout."""
+    """50 000 + 10 000 photographs of 100 classes, 32 x 32, in torchvision's layout."""
     return *_splits("CIFAR100", root, download), 100
 
 

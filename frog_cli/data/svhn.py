@@ -12,7 +12,7 @@ from frog_cli.ideas.types import Download, Root
 
 @ideas.data(validation=10000)
 def svhn(*, root: Root = "data", download: Download = False) -> tuple[Split, Split, int]:
-    """73 257 + 26 032 digits of house numbers, 32 x 32 pixels in colour, in torchvision's layout.
+    """73 257 + 26 032 digits of house numbers, 32 x 32, in torchvision's layout.
 
     Reading them needs scipy: pip install 'frog-cli[svhn]'.
     """

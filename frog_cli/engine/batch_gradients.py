@@ -19,6 +19,7 @@ from frog_cli.gradients.estimate import ForwardGradient, estimate_along
 from frog_cli.gradients.second_order import SecondOrder, curved_weights, directions, step_along
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors
 from frog_cli.gradients.weights import backprop, flat
+from frog_cli.ideas.registry import Curvature
 from frog_cli.ranks.grid import Grid
 from frog_cli.ranks.ranks import ALONE, Ranks
 from frog_cli.ranks.sharing import Exchange, mean_over_samples, shared_samples, shared_tangents
@@ -155,9 +156,9 @@ def fast_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> Ba
     return gradient
 
 
-def fast_curved_weights(model: Module, loss: SampleLoss) -> Space:
+def fast_curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hessian") -> Space:
     """Return the same as `curved_weights`, whose measurement is recorded if the model is recordable."""
-    space = curved_weights(model, loss)
+    space = curved_weights(model, loss, curvature)
     if recordable(model):
         space = with_recorded_measurement(space, partial(recorded_by_shape, state=weights_and_modes(model)))
     return space
@@ -167,7 +168,8 @@ def fast_second_order(
     method: SecondOrder, model: Module, loss: SampleLoss, sharing_samples: Ranks = ALONE
 ) -> BatchGradient:
     """Return the same as `estimate_second_order`, whose measurement is recorded if the model is recordable."""
-    space, rule = in_phases(fast_curved_weights(model, loss), "aggregation"), in_phase("aggregation", method.rule)
+    rule = in_phase("aggregation", method.rule)
+    space = in_phases(fast_curved_weights(model, loss, method.curvature), "aggregation")
     space = shared_samples(space, sharing_samples)
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:

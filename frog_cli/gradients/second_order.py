@@ -16,7 +16,8 @@ from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, with
 from frog_cli.gradients.step_rules import StepRule
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.gradients.weights import backprop, flat, shaped, weight_space
-from frog_cli.jets.jet import measure_second_order
+from frog_cli.ideas.registry import Curvature
+from frog_cli.jets.jet import measure_first_order, measure_second_order
 from frog_cli.modules.calls import call_with, parameters_of, untouched
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
 from frog_cli.modules.restoring import kept_as_it_is
@@ -31,12 +32,14 @@ class SecondOrder:
         k: number of sampled tangents.
         tangents: samples them.
         rule: makes coefficients of slopes and curvature.
+        curvature: of the loss itself, or of the Gauss-Newton matrix.
     """
 
     directions: Literal["sampled", "gradient", "basis"]
     k: int
     tangents: Sampler
     rule: StepRule
+    curvature: Curvature = "hessian"
 
 
 def estimate_second_order(
@@ -47,7 +50,7 @@ def estimate_second_order(
     Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
     """
     V = directions(method, model, loss, inputs, targets, generator)
-    return step_along(V, method.rule, curved_weights(model, loss), inputs, targets)
+    return step_along(V, method.rule, curved_weights(model, loss, method.curvature), inputs, targets)
 
 
 def directions(
@@ -76,10 +79,15 @@ def step_along(V: Tensor, rule: StepRule, space: Space, *where: Tensor) -> Estim
     return Estimate(measured.loss, space.step(V, coefficients.unsqueeze(-1), measured), failed)
 
 
-def curved_weights(model: Module, loss: SampleLoss) -> Space:
-    """Return the space of a model's weights, with slopes `[K]` and curvature `[K, K]` of the mean loss measured."""
+def curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hessian") -> Space:
+    """Return the space of a model's weights, with slopes `[K]` and curvature `[K, K]` of the mean loss measured.
 
-    def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+    The curvature of the Gauss-Newton matrix is that of the loss as a function of the outputs, along the derivatives of
+    the outputs: one pass of first order through the model finds it. If the loss is convex in the outputs, as the
+    cross-entropy is, it is nowhere negative.
+    """
+
+    def hessian(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         parameters = parameters_of(model)
 
         def mean_loss(*values: Tensor) -> Tensor:
@@ -88,4 +96,17 @@ def curved_weights(model: Module, loss: SampleLoss) -> Space:
 
         return Measured(*measure_second_order(mean_loss, parameters, shaped(V, parameters)))
 
-    return weight_space(model, measure)
+    def gauss_newton(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        parameters = parameters_of(model)
+
+        def outputs(*values: Tensor) -> tuple[Tensor, tuple[()]]:
+            found = call_with(model, values, {}, untouched(inputs, model))
+            return check_reached_through_modules(found, parameters), ()
+
+        def mean_loss(outputs: Tensor) -> Tensor:
+            return check_reached_through_modules(loss(outputs, targets), parameters).mean()
+
+        found, derivatives, _ = measure_first_order(outputs, parameters, shaped(V, parameters))
+        return Measured(*measure_second_order(mean_loss, (found,), (derivatives,)))
+
+    return weight_space(model, {"hessian": hessian, "gauss_newton": gauss_newton}[curvature])

@@ -15,7 +15,9 @@ from frog_cli.ideas.types import Count, Switch
 
 @ideas.aggregation(gram_only=True)
 def max_(tangents: Tensor, slopes: Tensor, *, corrected: Switch = False) -> Tensor:
-    """The forward gradient along the steepest tangent alone (released code of arXiv 2410.17764).
+    """The forward gradient along the steepest tangent alone.
+
+    It is in the code released with arXiv 2410.17764.
 
     Args:
         tangents: `[..., k, n]`.
@@ -28,9 +30,10 @@ def max_(tangents: Tensor, slopes: Tensor, *, corrected: Switch = False) -> Tens
 
 @ideas.aggregation(gram_only=True)
 def top_mean(tangents: Tensor, slopes: Tensor, *, steepest: Count = 4, corrected: Switch = False) -> Tensor:
-    """The mean of the forward gradients along the steepest tangents (released code of arXiv 2410.17764).
+    """The mean of the forward gradients along the steepest tangents.
 
-    That code takes those whose cosine to the gradient is within 0.1 of the best; here their number is fixed.
+    The code released with arXiv 2410.17764 takes those whose cosine to the gradient is within 0.1 of the best; here
+    their number is fixed.
 
     Args:
         tangents: `[..., k, n]`.

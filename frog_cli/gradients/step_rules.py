@@ -11,7 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from frog_cli import ideas
 from frog_cli.gradients.aggregation import at_least_single
+from frog_cli.ideas.types import Eigenvalues
 
 StepRule = Callable[[Tensor, Tensor], Tensor]
 """Maps slopes `[..., K]` and curvature `[..., K, K]` to coefficients `[..., K]`, NaN where there is no solution."""
@@ -56,3 +58,9 @@ def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Ten
         found = torch.where(failed[..., None] == 0, solution.squeeze(-1), torch.nan)
         coefficients = torch.where(unsolved, found, coefficients)
     return torch.where(coefficients.isfinite().all(-1, keepdim=True), coefficients, torch.nan).to(given)
+
+
+@ideas.step_rule
+def fomoh_kd(slopes: Tensor, curvature: Tensor, *, eigenvalues: Eigenvalues = "signed") -> Tensor:
+    """A search in the plane of k tangents (arXiv 2408.10419, Sec. 5.3)."""
+    return hyperplane_step(slopes, curvature, absolute=eigenvalues == "absolute")

@@ -17,7 +17,7 @@ from frog_cli.gradients.tangents import normal, normalised, rademacher
 
 @ideas.tangents(unbiased=True)
 def sphere(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Uniform directions of length √n (Flaxman et al. 2005; Nesterov and Spokoiny 2017 compare them with normal ones).
+    """Uniform directions of length √n (Flaxman et al. 2005).
 
     As `normal`, without the spread of the length.
     """
@@ -26,10 +26,11 @@ def sphere(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> 
 
 @ideas.tangents(unbiased=True)
 def antithetic(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Pairs of a normal tangent and its opposite (mirrored sampling: Brockhoff et al. 2010, Salimans et al. 2017).
+    """Pairs of a normal tangent and its opposite (Salimans et al. 2017).
 
-    Slopes by differentiation are opposite as well, so that a pair tells no more than one tangent does; slopes by
-    differences at one side of a point would gain. The last of an odd number has no opposite.
+    Also called mirrored sampling (Brockhoff et al. 2010). Slopes by differentiation are opposite as well, so that a
+    pair tells no more than one tangent does; slopes by differences at one side of a point would gain. The last of an
+    odd number has no opposite.
     """
     k = shape[-2]
     half = normal((*shape[:-2], (k + 1) // 2, shape[-1]), generator, dtype)
@@ -38,7 +39,7 @@ def antithetic(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype)
 
 @ideas.tangents(unbiased=True)
 def orthogonal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Uniform directions of length √n, orthogonal to each other (Choromanski et al. 2018).
+    """Uniform, of length √n, orthogonal to each other (Choromanski et al. 2018).
 
     The Q of a QR factorisation of normal tangents. Beyond k = n further sets follow, each drawn anew.
     """
@@ -51,7 +52,7 @@ def orthogonal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype)
 
 @ideas.tangents(unbiased=True)
 def hadamard(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Rows of a Hadamard matrix, with random signs of its columns (Choromanski et al. 2018).
+    """Rows of a Hadamard matrix, random signs of its columns (Choromanski et al. 2018).
 
     The matrix is Sylvester's of order m, the least power of two of at least k, continued periodically: entry (i, j) is
     -1 where i and j mod m have an odd number of binary digits 1 in common. The rows are orthogonal if m divides n. One

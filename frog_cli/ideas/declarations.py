@@ -23,6 +23,7 @@ from frog_cli.ideas.types import Options
 ARGUMENTS: dict[Kind, tuple[str, ...]] = {
     "tangents": ("shape", "generator", "dtype"),
     "aggregation": ("tangents", "slopes"),
+    "step_rule": ("slopes", "curvature"),
     "function": ("x",),
     "model": ("image", "classes"),
     "data": (),
@@ -33,6 +34,7 @@ _OF_ALL = ("defaults", "name", "source", "sha256", "k", "measure", "perturb", "c
 RESERVED: dict[Kind, tuple[str, ...]] = {
     "tangents": (*_OF_ALL, "per"),
     "aggregation": _OF_ALL,
+    "step_rule": (*_OF_ALL, "on_failure"),
     "function": (*_OF_ALL, "n", "dtype", "start", "start_seed"),
     "model": _OF_ALL,
     "data": (*_OF_ALL, "validation", "limit"),

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, overload
 
-Kind = Literal["tangents", "aggregation", "function", "model", "data"]
+Kind = Literal["tangents", "aggregation", "step_rule", "function", "model", "data"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Curvature = Literal["hessian", "gauss_newton"]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -120,6 +122,26 @@ def aggregation(
     if without_branch is not None:
         traits["without_branch"] = without_branch
     register = _register("aggregation", name, **traits)
+    return register if function is None else register(function)
+
+
+@overload
+def step_rule(function: Made, /) -> Made: ...
+@overload
+def step_rule(*, name: str | None = None, curvature: Curvature = "hessian") -> Callable[[Made], Made]: ...
+def step_rule(
+    function: Made | None = None, /, *, name: str | None = None, curvature: Curvature = "hessian"
+) -> Made | Callable[[Made], Made]:
+    """Register `(slopes [..., K], curvature [..., K, K], *, options)`, which returns coefficients `[..., K]`.
+
+    They are NaN where there is no step.
+
+    Args:
+        function: what is decorated.
+        name: by which it is chosen; that of the function if it is not given.
+        curvature: which is measured: V H V^T of the Hessian, or that of the Gauss-Newton matrix, of networks alone.
+    """
+    register = _register("step_rule", name, curvature=curvature)
     return register if function is None else register(function)
 
 

@@ -32,6 +32,8 @@ OWN = (
     "gradients/structured_tangents.py",
     "gradients/aggregation.py",
     "gradients/selection.py",
+    "gradients/step_rules.py",
+    "gradients/regularised_step_rules.py",
     "sample_tangents/local.py",
     "engine/regenerated.py",
     "objectives/functions.py",

@@ -14,6 +14,7 @@ from frog_cli.judging.data import judge_data
 from frog_cli.judging.findings import Finding
 from frog_cli.judging.functions import judge_function
 from frog_cli.judging.models import image_for, judge_model
+from frog_cli.judging.step_rules import judge_step_rule
 from frog_cli.judging.tangents import judge_tangents
 
 
@@ -26,6 +27,8 @@ def judge(idea: Idea, declaration: Declaration) -> list[Finding]:
         return judge_tangents(function)
     if idea.kind == "aggregation":
         return judge_aggregation(function)
+    if idea.kind == "step_rule":
+        return judge_step_rule(function)
     if idea.kind == "function":
         return judge_function(function, trait(function, "start"))
     if idea.kind == "model":

@@ -15,11 +15,11 @@ _CHANNELS = 32, 64, 128  # of the three blocks
 
 @ideas.model
 def cnn_cifar10(image: tuple[int, ...], classes: int, *, dropout: Share = 0.5) -> Sequential:
-    """Six convolutions of 3 x 3 with layer normalisation, two linear layers with dropout; images from 8 x 8 pixels.
+    """Six convolutions with layer normalisation, two linear layers with dropout.
 
-    The CNN for CIFAR10 of the code released with arXiv 2408.10419, where the samples of a batch normalise each other;
-    here each sample's channels and pixels are normalised together, as a group normalisation of one group does. On
-    CIFAR10 2 396 330 parameters.
+    For images of at least 8 x 8 pixels. The CNN for CIFAR10 of the code released with arXiv 2408.10419, where the
+    samples of a batch normalise each other; here each sample's channels and pixels are normalised together, as a group
+    normalisation of one group does. On CIFAR10 2 396 330 parameters.
 
     Args:
         image: the shape `(C, H, W)` of an image.

@@ -10,9 +10,10 @@ from frog_cli.models.image_shape import channels_height_width
 
 @ideas.model
 def lenet5(image: tuple[int, ...], classes: int) -> Sequential:
-    """LeNet-5: two convolutions of 5 x 5, three linear layers; images of at least 12 x 12 pixels.
+    """LeNet-5: two convolutions of 5 x 5, three linear layers.
 
-    On MNIST 61 706 parameters. Each layer ends with its nonlinearity, or the pooling behind it.
+    For images of at least 12 x 12 pixels. On MNIST 61 706 parameters. Each layer ends with its nonlinearity, or the
+    pooling behind it.
     """
     channels, height, width = channels_height_width(image, "lenet5", least=12)
     height, width = ((size // 2 - 4) // 2 for size in (height, width))

@@ -13,7 +13,7 @@ from frog_cli import ideas
 from frog_cli.errors import RequestError
 from frog_cli.gradients import ForwardGradient
 from frog_cli.gradients.second_order import SecondOrder
-from frog_cli.gradients.step_rules import hyperplane_step, line_step
+from frog_cli.gradients.step_rules import StepRule, hyperplane_step, line_step
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.ideas import sources
 from frog_cli.objectives import functions
@@ -21,10 +21,10 @@ from frog_cli.settings.schema import (
     Aggregation,
     Forward,
     FunctionRun,
-    HyperplaneStep,
     Idea,
     LineStep,
     Newton,
+    PlaneStep,
     Run,
     Tangents,
     are_regenerated,
@@ -32,8 +32,6 @@ from frog_cli.settings.schema import (
 )
 
 DIRECTIONS: dict[str, Literal["sampled", "gradient", "basis"]] = {
-    "fomoh": "sampled",
-    "fomoh_kd": "sampled",
     "fomoh_bp": "gradient",
     "newton": "basis",
 }
@@ -51,18 +49,20 @@ def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
     )
 
 
-def second_order(gradient: LineStep | HyperplaneStep | Newton, tangents: Tangents) -> SecondOrder:
+def second_order(gradient: LineStep | PlaneStep | Newton, tangents: Tangents) -> SecondOrder:
     """Return the second-order method that the settings describe."""
-    rule = (
-        partial(line_step, damping=gradient.damping)
-        if isinstance(gradient, LineStep)
-        else partial(hyperplane_step, absolute=gradient.eigenvalues == "absolute")
-    )
+    if isinstance(gradient, PlaneStep):
+        rule: StepRule = sources.imported(gradient)
+    elif isinstance(gradient, LineStep):
+        rule = partial(line_step, damping=gradient.damping)
+    else:
+        rule = partial(hyperplane_step, absolute=gradient.eigenvalues == "absolute")
     return SecondOrder(
-        directions=DIRECTIONS[gradient.name],
-        k=gradient.k if isinstance(gradient, HyperplaneStep) else 1,
+        directions=DIRECTIONS.get(gradient.name, "sampled"),
+        k=gradient.k if isinstance(gradient, PlaneStep) else 1,
         tangents=sampler(tangents),
         rule=rule,
+        curvature=gradient.curvature if isinstance(gradient, PlaneStep) else "hessian",
     )
 
 
@@ -75,6 +75,11 @@ def check_ideas(run: Run) -> None:
         sampler(run.tangents)((2, 4), torch.Generator().manual_seed(0), torch.float64)
     if isinstance(run.gradient, Forward):
         check_aggregation(run.gradient, are_regenerated(run.tangents))
+    if isinstance(run.gradient, PlaneStep) and run.gradient.from_outside:
+        source = sources.source_of(run.gradient)
+        slopes, curvature = torch.ones(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+        with sources.refusing(source, f"step rule {run.gradient.name} raises"):
+            _check(run.gradient, sources.imported(run.gradient)(slopes, curvature), slopes.shape, slopes.dtype)
     if isinstance(run, FunctionRun) and run.objective.from_outside:
         functions.check(run.objective)
 
@@ -120,8 +125,9 @@ def _check(idea: Idea, returned: object, shape: Sequence[int], dtype: torch.dtyp
         if returned.shape == tuple(shape) and returned.dtype == dtype:
             return
         seen = f"{list(returned.shape)} and type {returned.dtype}"
+    kind = idea.kind.replace("_", " ")
     raise RequestError(
         f"ideas={sources.source_of(idea).name}",
-        f"{idea.kind} {idea.name} must return a tensor of shape {list(shape)} and type {dtype} when asked for it, not "
+        f"{kind} {idea.name} must return a tensor of shape {list(shape)} and type {dtype} when asked for it, not "
         f"{seen}",
     )

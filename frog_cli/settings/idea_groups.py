@@ -21,16 +21,19 @@ from frog_cli.ideas.registry import Kind
 from frog_cli.ideas.sources import Source
 from frog_cli.settings.refusals import nearest
 
-KINDS: dict[str, Kind] = {
-    "tangents": "tangents",
-    "gradient": "aggregation",
-    "objective": "function",
-    "model": "model",
-    "data": "data",
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "tangents": ("tangents",),
+    "gradient": ("aggregation", "step_rule"),
+    "objective": ("function",),
+    "model": ("model",),
+    "data": ("data",),
 }
-"""The kind of idea that is chosen in each group."""
+"""The kinds of ideas that are chosen in each group."""
 
-_GROUPS = {kind: group for group, kind in KINDS.items()}
+_GROUPS = {kind: group for group, kinds in KINDS.items() for kind in kinds}
+
+_BESIDE = {"aggregation": "base/forward", "step_rule": "base/plane", "tangents": "base/sharing", "data": "base/splits"}
+"""The file below conf/ with what frog's own options beside those of an idea are, by its kind."""
 
 
 class Chosen(NamedTuple):
@@ -43,7 +46,7 @@ class Chosen(NamedTuple):
 
 def own_names(group: str) -> list[str]:
     """Return the names of frog's own ideas of a group."""
-    return [name for kind, name in sources.own_declarations() if kind == KINDS.get(group)]
+    return [name for kind, name in sources.own_declarations() if kind in KINDS.get(group, ())]
 
 
 @contextmanager
@@ -70,9 +73,10 @@ def chosen(given: Mapping[str, str], built_in: Mapping[str, list[str]]) -> list[
     found = from_outside(names_in(given.get("ideas", "[]")), bool(wanted))
     taken = []
     for group, name in wanted.items():
-        if (KINDS[group], name) in found:
-            taken.append(Chosen(group, *found[KINDS[group], name]))
-            sources.remember(taken[-1].source, taken[-1].declaration)
+        for kind in KINDS[group]:
+            if (kind, name) in found:
+                taken.append(Chosen(group, *found[kind, name]))
+                sources.remember(taken[-1].source, taken[-1].declaration)
     return taken
 
 
@@ -80,15 +84,19 @@ def from_outside(names: list[str], wanted: bool = True) -> dict[tuple[Kind, str]
     """Return the ideas of files and modules by kind and name, and if one is wanted also those of packages.
 
     Raises:
-        RequestError: if a file or module is not there, or has an idea that is called like a choice of frog's.
+        RequestError: if a file or module is not there, or has an idea that is called like another of its group.
     """
-    found = {}
+    found: dict[tuple[Kind, str], tuple[Source, Declaration]] = {}
     for source, one in sources.declarations([*sources.named(names), *(sources.announced() if wanted else [])]):
         if source.name == sources.OWN_NAME:
             continue
         group = _GROUPS[one.kind]
         if (folder("conf") / group / f"{one.name}.yaml").is_file():
             raise RequestError(f"ideas={source.name}, line {one.line}", f"{group}={one.name} is built in")
+        for kind in KINDS[group]:
+            if kind != one.kind and ((kind, one.name) in found or (kind, one.name) in sources.own_declarations()):
+                what = f"{group}={one.name} is a {kind.replace('_', ' ')} as well"
+                raise RequestError(f"ideas={source.name}, line {one.line}", what)
         found[one.kind, one.name] = source, one
     return found
 
@@ -141,12 +149,9 @@ def _store(declaration: Declaration) -> None:
     settings: dict[str, Any] = {"name": declaration.name}
     settings |= {one.name: "${data_root:}" if one.is_root else one.default for one in declaration.options}
     traits, node, package = declaration.traits, settings, None
-    if group == "gradient":
-        node = {"defaults": ["base/forward@_here_", "_self_"], **settings}
-    elif group == "tangents":
-        node = {"defaults": ["base/sharing@_here_", "_self_"], **settings}
-    elif group == "data":
-        node = {"defaults": ["base/splits@_here_", "_self_"], **settings}
+    if declaration.kind in _BESIDE:
+        node = {"defaults": [f"{_BESIDE[declaration.kind]}@_here_", "_self_"], **settings}
+    if group == "data":
         node |= {"validation": traits["validation"]} if "validation" in traits else {}
     elif group == "objective":
         node = {"defaults": ["base/function", "_self_"], "objective": settings}

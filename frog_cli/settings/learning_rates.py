@@ -75,13 +75,17 @@ def factors(run: Run) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()}
 
 
+_WITHOUT_GROUP = "angle", "eigenvalues"
+"""Options of frog's own ideas that have a column of their own, or none: no published rate tells the second."""
+
+
 def _options_beside(group: str, idea: Idea) -> dict[str, Any]:
     """Return the options of an idea that have no column without its group, and the hash of a file from outside."""
     if idea.sha256 is not None:
         return {**idea.options, "sha256": idea.sha256[:LETTERS_OF_A_HASH]}
     if group in ("model", "data"):
         return {}
-    return {name: value for name, value in idea.options.items() if name != "angle"}
+    return {name: value for name, value in idea.options.items() if name not in _WITHOUT_GROUP}
 
 
 class Found(NamedTuple):

@@ -80,7 +80,8 @@ def of_training(words: Sequence[str]) -> str:
 
 def about(group: str, name: str, sha256: str | None = None) -> str:
     """Return what a choice is: what an idea says of itself, or its file in conf/ in its first line."""
-    declaration = sources.declaration_of(idea_groups.KINDS[group], name, sha256) if group in idea_groups.KINDS else None
+    kinds = idea_groups.KINDS.get(group, ())
+    declaration = next(filter(None, (sources.declaration_of(kind, name, sha256) for kind in kinds)), None)
     if declaration is not None:
         return declaration.about.removesuffix(".")
     lines = (folder("conf") / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()

@@ -15,6 +15,7 @@ from frog_cli.settings.schema import (
     ClassificationRun,
     Forward,
     FunctionRun,
+    PlaneStep,
     Run,
     SecondOrder,
     are_local,
@@ -124,6 +125,8 @@ def check_combinations(run: Run) -> None:
         _check_sharing(run)
     if not isinstance(run, FunctionRun):
         return
+    if isinstance(run.gradient, PlaneStep) and run.gradient.curvature == "gauss_newton":
+        raise RequestError(f"gradient={run.gradient.name}", "needs a network, whose loss is a function of its outputs")
     if isinstance(run.gradient, Forward) and run.gradient.perturb != "weights":
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", "a closed-form function has only weights")
     if run.tangents.angle is not None and run.objective.n < 2:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from frog_cli.ideas import sources
 from frog_cli.ideas.declarations import Declaration
-from frog_cli.ideas.registry import Kind
+from frog_cli.ideas.registry import Curvature, Kind
 from frog_cli.ideas.types import (
     Allowed,
     BatchSize,
@@ -154,13 +154,19 @@ class LineStep(Options):
     on_failure: OnFailure
 
 
-class HyperplaneStep(Options):
-    """A second-order step in the plane of k tangents."""
+class PlaneStep(Idea):
+    """A second-order step in the plane of k tangents, by a rule."""
 
-    name: Literal["fomoh_kd"]
+    kind: ClassVar[Kind] = "step_rule"
+
     k: NumberOfTangents
-    eigenvalues: Eigenvalues
     on_failure: OnFailure
+
+    @property
+    def curvature(self) -> Curvature:
+        """Which curvature the rule is for."""
+        declared = self.declaration
+        return "hessian" if declared is None else declared.traits.get("curvature", "hessian")
 
 
 class Newton(Options):
@@ -172,19 +178,19 @@ class Newton(Options):
 
 
 FirstOrder = Backprop | Forward
-SecondOrder = LineStep | HyperplaneStep | Newton
+SecondOrder = LineStep | PlaneStep | Newton
 
-_WITHOUT_AGGREGATION = {
+_WITHOUT_IDEA = {
     name: settings.__name__
-    for settings in (Backprop, LineStep, HyperplaneStep, Newton)
+    for settings in (Backprop, LineStep, Newton)
     for name in get_args(settings.model_fields["name"].annotation)
 }
 
 
 def _settings_of(gradient: Any) -> str:
-    """Return the class of a gradient's settings; whatever else is named is an aggregation."""
-    name = gradient.get("name") if isinstance(gradient, dict) else gradient.name
-    return _WITHOUT_AGGREGATION.get(name, "Forward")
+    """Return the class of a gradient's settings; whatever else is named is a step rule, which may fail, or not."""
+    settings = gradient if isinstance(gradient, dict) else dict(gradient)
+    return _WITHOUT_IDEA.get(settings.get("name"), "PlaneStep" if "on_failure" in settings else "Forward")
 
 
 def samples_tangents(gradient: FirstOrder | SecondOrder) -> bool:
@@ -332,7 +338,7 @@ class Run(Options):
         Annotated[Backprop, Tag("Backprop")]
         | Annotated[Forward, Tag("Forward")]
         | Annotated[LineStep, Tag("LineStep")]
-        | Annotated[HyperplaneStep, Tag("HyperplaneStep")]
+        | Annotated[PlaneStep, Tag("PlaneStep")]
         | Annotated[Newton, Tag("Newton")],
         Discriminator(_settings_of),
     ]

@@ -35,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         findings = judge(sources.load(source, one), one)
         failed += any(finding.ok is False for finding in findings)
         untold += all(finding.ok is None for finding in findings)
-        print(f"{one.kind} {one.name}: {verdict(findings)}\n{source.path}, line {one.line}\n{table(findings)}\n")
+        kind = one.kind.replace("_", " ")
+        print(f"{kind} {one.name}: {verdict(findings)}\n{source.path}, line {one.line}\n{table(findings)}\n")
     kept = f"{len(chosen) - failed - untold} of {len(chosen)} ideas keep the contract of their kind"
     print(f"{kept}; {untold} cannot be judged here" if untold else kept)
     return 1 if failed else 0

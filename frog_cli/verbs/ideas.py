@@ -1,4 +1,4 @@
-"""frog ideas: the tangents, aggregations, functions, models and data sets that there are, frog's own and others'."""
+"""frog ideas: the tangents, aggregations, step rules, functions, models and data sets, frog's own and others'."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def help_text() -> str:
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog ideas` and return its exit status."""
     found = list(sources.declarations([*sources.announced(), *sources.named(arguments)]))
-    rows = [(one.kind, one.name, source.name, one.about, one.options) for source, one in found]
+    rows = [(one.kind.replace("_", " "), one.name, source.name, one.about, one.options) for source, one in found]
     head = ("kind", "name", "source", "what it is, and its options", ())
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
     for *cells, about, options in [head, *rows]:

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from frog_cli.engine import point_gradients
-from frog_cli.engine.batch_gradients import fast_second_order
+from frog_cli.engine.batch_gradients import fast_curved_weights, fast_second_order
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.gradients import TANGENTS
-from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
+from frog_cli.gradients.regularised_step_rules import gauss_newton
+from frog_cli.gradients.second_order import SecondOrder, curved_weights, estimate_second_order
 from frog_cli.gradients.step_rules import hyperplane_step, line_step
 from tests.cases import FUNCTIONS, case, relative_error, sample_loss, weight_gradient
 
@@ -151,3 +152,94 @@ def test_a_recorded_measurement_follows_the_weights_as_they_change(name, directi
         with torch.no_grad():
             for parameter, step in zip(model.parameters(), expected.gradients, strict=True):
                 parameter -= 0.1 * step
+
+
+class Gated(torch.nn.Module):
+    """A network that frog does not ship: convolution, a gate, a mean over pixels, and a shared weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(1, 4, 3)
+        self.norm = torch.nn.LayerNorm(2)
+        self.linear = torch.nn.Linear(2, 3)
+
+    def forward(self, images):
+        one, gate = self.convolution(images).chunk(2, dim=1)
+        features = self.norm((one.tanh() * gate.sigmoid()).mean((2, 3)))
+        return self.linear(features) + 0.3 * self.linear(features.square())
+
+
+def squared_error(outputs, targets):
+    return (outputs - torch.eye(outputs.shape[1]).double()[targets]).square().sum(1)
+
+
+def gauss_newton_matrix(model, inputs, hessian_of_loss):
+    """Return G = mean over samples of J^T H J by reverse mode, sample by sample, over all weights."""
+    parameters = dict(model.named_parameters())
+    total = 0
+    for image in inputs:
+
+        def outputs(values, image=image):
+            return torch.func.functional_call(model, values, (image.unsqueeze(0),)).squeeze(0)
+
+        jacobians = torch.func.jacrev(outputs)(parameters)
+        J = torch.cat([jacobians[name].flatten(1) for name in parameters], 1).detach()
+        total = total + J.T @ hessian_of_loss(outputs(parameters).detach()) @ J
+    return total / len(inputs)
+
+
+def hessian_of_cross_entropy(logits):
+    p = logits.softmax(0)
+    return torch.diag(p) - torch.outer(p, p)
+
+
+@pytest.mark.parametrize("loss", [sample_loss, squared_error])
+@pytest.mark.parametrize("fast", [False, True])
+def test_gauss_newton_curvature_is_that_of_the_explicit_matrix(loss, fast):
+    torch.manual_seed(0)
+    model, images, labels = Gated().double(), torch.randn(6, 1, 5, 5).double(), torch.arange(6) % 3
+    hessian = hessian_of_cross_entropy if loss is sample_loss else lambda z: 2 * torch.eye(len(z)).double()
+    G = gauss_newton_matrix(model, images, hessian)
+    n = len(G)
+    V = torch.randn(5, n, generator=generator(), dtype=torch.float64)
+    space = (fast_curved_weights if fast else curved_weights)(model, loss, "gauss_newton")
+    value, slopes, curvature, _ = space.measure(images, labels, V)
+    gradients = torch.autograd.grad(loss(model(images), labels).mean(), list(model.parameters()))
+    torch.testing.assert_close(value, loss(model(images), labels).mean().detach())
+    torch.testing.assert_close(slopes, V @ torch.cat([one.flatten() for one in gradients]))
+    torch.testing.assert_close(curvature, V @ G @ V.T, rtol=1e-9, atol=1e-12)
+
+
+def test_a_damped_gauss_newton_step_from_a_basis_is_that_of_the_explicit_matrix():
+    torch.manual_seed(0)
+    model, images, labels = Gated().double(), torch.randn(6, 1, 5, 5).double(), torch.arange(6) % 3
+    G = gauss_newton_matrix(model, images, hessian_of_cross_entropy)
+    rule = partial(gauss_newton, damping=0.01)
+    every_weight = SecondOrder(
+        directions="basis", k=1, tangents=TANGENTS["normal"], rule=rule, curvature="gauss_newton"
+    )
+    found = estimate_second_order(every_weight, model, sample_loss, images, labels, generator())
+    damped = G + 0.01 * torch.linalg.eigvalsh(G).max() * torch.eye(len(G)).double()
+    expected = torch.linalg.solve(damped, weight_gradient(model, images, labels))
+    torch.testing.assert_close(torch.cat([one.flatten() for one in found.gradients]), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_gauss_newton_refuses_weights_that_are_reached_otherwise_than_through_their_modules():
+    model, images, labels = case("mlp")
+    weights = list(model.parameters())
+    V = torch.ones(2, sum(map(torch.numel, weights))).double()
+
+    def penalised(outputs, targets):
+        return sample_loss(outputs, targets) + weights[0].square().sum()
+
+    class Outside(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.listed = model, [weights[0]]
+
+        def forward(self, images):
+            return self.inner(images) * self.listed[0].mean()
+
+    for network, loss in ((model, penalised), (Outside(), sample_loss)):
+        with pytest.raises(NotImplementedError, match="reached otherwise than through its module"):
+            curved_weights(network, loss, "gauss_newton").measure(images, labels, V)

@@ -14,9 +14,9 @@ from frog_cli.settings.requests import quality_request, search_request, train_re
 from frog_cli.settings.schema import Backprop, ClassificationRun, FunctionRun, RunTangents
 
 REFUSED = {
-    "gradient=foo": "gradient=foo: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean fomoh?",
-    "gradient=man": "gradient=man: must be one of backprop, fomoh, fomoh_bp, fomoh_kd, mean, newton, projection, sum, did you mean mean?",
-    "data=foo": "data=foo: must be one of cifar10, digits, image_folder, mnist",
+    "gradient=foo": "gradient=foo: must be one of backprop, fomoh, fomoh_bp, fomoh_cg, fomoh_diagonal, fomoh_kd, gauss_newton, max, mean, newton, projection, sum, top_mean, did you mean fomoh?",
+    "gradient=man": "gradient=man: must be one of backprop, fomoh, fomoh_bp, fomoh_cg, fomoh_diagonal, fomoh_kd, gauss_newton, max, mean, newton, projection, sum, top_mean, did you mean mean?",
+    "data=foo": "data=foo: must be one of cifar10, cifar100, digits, fashion_mnist, image_folder, mnist, svhn",
     "gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
     "gradient.k=-3": "gradient.k=-3: must be a whole number, at least 1",
     "gradient.k=1.5": "gradient.k=1.5: must be a whole number, at least 1",
@@ -36,7 +36,7 @@ REFUSED = {
     "model.widht=3": "model.widht=3: unknown option, did you mean model.width?; see frog train --help",
     "width=3": "width=3: unknown option, did you mean model.width?; see frog train --help",
     "gradint=mean": "gradint=mean: unknown option, did you mean gradient?; see frog train --help",
-    "gradient=backprop gradient.k=3": "gradient.k=3: exists only with gradient=fomoh_kd, gradient=mean, gradient=projection, gradient=sum",
+    "gradient=backprop gradient.k=3": "gradient.k=3: exists only with gradient=fomoh_cg, gradient=fomoh_diagonal, gradient=fomoh_kd, gradient=gauss_newton, gradient=max, gradient=mean, gradient=projection, gradient=sum, gradient=top_mean",
     "gradient.name=mean": "gradient.name=mean: is chosen with gradient=mean",
     "objective=sphere model=mlp": "objective=sphere: cannot be chosen with model=mlp",
     "objective=sphere gradient.perturb=activities": "gradient.perturb=activities: a closed-form function has only weights",
@@ -54,7 +54,7 @@ REFUSED = {
     "+gradient.k=3": "+gradient.k=3: must have the form option=value",
     "--gradient.k=3": "--gradient.k=3: must have the form option=value, without dashes: gradient.k=3",
     "learning-rate=1": "learning-rate=1: must have the form option=value, without dashes: learning_rate=1",
-    "data=MNIST": "data=MNIST: must be one of cifar10, digits, image_folder, mnist, did you mean mnist?",
+    "data=MNIST": "data=MNIST: must be one of cifar10, cifar100, digits, fashion_mnist, image_folder, mnist, svhn, did you mean mnist?",
     "seed": "seed: must have the form option=value",
     "hydra.run.dir=/tmp": "hydra.run.dir=/tmp: unknown option; see frog train --help",
     "gradient.k=${oc.env:HOME}": "gradient.k=${oc.env:HOME}: a value cannot refer to others with ${..}",
@@ -80,7 +80,7 @@ def test_refusals(request_):
 QUALITY_REFUSED = {
     "k=3": "k=3: must be a list of whole numbers, each at least 1",
     "k=[0]": "k=[0]: must be a list of whole numbers, each at least 1",
-    "gradients=[foo]": "gradients=[foo]: must be among mean, projection, sum",
+    "gradients=[foo]": "gradients=[foo]: must be among max, mean, projection, sum, top_mean",
     "angles=[30]": "angles=[30]: only tangents=[cone] have an angle",
     "tangents=[cone]": "tangents=[cone]: needs angles in degrees, such as angles=[45]",
     "tangents=[local]": "tangents=[local]: come from the layers of a network, such as data=digits model=mlp",
