@@ -41,7 +41,7 @@ def forward_gradient(
     Its tangents are those that follow after so many steps. The operations may be compiled.
     """
     stream = TangentStream(method.tangents, paired_seeds(seeds), start, method.k, after)
-    space = points(function, method.measure, method.chunk_size, start.dtype)
+    space = points(function, method.measure, method.chunk_size, start.dtype, method.epsilon)
     recorded_form: Aggregation = ideas.trait(method.aggregation, "without_branch", method.aggregation)
 
     def along(points: Tensor, V: Tensor) -> Tensors:

@@ -42,7 +42,12 @@ def estimate_from_activities(
     Simulated slopes, weight space, and normalisation that couples no samples (`GroupNorm`, `LayerNorm`) do. The warning
     knows batch normalisation alone: attention or statistics over the batch, and losses over pairs, couple as well.
     What the layers would do otherwise than the model, and losses that are not one number per sample, are refused.
+
+    Raises:
+        ValueError: if slopes are to be measured by differences.
     """
+    if method.measure == "difference":
+        raise ValueError("measure='difference' is for the space of weights alone")
     return estimate(method, activities(model, loss, method.measure, method.chunk_size), inputs, targets, generator)
 
 

@@ -21,21 +21,26 @@ class ForwardGradient:
         tangents: samples them.
         measure: `forward` by forward-mode differentiation, `simulated` from a true gradient. The numbers agree, except
             over activities of a model that couples samples, where only simulated ones estimate the gradient.
+            `difference` by central differences, but for an error of the order of ε² the same; not over activities.
         aggregation: makes coefficients of the tangents from the slopes.
         chunk_size: tangents per vectorised pass, which bounds the memory; None for all at once.
+        epsilon: ε of the differences, above 0.
     """
 
     k: int
     tangents: Sampler
-    measure: Literal["forward", "simulated"]
+    measure: Literal["forward", "simulated", "difference"]
     aggregation: Aggregation
     chunk_size: int | None = None
+    epsilon: float | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1 or (self.chunk_size is not None and self.chunk_size < 1):
             raise ValueError(f"k={self.k} and chunk_size={self.chunk_size} must be at least 1")
-        if self.measure not in ("forward", "simulated"):
-            raise ValueError(f"measure={self.measure!r} must be 'forward' or 'simulated'")
+        if self.measure not in ("forward", "simulated", "difference"):
+            raise ValueError(f"measure={self.measure!r} must be 'forward', 'simulated' or 'difference'")
+        if self.measure == "difference" and not (self.epsilon or 0) > 0:
+            raise ValueError(f"measure='difference' needs an epsilon above 0, not {self.epsilon}")
         if not callable(self.tangents) or not callable(self.aggregation):
             raise TypeError("tangents and aggregation must be functions, such as those in TANGENTS and AGGREGATIONS")
 

@@ -66,6 +66,43 @@ def _pass_by_pass(
     return value, slopes[0] if len(slopes) == 1 else torch.cat(slopes), kept
 
 
+def by_differences(function: Function, primals: Tensors, tangents: Tensors, epsilon: float) -> Slopes:
+    """Measure slopes by central differences: (f(x + εv) - f(x - εv)) / 2ε, from 2 k evaluations beside that of f(x).
+
+    It needs no derivative, so it does for functions that have none; the error is of the order of ε², and the rounding
+    of f divided by ε comes on top. All evaluations see the same random numbers. Zeroth-order optimisation goes by such
+    slopes (Spall 1992; with random tangents of networks Malladi et al. 2023, arXiv 2305.17333).
+
+    Args:
+        function: as for `forward`.
+        primals: where to measure.
+        tangents: the directions, for each primal a tensor `[k, *primal.shape]`.
+        epsilon: ε.
+
+    Returns:
+        As `forward`.
+    """
+    random_numbers = random_state(primals[0].device)
+    value, kept = function(*primals)
+    slopes = []
+    for number in range(len(tangents[0])):
+        sides = []
+        for step in (epsilon, -epsilon):
+            set_random_state(primals[0].device, random_numbers)
+            beside = (x.add(tangent[number], alpha=step) for x, tangent in zip(primals, tangents, strict=True))
+            sides.append(function(*beside)[0].detach())
+        slopes.append((sides[0] - sides[1]) / (2 * epsilon))
+    return value, torch.stack(slopes), kept
+
+
+def share_lost(primals: Tensors, tangents: Tensors, epsilon: float) -> float:
+    """Return the share of the entries of x that rounding keeps from moving to x + εv, of those where v is not 0."""
+    pairs = list(zip(primals, tangents, strict=True))
+    moved = sum(int((tangent != 0).sum()) for _, tangent in pairs)
+    lost = sum(int(((x.add(tangent, alpha=epsilon) == x) & (tangent != 0)).sum()) for x, tangent in pairs)
+    return lost / max(moved, 1)
+
+
 def simulated(gradient: Tensor, tangents: Tensor) -> Tensor:
     """Compute the slopes `[..., k, m]` along tangents `[..., k, n]` from true gradients `[..., n, m]`.
 

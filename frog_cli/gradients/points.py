@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from frog_cli.gradients.measurement import forward, simulated
+from frog_cli.gradients.measurement import by_differences, forward, simulated
 from frog_cli.gradients.space import Measured, Space, Tensors
 from frog_cli.jets.jet import measure_second_order
 
@@ -19,17 +19,20 @@ Function = Callable[[Tensor], Tensor]
 
 def points(
     function: Function,
-    how: Literal["forward", "simulated", "second order"] = "forward",
+    how: Literal["forward", "simulated", "difference", "second order"] = "forward",
     chunk_size: int | None = None,
     dtype: torch.dtype = torch.float32,
+    epsilon: float | None = None,
 ) -> Space:
     """Return the space of a function's variables, with what is measured at points `[S, n]`.
 
     Args:
         function: what is differentiated.
-        how: slopes alone, forward or from a true gradient, or slopes `[S, K]` and curvature `[S, K, K]`.
+        how: slopes alone, forward, from a true gradient or by differences, or slopes `[S, K]` and curvature
+            `[S, K, K]`.
         chunk_size: tangents per pass of the forward measurement; None for all at once.
         dtype: of the points and tangents.
+        epsilon: of the differences.
     """
 
     def measured_forward(points: Tensor, V: Tensor) -> Measured:
@@ -40,11 +43,21 @@ def points(
         gradients, values = gradient_and_value(function, points)
         return Measured(values, simulated(gradients.unsqueeze(-1), V))
 
+    def measured_by_differences(points: Tensor, V: Tensor) -> Measured:
+        assert epsilon is not None
+        values, slopes, _ = by_differences(lambda x: (function(x), ()), (points,), (V.transpose(0, 1),), epsilon)
+        return Measured(values, slopes.transpose(0, 1).unsqueeze(-1).contiguous())
+
     def measured_second_order(points: Tensor, V: Tensor) -> Measured:
         return Measured(*measure_second_order(function, (points,), (V.transpose(0, 1),)))
 
-    measure = {"forward": measured_forward, "simulated": measured_simulated, "second order": measured_second_order}[how]
-    return Space(lambda points: points.shape[-1], dtype, measure, combined)
+    measure = {
+        "forward": measured_forward,
+        "simulated": measured_simulated,
+        "difference": measured_by_differences,
+        "second order": measured_second_order,
+    }
+    return Space(lambda points: points.shape[-1], dtype, measure[how], combined)
 
 
 def combined(V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:

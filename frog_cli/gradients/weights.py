@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from frog_cli.gradients.estimate import ForwardGradient, estimate
-from frog_cli.gradients.measurement import forward, simulated
+from frog_cli.gradients.measurement import by_differences, forward, simulated
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
 from frog_cli.modules.calls import Buffers, call_with, cloned_buffers, copied, parameters_of, take_over, untouched
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules
@@ -24,13 +24,18 @@ def estimate_from_weights(
 
     Buffers such as the running statistics of batch normalisation change once, as in a plain forward pass.
     """
-    return estimate(method, weights(model, loss, method.measure, method.chunk_size), inputs, targets, generator)
+    space = weights(model, loss, method.measure, method.chunk_size, method.epsilon)
+    return estimate(method, space, inputs, targets, generator)
 
 
 def weights(
-    model: Module, loss: SampleLoss, how: Literal["forward", "simulated"] = "forward", chunk_size: int | None = None
+    model: Module,
+    loss: SampleLoss,
+    how: Literal["forward", "simulated", "difference"] = "forward",
+    chunk_size: int | None = None,
+    epsilon: float | None = None,
 ) -> Space:
-    """Return the space of a model's weights, with slopes `[k, 1]` of the mean loss measured in one of two ways."""
+    """Return the space of a model's weights, with slopes `[k, 1]` of the mean loss measured in one of three ways."""
 
     def measured_forward(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         parameters = parameters_of(model)
@@ -45,7 +50,19 @@ def weights(
         with without_autocast(V.device):
             return Measured(value, simulated(flat(gradients).unsqueeze(1), V))
 
-    return weight_space(model, {"forward": measured_forward, "simulated": measured_simulated}[how])
+    def measured_by_differences(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        assert epsilon is not None
+        parameters = parameters_of(model)
+        values = tuple(parameter.detach() for parameter in parameters)
+        with torch.enable_grad():  # so that weights are found which are reached otherwise
+            value, slopes, buffers = by_differences(
+                mean_loss(model, loss, inputs, targets), values, shaped(V, parameters), epsilon
+            )
+        take_over(model, buffers)
+        return Measured(value.detach(), slopes.unsqueeze(1))
+
+    measure = {"forward": measured_forward, "simulated": measured_simulated, "difference": measured_by_differences}[how]
+    return weight_space(model, measure)
 
 
 def weight_space(model: Module, measure: Callable[[Tensor, Tensor, Tensor], Measured]) -> Space:

@@ -30,7 +30,7 @@ ARGUMENTS: dict[Kind, tuple[str, ...]] = {
 }
 """What each kind is called with, before its options."""
 
-_OF_ALL = ("defaults", "name", "source", "sha256", "k", "measure", "perturb", "chunk_size")
+_OF_ALL = ("defaults", "name", "source", "sha256", "k", "measure", "perturb", "chunk_size", "epsilon")
 RESERVED: dict[Kind, tuple[str, ...]] = {
     "tangents": (*_OF_ALL, "per"),
     "aggregation": _OF_ALL,

@@ -12,6 +12,7 @@ from torch import Tensor
 from frog_cli import ideas
 from frog_cli.errors import RequestError
 from frog_cli.gradients import ForwardGradient
+from frog_cli.gradients.measurement import share_lost
 from frog_cli.gradients.second_order import SecondOrder
 from frog_cli.gradients.step_rules import StepRule, hyperplane_step, line_step
 from frog_cli.gradients.tangents import Sampler
@@ -46,7 +47,29 @@ def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
         measure=gradient.measure,
         aggregation=sources.imported(gradient),
         chunk_size=gradient.chunk_size,
+        epsilon=gradient.epsilon,
     )
+
+
+def check_epsilon(method: ForwardGradient, values: Sequence[Tensor]) -> None:
+    """Refuse differences that rounding leaves next to nothing of, as a step along a first tangent shows.
+
+    Raises:
+        RequestError: if it moves less than half of the values, or a loss of 1 cannot show it.
+    """
+    if method.measure != "difference":
+        return
+    assert method.epsilon is not None
+    n, device = sum(map(torch.numel, values)), values[0].device
+    (v,) = method.tangents((1, n), torch.Generator(device).manual_seed(0), values[0].dtype)
+    parts = tuple(part.view_as(x) for part, x in zip(v.split([x.numel() for x in values]), values, strict=True))
+    given, precision = f"gradient.epsilon={method.epsilon:g}", torch.finfo(values[0].dtype).eps
+    if method.epsilon < precision:
+        raise RequestError(given, f"must be above {precision:.1g}, the precision of {values[0].dtype}")
+    lost = share_lost(tuple(x.detach() for x in values), parts, method.epsilon)
+    if lost > 0.5:
+        what = f"is lost in rounding for {lost:.0%} of the numbers of type {values[0].dtype}; take a larger one"
+        raise RequestError(given, what)
 
 
 def second_order(gradient: LineStep | PlaneStep | Newton, tangents: Tangents) -> SecondOrder:

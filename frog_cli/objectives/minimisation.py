@@ -76,6 +76,7 @@ class Minimisation:
             estimator = partial(point_gradients.backprop, compiled=run.compile)
         elif isinstance(run.gradient, Forward):
             method = estimators.forward_gradient(run.gradient, run.tangents)
+            estimators.check_epsilon(method, [self._points])
             estimator = partial(point_gradients.forward_gradient, method, compiled=run.compile)
         else:
             estimator = partial(point_gradients.second_order, estimators.second_order(run.gradient, run.tangents))

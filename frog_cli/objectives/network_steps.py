@@ -164,9 +164,11 @@ def batch_gradient(run: ClassificationRun, model: Sequential, inputs: Tensor, gr
     method = estimators.forward_gradient(run.gradient, run.tangents)
     if are_regenerated(run.tangents):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss, grid=grid, exchange=run.exchange)
+    estimators.check_epsilon(method, parameters_of(model))
     space, phase = SPACES[run.gradient.perturb]
+    of_differences = {"epsilon": method.epsilon} if method.measure == "difference" else {}
     try:
-        where = space(model, sample_loss, method.measure, method.chunk_size)
+        where = space(model, sample_loss, method.measure, method.chunk_size, **of_differences)
     except TypeError as error:
         raise RequestError(f"gradient.perturb={run.gradient.perturb}", str(error)) from None
     if run.parallel is None:

@@ -40,6 +40,7 @@ class SampleGradient:
             RequestError: if the model is no sequence of layers.
         """
         options = tangents.options
+        assert gradient.measure != "difference"  # which weights alone know
         method = SampleTangents(
             depth=options["depth"] if are_local(tangents) else 0,
             random=options["random"] if are_local(tangents) else gradient.k,

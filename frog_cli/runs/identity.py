@@ -36,6 +36,8 @@ def identity_settings(run: Run) -> dict[str, Any]:
     if settings.get("tangents", {}).get("per") == "batch":  # as all were before the choice
         del settings["tangents"]["per"]
     settings["gradient"].pop("chunk_size", None)
+    if settings["gradient"].get("measure") != "difference":
+        settings["gradient"].pop("epsilon", None)
     if isinstance(run, ClassificationRun) and run.quality.batches is None:
         del settings["quality"]
     if isinstance(run, ClassificationRun):

@@ -109,6 +109,11 @@ def check_combinations(run: Run) -> None:
     greedy = isinstance(run.gradient, Forward) and run.gradient.measure == "greedy"
     if greedy and not are_local(run.tangents):
         raise RequestError("gradient.measure=greedy", "needs tangents=local, whose layers have losses of their own")
+    if isinstance(run.gradient, Forward) and run.gradient.measure == "difference":
+        if run.gradient.perturb != "weights":
+            raise RequestError("gradient.measure=difference", "needs gradient.perturb=weights")
+        if run.gradient.epsilon is None:
+            raise RequestError("gradient.epsilon=null", "must be a number above 0 with gradient.measure=difference")
     if run.compile and isinstance(run.gradient, SecondOrder):
         raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
     if run.curvature_length is not None:

@@ -134,14 +134,20 @@ class Forward(Aggregation):
     """A forward gradient from k tangents."""
 
     k: NumberOfTangents
-    measure: Literal["forward", "simulated", "greedy"] = Field(
+    measure: Literal["forward", "simulated", "difference", "greedy"] = Field(
         description="forward: forward-mode derivatives; simulated: from a true gradient, the same numbers but for "
-        "activities of a model that couples samples; greedy: with tangents=local, those of the layers' own losses"
+        "activities of a model that couples samples; difference: central differences, which need no derivative, of "
+        "weights alone; greedy: with tangents=local, those of the layers' own losses"
     )
     perturb: Perturb = Field(
         description="where the tangents live: in the space of all weights, or of all layers' outputs"
     )
     chunk_size: CountOrNull = Field(description="tangents per vectorised pass, bounds memory; null: all at once")
+    # runs from before there was a choice have none
+    epsilon: PositiveOrNull = Field(
+        None,
+        description="with gradient.measure=difference: how far the loss is measured from the weights, in tangents",
+    )
 
 
 class LineStep(Options):

@@ -41,7 +41,7 @@ REFUSED = {
     "objective=sphere model=mlp": "objective=sphere: cannot be chosen with model=mlp",
     "objective=sphere gradient.perturb=activities": "gradient.perturb=activities: a closed-form function has only weights",
     "objective=sphere objective.n=1 tangents=cone learning_rate=1": "tangents=cone: needs objective.n of at least 2",
-    "gradient.measure=magic": "gradient.measure=magic: must be 'forward', 'simulated' or 'greedy'",
+    "gradient.measure=magic": "gradient.measure=magic: must be 'forward', 'simulated', 'difference' or 'greedy'",
     "gradient=fomoh objective.perturb=magic": "objective.perturb=magic: must be 'weights' or 'activities'",
     "device=gpu": "device=gpu: must be auto, cpu, cuda, cuda:N or mps",
     "seeds=0": "seeds=0: must be a whole number N for seeds 0 to N-1, or a list of different seeds like [0,3]",
