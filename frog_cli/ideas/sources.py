@@ -34,6 +34,8 @@ OWN = (
     "gradients/selection.py",
     "gradients/step_rules.py",
     "gradients/regularised_step_rules.py",
+    "sample_tangents/gated.py",
+    "sample_tangents/layerwise.py",
     "sample_tangents/local.py",
     "engine/regenerated.py",
     "objectives/functions.py",

@@ -19,7 +19,7 @@ from frog_cli.ranks.ranks import ALONE, Ranks
 from frog_cli.ranks.sharing import mean_over_samples
 from frog_cli.sample_tangents.estimate import SampleTangents
 from frog_cli.sample_tangents.heads import Heads
-from frog_cli.settings.schema import Forward, RunTangents, are_local
+from frog_cli.settings.schema import Forward, RunTangents, are_gated, are_local, are_of_layers
 
 
 class SampleGradient:
@@ -41,21 +41,25 @@ class SampleGradient:
         """
         options = tangents.options
         assert gradient.measure != "difference"  # which weights alone know
+        layerwise = are_of_layers(tangents) and not are_local(tangents)
+        learn = are_local(tangents) or gradient.measure == "greedy"  # heads, beside the layers
         method = SampleTangents(
             depth=options["depth"] if are_local(tangents) else 0,
             random=options["random"] if are_local(tangents) else gradient.k,
             per=tangents.per,
+            gated=are_gated(tangents),
+            layerwise=layerwise,
             tangents=sampler(tangents),
             measure=gradient.measure,
             aggregation=sources.imported(gradient),
         )
         try:
-            self._heads = Heads(model, inputs) if are_local(tangents) else None
+            self._heads = Heads(model, inputs) if learn else None
             layers = as_layers(model)
         except TypeError as error:
             raise RequestError(f"tangents={tangents.called}", str(error)) from None
         self._parameters = len(parameters_of(model))
-        self._rate = options["rate"] if are_local(tangents) else 0
+        self._rate = options["rate"] if learn else 0
         estimate = fast_sample_tangents(method, layers, self._heads, loss)
 
         def with_heads(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:  # behind those of the model

@@ -27,7 +27,9 @@ from frog_cli.modules.calls import cloned_buffers
 from frog_cli.modules.requirements import check_batch, each_loss, warn_of_coupling
 from frog_cli.modules.restoring import attributes_restored, buffers_restored, random_state, set_random_state
 from frog_cli.sample_tangents.blocks import Blocks, combined, gram, root, slopes_along
+from frog_cli.sample_tangents.gated import where_on
 from frog_cli.sample_tangents.heads import Heads, own_gradients
+from frog_cli.sample_tangents.layerwise import coefficients_by_layer
 from frog_cli.sample_tangents.local import pulled_back
 from frog_cli.sample_tangents.measurement import measure_growing
 
@@ -41,6 +43,9 @@ class SampleTangents:
             with heads.
         random: number K of random tangents over all layers, at least 0, and 1 without heads.
         per: whether the samples of a batch share the random ones, or each has its own.
+        gated: whether the random ones are zero where a layer's ReLU is off, for each sample.
+        layerwise: whether the random ones are K in each layer alone instead, each layer aggregated by itself; then no
+            others come from heads, whose losses are there for `greedy` slopes.
         tangents: samples these.
         measure: of the slopes, `forward` or `simulated`; `greedy` ones are those of the layers' own losses.
         aggregation: makes coefficients of the slopes; it may depend on the tangents through their Gram matrix alone.
@@ -49,6 +54,8 @@ class SampleTangents:
     depth: int = 0
     random: int
     per: Literal["batch", "sample"] = "batch"
+    gated: bool = False
+    layerwise: bool = False
     tangents: Sampler
     measure: Literal["forward", "simulated", "greedy"]
     aggregation: Aggregation
@@ -117,9 +124,16 @@ def estimate_along(
     restore_loss = attributes_restored(Sequential(), loss)  # which is asked once for each head, too
     own, of_heads = own_gradients(outputs, heads, loss, targets) if heads is not None else ([], ())
     restore_loss()
-    found = pulled_back(passes, own, method.depth) if heads is not None else _none(outputs)
-    local = [tangents.to(V.dtype) for tangents in found]
-    blocks = Blocks(V.split([one[0].numel() for one in outputs], dim=-1), local)
+    if method.gated:
+        V = V * where_on(model, outputs).unsqueeze(1)
+    shares = V.split([one[0].numel() for one in outputs], dim=-1)
+    if method.layerwise:
+        blocks = Blocks(
+            [share[..., :0, :] for share in shares], [share.expand(len(inputs), -1, -1) for share in shares]
+        )
+    else:
+        found = pulled_back(passes, own, method.depth) if heads is not None else _none(outputs)
+        blocks = Blocks(shares, [tangents.to(V.dtype) for tangents in found])
     if method.measure == "simulated":
         losses, gradients = reverse(loss, targets, passes)
         slopes = _slopes(blocks, gradients)
@@ -135,8 +149,11 @@ def estimate_along(
         set_random_state(inputs.device, after)
         restore_later_buffers()
     with without_autocast(V.device):
-        factor = root(gram(blocks), V.dtype)
-        coefficients = method.aggregation(factor, slopes.unsqueeze(-1).to(factor.dtype)).squeeze(-1).to(V.dtype)
+        if method.layerwise:
+            coefficients = coefficients_by_layer(method.aggregation, blocks.own, slopes)
+        else:
+            factor = root(gram(blocks), V.dtype)
+            coefficients = method.aggregation(factor, slopes.unsqueeze(-1).to(factor.dtype)).squeeze(-1).to(V.dtype)
         estimates = torch.cat(combined(blocks, coefficients / len(inputs)), 1)
     estimated = local_gradients(model, outputs, lambda part: estimates[:, part])
     return SampleEstimate(losses.mean(), estimated, of_heads, coefficients)

@@ -18,7 +18,7 @@ from frog_cli.settings.schema import (
     PlaneStep,
     Run,
     SecondOrder,
-    are_local,
+    are_of_layers,
     are_of_samples,
     are_regenerated,
     samples_tangents,
@@ -101,14 +101,16 @@ def check_combinations(run: Run) -> None:
         places = (getattr(run.gradient, name, None) for name in ("perturb", "chunk_size"))
         if not isinstance(run, ClassificationRun) or tuple(places) != ("activities", None) or run.compile:
             raise RequestError(
-                "tangents=local" if are_local(run.tangents) else "tangents.per=sample",
+                "tangents.per=sample" if run.tangents.per == "sample" else f"tangents={run.tangents.name}",
                 "needs the layers of a network, a forward gradient with gradient.perturb=activities, all tangents at "
                 "once and no compiler",
             )
         _check_gram_only(run)
     greedy = isinstance(run.gradient, Forward) and run.gradient.measure == "greedy"
-    if greedy and not are_local(run.tangents):
-        raise RequestError("gradient.measure=greedy", "needs tangents=local, whose layers have losses of their own")
+    if greedy and not are_of_layers(run.tangents):
+        raise RequestError(
+            "gradient.measure=greedy", "needs tangents=local or layerwise, whose layers have losses of their own"
+        )
     if isinstance(run.gradient, Forward) and run.gradient.measure == "difference":
         if run.gradient.perturb != "weights":
             raise RequestError("gradient.measure=difference", "needs gradient.perturb=weights")

@@ -18,7 +18,7 @@ from frog_cli.ideas import sources
 from frog_cli.settings import idea_groups, learning_rates
 from frog_cli.settings.composing import combinations, compose_settings, defaults, parse
 from frog_cli.settings.refusals import as_given, check_combinations, prefixed, validate
-from frog_cli.settings.schema import Aggregation, ClassificationRun, FunctionRun, Run, Tangents, are_local
+from frog_cli.settings.schema import Aggregation, ClassificationRun, FunctionRun, Run, Tangents, are_local, need_layers
 from frog_cli.settings.verb_options import Bench, Interval, Preset, Quality, RequestOptions, Search, Searched, Slurm
 
 SOURCES = ("published", "searched")
@@ -249,8 +249,9 @@ def quality_request(overrides: Sequence[str]) -> QualityRequest:
         name: Aggregation.model_validate(idea_groups.settings_of("aggregation", name, found, "gradients"))
         for name in quality.gradients
     }
-    if any(map(are_local, tangents.values())):
-        raise RequestError("tangents=[local]", "come from the layers of a network, such as data=digits model=mlp")
+    for name, one in tangents.items():
+        if need_layers(one):
+            raise RequestError(f"tangents=[{name}]", "come from the layers of a network, such as data=digits model=mlp")
     cones = [name for name, sampler in tangents.items() if sampler.angle is not None]
     if quality.angles is not None and not cones:
         raise RequestError(as_given("angles", settings, given), "only tangents=[cone] have an angle")

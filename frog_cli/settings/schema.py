@@ -137,7 +137,7 @@ class Forward(Aggregation):
     measure: Literal["forward", "simulated", "difference", "greedy"] = Field(
         description="forward: forward-mode derivatives; simulated: from a true gradient, the same numbers but for "
         "activities of a model that couples samples; difference: central differences, which need no derivative, of "
-        "weights alone; greedy: with tangents=local, those of the layers' own losses"
+        "weights alone; greedy: with tangents=local or layerwise, those of the layers' own losses"
     )
     perturb: Perturb = Field(
         description="where the tangents live: in the space of all weights, or of all layers' outputs"
@@ -214,9 +214,24 @@ def are_local(tangents: Tangents) -> bool:
     return tangents.name == "local" and not tangents.from_outside
 
 
+def are_of_layers(tangents: Tangents) -> bool:
+    """Return whether each tangent lies in one layer alone, so that slopes may be those of the layer's own loss."""
+    return tangents.name in ("local", "layerwise") and not tangents.from_outside
+
+
+def are_gated(tangents: Tangents) -> bool:
+    """Return whether tangents are zero where a ReLU is off."""
+    return tangents.name == "gated" and not tangents.from_outside
+
+
+def need_layers(tangents: Tangents) -> bool:
+    """Return whether there are no such tangents without the layers of a network."""
+    return are_gated(tangents) or are_of_layers(tangents)
+
+
 def are_of_samples(tangents: RunTangents) -> bool:
-    """Return whether each sample has tangents of its own: local ones, or such as are drawn for it."""
-    return are_local(tangents) or tangents.per == "sample"
+    """Return whether tangents are held sample by sample, and layer by layer: over activities alone."""
+    return need_layers(tangents) or tangents.per == "sample"
 
 
 class Function(Idea):

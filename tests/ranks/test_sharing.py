@@ -169,8 +169,9 @@ def test_a_rank_without_samples_or_tangents_takes_the_first_for_nothing():
 FULL_SIZE = {
     "mlp": ("model=mlp model.width=256 batch_size=64 learning_rate=0.05", DIGITS),
     "resnet18": (
-        "model=resnet18 model.norm=group model.width=8 batch_size=64 learning_rate=0.0003 data=cifar10",  # all train
-        CIFAR10,
+        # with longer steps training itself lets rounding grow; with smaller images two numbers would be a group's all
+        "model=resnet18 model.norm=group model.width=8 batch_size=64 learning_rate=0.00001 data=cifar10",
+        (3, 64, 64),
     ),
 }
 

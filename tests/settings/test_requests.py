@@ -84,6 +84,7 @@ QUALITY_REFUSED = {
     "angles=[30]": "angles=[30]: only tangents=[cone] have an angle",
     "tangents=[cone]": "tangents=[cone]: needs angles in degrees, such as angles=[45]",
     "tangents=[local]": "tangents=[local]: come from the layers of a network, such as data=digits model=mlp",
+    "tangents=[normal,gated]": "tangents=[gated]: come from the layers of a network, such as data=digits model=mlp",
     "tangents=[cone] angles=[0]": "angles=[0]: must be a list of angles in degrees, each above 0 and at most 90, or null",
     "tangents=[cone] angles=[45] n=1": "tangents=[cone]: needs n of at least 2",
     "seeds=[2,2]": "seeds=[2,2]: must be at least one seed, and each only once",
