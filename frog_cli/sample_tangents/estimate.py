@@ -150,7 +150,7 @@ def estimate_along(
         restore_later_buffers()
     with without_autocast(V.device):
         if method.layerwise:
-            coefficients = coefficients_by_layer(method.aggregation, blocks.own, slopes)
+            coefficients = coefficients_by_layer(method.aggregation, shares, slopes)
         else:
             factor = root(gram(blocks), V.dtype)
             coefficients = method.aggregation(factor, slopes.unsqueeze(-1).to(factor.dtype)).squeeze(-1).to(V.dtype)

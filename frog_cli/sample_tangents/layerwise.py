@@ -37,8 +37,10 @@ def coefficients_by_layer(aggregation: Aggregation, own: Sequence[Tensor], slope
 
     Args:
         aggregation: makes coefficients of slopes.
-        own: the tangents in each layer alone, `[B, m_l, n_l]`.
-        slopes: along them, `[B, k]`, k the sum of all m_l.
+        own: the tangents in each layer alone, `[K, n_l]` if the samples share them, else `[B, K, n_l]`.
+        slopes: along them, `[B, k]`, K of each layer.
     """
-    parts = slopes.unsqueeze(-1).split([one.shape[1] for one in own], dim=1)
-    return torch.cat([aggregation(V, d.to(V.dtype)) for V, d in zip(own, parts, strict=True)], dim=1).squeeze(-1)
+    parts = slopes.to(own[0].dtype).chunk(len(own), dim=1)
+    if own[0].ndim == 2:
+        return torch.cat([aggregation(V, d.mT).mT for V, d in zip(own, parts, strict=True)], dim=1)
+    return torch.cat([aggregation(V, d.unsqueeze(2)).squeeze(2) for V, d in zip(own, parts, strict=True)], dim=1)
