@@ -32,11 +32,15 @@ def write_tables(target: Target, results: Path, scale: Scale = "paper") -> list[
         ]
     if any(job.kind == "search" for job in wanted):
         tables[""] = rates_beside_published([job.words for job in wanted if job.kind == "search"])
-    if target.name in ("step_lengths", "informed_tangents"):  # with pandas, which other tables do without
-        from frog_cli.reproduction import informed_tangents, lengths_beside_rates
+    if target.name in ("step_lengths", "informed_tangents", "neighbours"):  # with pandas, which others do without
+        from frog_cli.reproduction import informed_tangents, lengths_beside_rates, neighbours
         from frog_cli.reproduction.frames import read_frames
 
-        compare = {"step_lengths": lengths_beside_rates.compare, "informed_tangents": informed_tangents.compare}
+        compare = {
+            "step_lengths": lengths_beside_rates.compare,
+            "informed_tangents": informed_tangents.compare,
+            "neighbours": neighbours.compare,
+        }
         compared = compare[target.name](read_frames(target, results, scale))
         rows_compared = compared.astype(object).where(compared.notna(), None).iterrows()
         tables["_compared"] = [{str(name): value for name, value in row.items()} for _, row in rows_compared]

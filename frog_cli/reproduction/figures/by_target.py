@@ -18,6 +18,7 @@ from frog_cli.reproduction.figures import (
     fomoh_step,
     informed_tangents,
     learning_rates,
+    neighbours,
     own,
     step_lengths,
     table1,
@@ -40,6 +41,7 @@ FIGURES: dict[str, Callable[[Frames], Figure]] = {
     "learning_rates": learning_rates.draw,
     "step_lengths": step_lengths.draw,
     "informed_tangents": informed_tangents.draw,
+    "neighbours": neighbours.draw,
 }
 
 
