@@ -25,30 +25,28 @@ from tests.benchmarks import epochs, functions, ranks, search
 
 PLACE = Path("results/bench")
 
+_MLP256 = "model=mlp model.width=256 data=mnist batch_size=64"
+
 NETWORKS = {
     "mlp1024": "model=mlp model.width=1024 data=mnist batch_size=64 gradient=mean,projection gradient.k=1,2,4,8,16,32 "
     "gradient.measure=forward,simulated",
-    "mlp256": "model=mlp model.width=256 data=mnist batch_size=64 gradient=mean,projection gradient.k=1,4,16 "
-    "gradient.measure=forward,simulated",
-    "mlp256_lengths": "model=mlp model.width=256 data=mnist batch_size=64 learning_rate=curvature step.every=1,4 "
+    "mlp256": f"{_MLP256} gradient=mean,projection gradient.k=1,4,16 gradient.measure=forward,simulated",
+    "mlp256_lengths": f"{_MLP256} learning_rate=curvature step.every=1,4 "
     "gradient=mean gradient.k=1,16 gradient.measure=simulated",
-    "mlp256_local": "model=mlp model.width=256 data=mnist batch_size=64 gradient=projection tangents=local "
+    "mlp256_local": f"{_MLP256} gradient=projection tangents=local "
     "tangents.depth=0,1 tangents.random=0,4 gradient.measure=forward,greedy",
-    "mlp256_local_lengths": "model=mlp model.width=256 data=mnist batch_size=64 learning_rate=curvature "
+    "mlp256_local_lengths": f"{_MLP256} learning_rate=curvature "
     "gradient=projection tangents=local gradient.measure=forward",
-    "mlp256_aggregations": "model=mlp model.width=256 data=mnist batch_size=64 gradient=sum,mean,projection,max,top_mean "
-    "gradient.k=16",
-    "mlp256_tangents": "model=mlp model.width=256 data=mnist batch_size=64 gradient=mean gradient.k=16 tangents=normal,"
+    "mlp256_aggregations": f"{_MLP256} gradient=sum,mean,projection,max,top_mean gradient.k=16",
+    "mlp256_tangents": f"{_MLP256} gradient=mean gradient.k=16 tangents=normal,"
     "rademacher,normalised,standard_basis,cone,normalised_cone,sphere,antithetic,orthogonal,hadamard,gated,layerwise",
-    "mlp256_greedy": "model=mlp model.width=256 data=mnist batch_size=64 gradient=mean gradient.k=16 tangents=layerwise "
-    "gradient.measure=greedy",
-    "mlp256_weights": "model=mlp model.width=256 data=mnist batch_size=64 gradient=mean,projection gradient.k=8,16 "
+    "mlp256_greedy": f"{_MLP256} gradient=mean gradient.k=16 tangents=layerwise gradient.measure=greedy",
+    "mlp256_weights": f"{_MLP256} gradient=mean,projection gradient.k=8,16 "
     "gradient.perturb=weights gradient.measure=forward,difference",
-    "mlp256_regenerated": "model=mlp model.width=256 data=mnist batch_size=64 gradient=mean gradient.k=16 "
-    "gradient.perturb=weights tangents=regenerated",
-    "mlp256_step_rules": "model=mlp model.width=256 data=mnist batch_size=64 learning_rate=1 "
+    "mlp256_regenerated": f"{_MLP256} gradient=mean gradient.k=16 gradient.perturb=weights tangents=regenerated",
+    "mlp256_step_rules": f"{_MLP256} learning_rate=1 "
     "gradient=gauss_newton,fomoh_kd,fomoh_diagonal,fomoh_cg gradient.k=4,16",
-    "mlp256_line_steps": "model=mlp model.width=256 data=mnist batch_size=64 learning_rate=1 gradient=fomoh,fomoh_bp",
+    "mlp256_line_steps": f"{_MLP256} learning_rate=1 gradient=fomoh,fomoh_bp",
     "resnet18": "model=resnet18 data=cifar10 batch_size=64 gradient=projection gradient.k=1,2,4,8,16 "
     "gradient.measure=forward,simulated",
     "resnet18_local": "model=resnet18 model.norm=group data=cifar10 batch_size=32 gradient=projection tangents=local "
