@@ -1,1 +1,16 @@
 """Train without backpropagation: forward gradients, their experiments and their tables."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from frog_cli.runs.trained import load
+
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what stands here under another name only when it is asked for: torch takes a second."""
+    if name == "load":
+        return import_module("frog_cli.runs.trained").load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

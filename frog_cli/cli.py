@@ -15,6 +15,7 @@ from frog_cli.errors import Interrupted, RequestError, in_one_line
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
+    "evaluate": "how well a network that a run has trained does, on any data",
     "search": "the best learning rate, alone or under mpiexec",
     "submit": "hand another verb to Slurm as a batch job",
     "data": "download data sets, as on a login node",

@@ -8,18 +8,18 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "frog_cli"
 ORDER = (
-    "__main__", "cli",
+    "__main__", "__init__", "cli",
     "verbs",
     "reproduction", "search", "studies", "judging",
     "runs", "cluster",
     "objectives",
     "engine",
     "ranks",
-    "sample_tangents",
+    "sample_tangents", "variants",
     "gradients",
     "modules", "models", "data",
     "jets",
-    "settings", "ideas", "files", "torchvision_import", "errors", "__init__",
+    "settings", "ideas", "files", "torchvision_import", "errors",
 )  # fmt: skip
 """Folders and modules at the top of the package; each may import those behind it."""
 

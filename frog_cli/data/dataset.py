@@ -28,6 +28,13 @@ class Split(NamedTuple):
     labels: Tensor
 
 
+class Normalisation(NamedTuple):
+    """What each channel is shifted and scaled by: its mean and standard deviation `[C]` over training images."""
+
+    mean: Tensor
+    deviation: Tensor
+
+
 class ImageData(NamedTuple):
     """The three splits of a data set, whose images are normalised, and the number of its classes."""
 
@@ -35,16 +42,22 @@ class ImageData(NamedTuple):
     validation: Split
     test: Split
     classes: int
+    normalisation: Normalisation
 
 
-def load(data: Data, device: torch.device) -> ImageData:
+def load(data: Data, device: torch.device, normalisation: Normalisation | None = None) -> ImageData:
     """Read a data set, hold out its validation images and normalise all by the training images.
 
     Each channel is shifted and scaled to mean 0 and standard deviation 1 over the training split.
 
+    Args:
+        data: the settings.
+        device: where the images are to be.
+        normalisation: by which images are normalised instead, as those that a network was trained on.
+
     Raises:
         RequestError: if the data set is not of the form that all have, or the validation split would leave nothing to
-            train on.
+            train on, or a given normalisation is of other channels.
     """
     function = sources.imported(data)
     with sources.refusing(sources.source_of(data), f"{data.name} cannot be read"):
@@ -58,19 +71,24 @@ def load(data: Data, device: torch.device) -> ImageData:
     held_out_count = _held_out_count(data, len(images), "validation" in splits)
     order = _random_order(len(images))
     held_out, kept = order[:held_out_count][: data.limit], order[held_out_count:][: data.limit]
-    mean, deviation = (_grey_statistics if images.dtype == torch.uint8 else _real_statistics)(images[kept])
+    if normalisation is None:
+        statistics = _grey_statistics if images.dtype == torch.uint8 else _real_statistics
+        normalisation = Normalisation(*statistics(images[kept]))
 
-    def normalised(split: Split) -> Split:
-        return Split(_normalised(split.images, mean, deviation).to(device), split.labels.to(device))
+    if len(normalisation.mean) != images.shape[1]:
+        raise RequestError(f"data={data.name}", f"has {images.shape[1]} channels, not {len(normalisation.mean)}")
 
-    test = normalised(_limited(splits["test"], data.limit))
+    def of_split(split: Split) -> Split:
+        return Split(normalised(split.images, normalisation).to(device), split.labels.to(device))
+
+    test = of_split(_limited(splits["test"], data.limit))
     if data.validation == "test":
         validation = test
     elif "validation" in splits:
-        validation = normalised(_limited(splits["validation"], data.limit))
+        validation = of_split(_limited(splits["validation"], data.limit))
     else:
-        validation = normalised(Split(images[held_out], labels[held_out]))
-    return ImageData(normalised(Split(images[kept], labels[kept])), validation, test, classes)
+        validation = of_split(Split(images[held_out], labels[held_out]))
+    return ImageData(of_split(Split(images[kept], labels[kept])), validation, test, classes, normalisation)
 
 
 def splits_and_classes(result: Any) -> tuple[dict[str, Split], int]:
@@ -148,8 +166,9 @@ def _random_order(count: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))
 
 
-def _normalised(images: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+def normalised(images: Tensor, normalisation: Normalisation) -> Tensor:
     """Return images in single precision, shifted and scaled; those given stay as they are."""
+    mean, deviation = normalisation
     if images.dtype == torch.uint8:
         shape = (-1, *[1] * (images.ndim - 2))
         return images.to(torch.float32).sub_(mean.float().reshape(shape)).div_(deviation.float().reshape(shape))

@@ -1,11 +1,11 @@
 """The mathematics: gradients without backpropagation, step = -learning_rate V^T c, in small functions of tensors.
 
-`tangents` and `structured_tangents` say which V, `measurement` how the slopes along V are obtained, `aggregation`,
-`selection` and `step_rules` what c is; `weights`, `activities` and `points` are the spaces that tangents live in.
+`tangents` says which V, `measurement` how the slopes along V are obtained, `aggregation` and `step_rules` what c is;
+`weights`, `activities` and `points` are the spaces that tangents live in.
 """
 
 from frog_cli import ideas
-from frog_cli.gradients import aggregation, selection, structured_tangents, tangents
+from frog_cli.gradients import aggregation, tangents
 from frog_cli.gradients.activities import estimate_from_activities
 from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.estimate import ForwardGradient
@@ -29,12 +29,8 @@ __all__ = [
 ]
 
 TANGENTS: dict[str, Sampler] = {
-    name: idea.function
-    for module in (tangents, structured_tangents)
-    for name, idea in ideas.registered("tangents", module.__name__).items()
+    name: idea.function for name, idea in ideas.registered("tangents", tangents.__name__).items()
 }
 AGGREGATIONS: dict[str, Aggregation] = {
-    name: idea.function
-    for module in (aggregation, selection)
-    for name, idea in ideas.registered("aggregation", module.__name__).items()
+    name: idea.function for name, idea in ideas.registered("aggregation", aggregation.__name__).items()
 }

@@ -29,11 +29,9 @@ GROUP = "frog.ideas"
 
 OWN = (
     "gradients/tangents.py",
-    "gradients/structured_tangents.py",
     "gradients/aggregation.py",
-    "gradients/selection.py",
     "gradients/step_rules.py",
-    "gradients/regularised_step_rules.py",
+    "variants/*.py",
     "sample_tangents/gated.py",
     "sample_tangents/layerwise.py",
     "sample_tangents/local.py",

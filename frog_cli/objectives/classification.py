@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ from frog_cli.objectives.network_steps import (
     take_step,
     with_lengths,
 )
-from frog_cli.objectives.objective import Outcome, Row, never
+from frog_cli.objectives.objective import Outcome, Row, Weights, never
 from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths, quartiles
 from frog_cli.ranks.grid import grid
@@ -79,6 +81,7 @@ class Classification:
         self._rows: list[Row] = []
         self._steps = 0
         self._outcome: Outcome = "running"
+        self._best: dict[str, Any] | None = None  # weights of the lowest validation loss, and the epoch
 
     @property
     def epochs(self) -> int:
@@ -155,6 +158,7 @@ class Classification:
                 "lengths": self._lengths if within_epoch else [],
                 "step_lengths": self._step_lengths.state() if self._step_lengths else {},
                 "heads": self._heads.state() if self._heads else {},
+                "best": self._best or {},
                 "order": self._order_before if within_epoch else self._order.get_state(),
                 "tangents": self._tangents.get_state(),
                 "random_numbers": [torch.get_rng_state(), random_state(device)],
@@ -178,6 +182,7 @@ class Classification:
             self._step_lengths.restore([state["step_lengths"]])
         if self._heads:
             self._heads.restore(state["heads"])
+        self._best = state.get("best") or None  # not in earlier versions
         self._tangents.set_state(state["tangents"])
         torch.set_rng_state(state["random_numbers"][0])
         set_random_state(device, state["random_numbers"][1])
@@ -207,11 +212,40 @@ class Classification:
     def _end_epoch(self, row: Row) -> None:
         """Take in the metrics after an epoch: judge whether the run goes on, and let the learning rate fall."""
         self._rows.append(row)
+        if self._run.keep_weights and self._is_best(row):
+            self._best = {"epoch": row["epoch"], "tensors": _copied(self._model.state_dict())}
         self._failed_steps += sum(torch.stack(self._failures).tolist()) if self._failures else 0
         self._outcome = self._judge()
         self._steps = int(row["step"])
         if row["epoch"] > 0:
             optimiser_and_schedule.follow(self._schedule, row["validation_loss"])
+
+    def _is_best(self, row: Row) -> bool:
+        """Return whether the last of the rows has the lowest validation loss of all, and only finite ones."""
+        loss = row["validation_loss"]
+        earlier = (one["validation_loss"] for one in self._rows[:-1])
+        return math.isfinite(loss) and not any(one <= loss for one in earlier)
+
+    def weights(self) -> list[dict[str, Weights]]:
+        """Return the weights of the lowest validation loss and those of now, if they are to be kept."""
+        if not self._run.keep_weights:
+            return [{}]
+        now = {"epoch": len(self._rows) - 1, "tensors": self._model.state_dict()}
+        kept = {"best": self._best, "last": now}
+        mean, deviation = self._data.normalisation
+        about = {
+            "image": json.dumps(list(self._data.training.images.shape[1:])),
+            "classes": str(self._data.classes),
+            "mean": json.dumps(mean.tolist()),
+            "deviation": json.dumps(deviation.tolist()),
+        }
+        return [
+            {
+                which: Weights(one["tensors"], {**about, "epoch": str(one["epoch"])})
+                for which, one in kept.items()
+                if one is not None
+            }
+        ]
 
     def outcomes(self) -> list[Outcome]:
         """Return whether and how the run has ended."""
@@ -283,3 +317,8 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
         found.update(name.encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies of tensors, on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}

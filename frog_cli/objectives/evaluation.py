@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import Conv2d, Sequential
+from torch.nn import Conv2d, Module
 
 from frog_cli.data.dataset import Split
 from frog_cli.engine.batch_gradients import weights_and_modes
@@ -16,7 +16,7 @@ from frog_cli.modules.calls import untouched
 from frog_cli.objectives.network_steps import sample_loss
 
 
-def evaluator(model: Sequential, batch_size: int) -> Callable[[Split], tuple[float, float]]:
+def evaluator(model: Module, batch_size: int) -> Callable[[Split], tuple[float, float]]:
     """Return a function of a split that returns the mean loss and the accuracy in percent, and leaves evaluation on."""
     convolves = any(isinstance(module, Conv2d) for module in model.modules())
 

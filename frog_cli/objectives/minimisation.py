@@ -15,7 +15,7 @@ from frog_cli.engine import point_gradients
 from frog_cli.gradients.space import Estimate
 from frog_cli.objectives import estimators, optimiser_and_schedule
 from frog_cli.objectives.functions import closed_form
-from frog_cli.objectives.objective import Outcome, Row, never
+from frog_cli.objectives.objective import Outcome, Row, Weights, never
 from frog_cli.objectives.step_lengths import StepLengths, quartiles
 from frog_cli.settings.schema import Backprop, Forward, FunctionRun, SecondOrder
 
@@ -191,6 +191,10 @@ class Minimisation:
         seed = run.seed if run.objective.start_seed is None else run.objective.start_seed
         _, seed = np.random.SeedSequence(seed).generate_state(2)
         return torch.randn(run.objective.n, generator=torch.Generator().manual_seed(int(seed)))
+
+    def weights(self) -> list[dict[str, Weights]]:
+        """Return none: a function has its point in the summary."""
+        return [{} for _ in self._seeds]
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return the mean over the seeds of the best value so far."""

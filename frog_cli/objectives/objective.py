@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+
+from torch import Tensor
 
 Row = dict[str, Any]
 Outcome = Literal["running", "completed", "stopped_early", "diverged", "step_failed"]
@@ -12,6 +14,13 @@ Outcome = Literal["running", "completed", "stopped_early", "diverged", "step_fai
 def never() -> bool:
     """Let an epoch run to its end."""
     return False
+
+
+class Weights(NamedTuple):
+    """Weights of a network that has been trained, and texts that say what they are of."""
+
+    tensors: dict[str, Tensor]
+    about: dict[str, str]
 
 
 class Objective(Protocol):
@@ -44,6 +53,9 @@ class Objective(Protocol):
 
     def summaries(self) -> list[Row]:
         """Return the results of each replica."""
+
+    def weights(self) -> list[dict[str, Weights]]:
+        """Return for each replica the weights that are worth keeping, by `best` and `last`; functions have none."""
 
     def describe(self, rows: Sequence[Row | None]) -> str:
         """Return one line about the rows just measured, for a person."""

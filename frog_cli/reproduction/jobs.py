@@ -16,7 +16,7 @@ from frog_cli.runs.environment import environment
 from frog_cli.runs.folder import RunFolder
 from frog_cli.runs.progress import Progress
 from frog_cli.search import execution as search
-from frog_cli.settings.requests import quality_request, search_request, train_request
+from frog_cli.settings.requests import quality_request, search_request, train_request, without_weights
 from frog_cli.settings.schema import ClassificationRun, Run
 
 _OF_NETWORKS = ("data.", "evaluation_batch_size")
@@ -75,7 +75,7 @@ def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | N
     else:
         execution.check([request])
     found, curves, failures = [], [], []
-    for result in execution.carry_out(request, parent, local_rank=local_rank, quiet=True):
+    for result in execution.carry_out(without_weights(request), parent, local_rank=local_rank, quiet=True):
         where = {"request": order.job.words}
         if result.error is not None:
             failures.append(f"{order.target.name}, {result.folder.path.name}: {first_line(result.error)}")

@@ -230,7 +230,9 @@ def _run(
                     print(f"frog: going on after step {objective.steps}", file=sys.stderr)
             with Progress(objective.epochs, "epoch", silent=quiet) as progress:
                 train(objective, folders, progress, interruption, give_up)
-        for folder, outcome, summary in zip(folders, objective.outcomes(), objective.summaries(), strict=True):
+        ends = zip(folders, objective.outcomes(), objective.summaries(), objective.weights(), strict=True)
+        for folder, outcome, summary, weights in ends:
+            folder.keep(weights)
             folder.finish({"outcome": outcome, **summary})
             if not quiet:
                 draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")

@@ -11,16 +11,19 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import flush, naming, write_atomically
-from frog_cli.runs import checkpoints
+from frog_cli.runs import checkpoints, weights
 from frog_cli.runs.environment import environment
 from frog_cli.runs.identity import identity
 from frog_cli.settings.schema import Run
+
+if TYPE_CHECKING:
+    from frog_cli.objectives.objective import Weights
 
 
 def runs_location() -> Path:
@@ -47,9 +50,12 @@ def runs_root() -> Path:
 
 TABLES = ("metrics.csv", "timings.csv")
 
+WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}
+"""The files of a network's weights: those with the lowest validation loss, and those at the end."""
+
 
 class RunFolder:
-    """The folder of one run: config.yaml, run.json, metrics.csv, timings.csv, summary.json, curve.png.
+    """The folder of one run: config.yaml, run.json, metrics.csv, timings.csv, summary.json, curve.png, weights.
 
     An unfinished one has checkpoints.
     """
@@ -69,7 +75,7 @@ class RunFolder:
     def start(self, device: str, learning_rate: str, seeds: list[int], ranks: int = 1) -> None:
         """Write what was asked and on what it runs, and drop what an earlier, unfinished attempt left."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png"):
+        for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png", *WEIGHTS.values()):
             (self.path / name).unlink(missing_ok=True)
         checkpoints.remove_all(self.path)
         self._describe(device, learning_rate, seeds, ranks)
@@ -139,6 +145,11 @@ class RunFolder:
         _append(self.path / "metrics.csv", metrics)
         _append(self.path / "timings.csv", timings)
 
+    def keep(self, found: Mapping[str, Weights]) -> None:
+        """Write weights, by the names in `WEIGHTS`."""
+        for which, (tensors, about) in found.items():
+            weights.write(self.path / WEIGHTS[which], tensors, about)
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, whose presence says that the run is done."""
         self._about |= {"status": "done", "finished": _now()}
@@ -177,6 +188,9 @@ class FolderOfOthers(RunFolder):
         """Leave it to the other."""
 
     def record(self, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
+        """Leave it to the other."""
+
+    def keep(self, found: Mapping[str, Weights]) -> None:
         """Leave it to the other."""
 
     def finish(self, summary: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from frog_cli.search.curves import mean_curve
 from frog_cli.search.judge import Judge
 from frog_cli.search.record import Evaluation, Record, Values, best_of
 from frog_cli.settings import composing, learning_rates
-from frog_cli.settings.requests import SearchRequest, with_values
+from frog_cli.settings.requests import SearchRequest, with_values, without_weights
 from frog_cli.settings.schema import Run
 
 
@@ -105,7 +105,7 @@ def _proposals(
 def _evaluate(plan: SearchRequest, folder: Path, record: Record, number: int, values: Values, ranks: MpiRanks) -> None:
     """Run what frog train runs with some values, and add what came out to the record."""
     start = perf_counter()
-    request = with_values(plan.request, values)
+    request = without_weights(with_values(plan.request, values))
     parent = folder / "trials" / f"{number:05d}"  # of its own: two proposals may have the same values
     results = execution.carry_out(request, parent, Judge(plan.search, record), ranks.local_rank, quiet=True)
     for result in results:

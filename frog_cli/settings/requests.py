@@ -235,6 +235,14 @@ class QualityRequest(NamedTuple):
         return settings | ({"sha256": hashes} if hashes else {})
 
 
+def without_weights(request: Request) -> Request:
+    """Return a request whose runs keep no weights of their networks, because there are many of them."""
+    kept = {"keep_weights": False}
+    return request._replace(
+        runs=[run.model_copy(update=kept) if isinstance(run, ClassificationRun) else run for run in request.runs]
+    )
+
+
 def quality_request(overrides: Sequence[str]) -> QualityRequest:
     """Compose and check the settings of `frog quality`."""
     given, settings = compose_settings("quality", overrides)

@@ -400,7 +400,12 @@ class ClassificationRun(Run):
     evaluation_batch_size: Count = Field(description="images per pass when losses and accuracies are measured")
     schedule: Schedule
     quality: Approximation
-    # runs from before there was a choice have neither
+    # runs from before there was a choice have none of these
+    keep_weights: Switch = Field(
+        False,
+        description="a finished run keeps the weights of the lowest validation loss in weights.safetensors, and those "
+        "at its end in weights_last.safetensors, for frog evaluate and frog_cli.load",
+    )
     parallel: Parallel = Field(
         None,
         description="with several processes, as under torchrun, srun or mpiexec: what they share of each step, the "

@@ -9,9 +9,9 @@ from frog_cli.engine import point_gradients
 from frog_cli.engine.batch_gradients import fast_curved_weights, fast_second_order
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.gradients import TANGENTS
-from frog_cli.gradients.regularised_step_rules import gauss_newton
 from frog_cli.gradients.second_order import SecondOrder, curved_weights, estimate_second_order
 from frog_cli.gradients.step_rules import hyperplane_step, line_step
+from frog_cli.variants.regularised_step_rules import gauss_newton
 from tests.cases import FUNCTIONS, case, relative_error, sample_loss, weight_gradient
 
 SIGNED = partial(hyperplane_step, absolute=False)

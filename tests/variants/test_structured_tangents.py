@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from frog_cli.gradients.structured_tangents import antithetic, hadamard, orthogonal, sphere
 from frog_cli.gradients.tangents import normal, rademacher
+from frog_cli.variants.structured_tangents import antithetic, hadamard, orthogonal, sphere
 
 SHAPES = [(1, 1), (1, 7), (3, 8), (8, 8), (5, 3), (11, 4), (2, 3, 4, 6)]
 

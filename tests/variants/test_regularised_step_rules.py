@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from frog_cli.gradients.regularised_step_rules import fomoh_cg, fomoh_diagonal, gauss_newton
 from frog_cli.gradients.step_rules import hyperplane_step
+from frog_cli.variants.regularised_step_rules import fomoh_cg, fomoh_diagonal, gauss_newton
 
 NUMBERS = [1, 2, 5, 16]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from frog_cli.gradients.aggregation import mean
-from frog_cli.gradients.selection import max_, top_mean
 from frog_cli.gradients.tangents import normal
+from frog_cli.variants.selection import max_, top_mean
 
 
 def case(k: int, n: int, leading: tuple[int, ...] = ()) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

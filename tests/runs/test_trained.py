@@ -1,0 +1,224 @@
+"""The weights that a finished run keeps: what they are, that they are whole, and that nothing hostile is believed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+import frog_cli
+from frog_cli.cli import main
+from frog_cli.data.dataset import load as load_data
+from frog_cli.errors import RequestError
+from frog_cli.runs import training
+from frog_cli.runs.trained import load
+from frog_cli.runs.weights import read
+from frog_cli.settings.requests import train_request
+
+SMALL = ["data.limit=150", "learning_rate=0.5", "early_stopping.patience=null", "epochs=6"]
+MLP = [*SMALL, "model.width=16"]
+MEAN = [*(word for word in MLP if "rate" not in word), "gradient=mean", "gradient.k=4", "learning_rate=0.2"]
+
+
+def trained(runs: Path, *words: str) -> Path:
+    small = SMALL if any(word.startswith("model=") for word in words) else MLP
+    given = [word for word in small if not any(word.partition("=")[0] == one.partition("=")[0] for one in words)]
+    assert main(["train", *given, *words]) == 0
+    (folder,) = runs.glob("*-seed0-*")
+    return folder
+
+
+def error_of(network, split) -> float:
+    return 100 - 100 * (network(split.images).argmax(1) == split.labels).double().mean().item()
+
+
+def test_a_loaded_network_does_what_the_run_measured(runs):
+    folder = trained(runs)
+    metrics = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    rows = [dict(zip(metrics[0], row, strict=True)) for row in metrics[1:]]
+    best = min(rows, key=lambda row: float(row["validation_loss"]))
+    data = load_data(train_request(MLP).runs[0].data, torch.device("cpu"))
+    for which, row in (("best", best), ("last", rows[-1])):
+        found = load(folder, which)
+        assert found.epoch == int(row["epoch"])
+        assert not found.network.training
+        for name, split in (("test", data.test), ("validation", data.validation)):
+            expected = 100 - float(row[f"{name}_accuracy_percent"])
+            assert error_of(found.network, split) == pytest.approx(expected, abs=1e-4)
+
+
+def test_another_process_has_the_same_network_and_takes_images_as_they_are(runs, tmp_path):
+    folder = trained(runs)
+    images = torch.randint(0, 17, (5, 1, 8, 8), dtype=torch.uint8)
+    torch.save(images, tmp_path / "images.pt")
+    program = (
+        "import sys, torch, frog_cli\n"
+        "images = torch.load(sys.argv[2])\n"
+        "print(frog_cli.load(sys.argv[1])(images).double().tolist())\n"
+    )
+    command = [sys.executable, "-c", program, str(folder), str(tmp_path / "images.pt")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = frog_cli.load(folder)
+    expected = found.network(
+        (images.float() - found.normalisation.mean.float()) / found.normalisation.deviation.float()
+    )
+    torch.testing.assert_close(torch.tensor(json.loads(told)), expected.detach())
+
+
+def test_evaluate_tells_what_the_run_did(runs, capsys):
+    folder = trained(runs)
+    summary = json.loads((folder / "summary.json").read_text())
+    capsys.readouterr()
+    for which, error in (("last", "last_test_error_percent"), ("best", "test_error_percent_at_best_validation_loss")):
+        assert main(["evaluate", str(folder), f"which={which}"]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert told[0].endswith("on digits:")
+        assert told[-1].split()[:2] == ["test", "150"]
+        assert float(told[-1].split()[3]) == pytest.approx(summary[error], abs=0.006)
+
+
+def test_evaluate_measures_on_other_data_by_the_runs_own_normalisation(runs, capsys):
+    folder = trained(runs)
+    capsys.readouterr()
+    assert main(["evaluate", str(folder), "data=digits", "data.validation=5"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in told[2:]] == ["1492", "5", "300"]
+    found = load(folder)
+    data = load_data(train_request(["data.validation=5"]).runs[0].data, torch.device("cpu"), found.normalisation)
+    assert data.normalisation == found.normalisation
+    assert float(told[-1].split()[3]) == pytest.approx(error_of(found.network, data.test), abs=0.006)
+
+
+def test_a_run_that_is_resumed_keeps_its_best_weights(runs, monkeypatch):
+    whole = trained(runs, *MEAN)
+    expected = {name: (whole / name).read_bytes() for name in ("weights.safetensors", "weights_last.safetensors")}
+    assert load(whole).epoch < 3  # before the interruption
+    original, asked = training.train, []
+
+    def interrupted(objective, folders, progress, interruption, give_up=None):
+        def stop():
+            asked.append(objective.rows_recorded)
+            return len(asked) == 25 or interruption()
+
+        stop.number = 15
+        return original(objective, folders, progress, stop, give_up)
+
+    monkeypatch.setattr(training, "train", interrupted)
+    assert main(["train", *MEAN, "overwrite=true"]) == 128 + 15
+    monkeypatch.setattr(training, "train", original)
+    assert main(["train", *MEAN]) == 0
+    assert {name: (whole / name).read_bytes() for name in expected} == expected
+
+
+def test_weights_are_kept_unless_they_are_not_wanted_and_make_no_other_run(runs, capsys):
+    folder = trained(runs, "keep_weights=false")
+    assert not list(folder.glob("*.safetensors"))
+    assert main(["train", *MLP]) == 0
+    assert "was done already" in capsys.readouterr().out
+    with pytest.raises(RequestError, match=r"weights.safetensors: is not there; runs keep .* keep_weights=true"):
+        load(folder)
+
+
+def test_batch_normalisation_keeps_its_statistics(runs):
+    folder = trained(runs, "model=resnet18", "model.width=4", "epochs=1", "gradient=backprop", "learning_rate=0.1")
+    network = load(folder, "last").network
+    norm = next(module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    assert int(norm.num_batches_tracked) == 5
+    assert norm.running_mean.any()
+
+
+@pytest.mark.parametrize("damage", ["cut off", "pickled", "other names", "other shapes", "no words", "text"])
+def test_a_damaged_or_hostile_file_is_refused_in_one_line(runs, damage, tmp_path, capsys):
+    folder = trained(runs)
+    path, flag = folder / "weights.safetensors", tmp_path / "executed"
+    tensors, about = load_file(path), read(path)[1]
+    if damage == "cut off":
+        path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "pickled":
+
+        class Hostile:
+            def __reduce__(self):
+                return Path.touch, (flag,)
+
+        path.write_bytes(pickle.dumps(Hostile()))
+    elif damage == "other names":
+        save_file({f"x{name}": tensor for name, tensor in tensors.items()}, path, about)
+    elif damage == "other shapes":
+        save_file({name: tensor[:1].clone() for name, tensor in tensors.items()}, path, about)
+    elif damage == "no words":
+        save_file(tensors, path)
+    else:
+        path.write_text("not weights at all")
+    capsys.readouterr()
+    assert main(["evaluate", str(folder)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.startswith(f"frog: {path}: ")
+    assert not flag.exists()
+
+
+def test_a_network_of_an_idea_from_outside_is_loaded_while_its_file_is_the_same(runs, tmp_path):
+    ideas = tmp_path / "my_ideas.py"
+    ideas.write_text(
+        "from torch import nn\nfrom frog_cli import ideas\n\n\n@ideas.model\n"
+        'def wide(image, classes, *, width: int = 6):\n    """A wide one."""\n'
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))\n"
+    )
+    assert main(["train", f"ideas=[{ideas}]", "model=wide", "model.width=9", *SMALL]) == 0
+    (folder,) = runs.glob("wide-*")
+    program = "import sys, frog_cli; print(frog_cli.load(sys.argv[1]).network[1].out_features)"
+    command = [sys.executable, "-c", program, str(folder)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "9\n"
+    ideas.write_text(ideas.read_text() + "# changed\n")
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "has changed since model wide was chosen" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "frog evaluate: needs the folder of a run first"),
+        (["which=best"], "frog evaluate: needs the folder of a run first"),
+        (["nowhere"], "nowhere: is no folder"),
+        ([".", "which=first"], "which=first: must be best or last, once"),
+        ([".", "model=mlp"], "model=mlp: must be which= or an option of the data"),
+        ([".", "data=foo"], "data=foo: must be one of"),
+        (["."], ".: is no folder of a run: it has no config.yaml"),
+    ],
+)
+def test_wrong_requests_are_refused(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"frog: {message}")
+
+
+def test_a_function_and_other_images_are_refused(runs, tmp_path, capsys):
+    folder = trained(runs)
+    (tmp_path / "function").mkdir()
+    settings = train_request(["objective=sphere", "learning_rate=1"]).runs[0].model_dump()
+    (tmp_path / "function" / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["evaluate", str(tmp_path / "function")]) == 2
+    assert "is no run of a network" in capsys.readouterr().err
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["keep_weights"] is True
+    file = tmp_path / "others.py"
+    text = "import torch\nfrom frog_cli import ideas\n"
+    for name, shape in (("flat", "6, 4"), ("small", "6, 1, 4, 4")):
+        split = f"torch.randn({shape}), torch.arange(6) % 2"
+        text += f'\n\n@ideas.data\ndef {name}():\n    """Others."""\n    split = {split}\n'
+        text += "    return split, split, split, 2\n"
+    file.write_text(text)
+    refusals = {
+        "flat": "data=flat: has 4 channels, not 1",
+        "small": "data=small: has images [1, 4, 4] of 2 classes; the network is for [1, 8, 8] and 10",
+    }
+    for name, refusal in refusals.items():
+        assert main(["evaluate", str(folder), f"ideas=[{file}]", f"data={name}"]) == 2
+        assert capsys.readouterr().err == f"frog: {refusal}\n"
