@@ -149,9 +149,9 @@ def test_a_damaged_or_hostile_file_is_refused_in_one_line(runs, damage, tmp_path
 
         path.write_bytes(pickle.dumps(Hostile()))
     elif damage == "other names":
-        save_file({f"x{name}": tensor for name, tensor in tensors.items()}, path, about)
+        save_file({f"x{name}": tensor for name, tensor in tensors.items()}, path, {"frog": json.dumps(about)})
     elif damage == "other shapes":
-        save_file({name: tensor[:1].clone() for name, tensor in tensors.items()}, path, about)
+        save_file({name: tensor[:1].clone() for name, tensor in tensors.items()}, path, {"frog": json.dumps(about)})
     elif damage == "no words":
         save_file(tensors, path)
     else:
