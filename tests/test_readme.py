@@ -1,4 +1,4 @@
-"""What the README shows works."""
+"""What the README, and the pages that it leads to, show works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from frog_cli.settings.composing import sweep
 from frog_cli.settings.requests import bench_request, quality_request, search_request, train_request
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
+PAGES = [
+    README,
+    *(
+        (Path(__file__).parents[1] / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        for name in ("first_steps", "mathematics", "search", "reproducing", "clusters", "costs", "library")
+    ),
+]
+SHELL = "".join(re.findall(r"```sh\n(.*?)```", "".join(PAGES), flags=re.DOTALL))
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 COMMANDS = re.findall(r"^(?:mpiexec -n 4 |torchrun .*--no-python )?frog (.*?)(?:  +#.*)?$", SHELL, flags=re.MULTILINE)
 
@@ -29,7 +36,8 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 37
+    assert len(COMMANDS) == 41
+    assert len(README.splitlines()) <= 150
 
 
 @pytest.fixture
@@ -57,6 +65,8 @@ def test_commands_are_right_requests(command, mnist_root, capsys, request):
         return
     if verb == "table":
         assert words[0] == "runs"
+    elif verb == "evaluate":
+        assert words[0].startswith("runs/")
     elif verb == "quality" and any(word.startswith("data=") for word in words):
         assert all(train_request(combination).runs for combination in sweep(words))
     elif verb == "quality":
