@@ -15,7 +15,6 @@ from frog_cli.errors import Interrupted, RequestError, in_one_line
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
-    "evaluate": "how well a network that a run has trained does, on any data",
     "search": "the best learning rate, alone or under mpiexec",
     "submit": "hand another verb to Slurm as a batch job",
     "data": "download data sets, as on a login node",
@@ -25,8 +24,9 @@ VERBS = {
     "plot": "the picture of a target, from the rows of its runs",
     "bench": "what a step costs: time and memory beside a plain pass and backprop",
     "quality": "approximation quality of gradient estimates, without training",
-    "ideas": "the tangents, aggregations, functions, models and data sets that there are",
+    "ideas": "the tangents, aggregations, step rules, functions, models and data sets that there are",
     "check": "whether ideas of one's own keep the contract of their kind",
+    "evaluate": "how well a network that a run has trained does, on any data",
 }
 
 CHOOSING = ("train", "search")  # whose options depend on other words
@@ -40,6 +40,7 @@ verbs:
 
 frog VERB --help    the options of a verb, with their defaults
 frog --version      the version of frog
+frog --completion SHELL    completion for bash, zsh or fish, as in: source <(frog --completion bash)
 
 environment:
   FROG_DATA     folder with data sets (default: data)
@@ -57,11 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb in ("-h", "--help", "help"):
         print(HELP.format(verbs="\n".join(f"  {name:<10} {what}" for name, what in VERBS.items())), end="")
         return 0
+    if verb == "--completion":
+        verb = "completion"
     if verb == "--version":
         print(f"frog {version('frog-cli')}")
         return 0
     try:
-        if verb not in VERBS:
+        if verb not in (*VERBS, "completion"):
             close = "".join(f", did you mean {name}?" for name in get_close_matches(verb, VERBS, n=1))
             raise RequestError(verb, f"must be one of {', '.join(VERBS)}{close}; see frog --help")
         module = import_module(f"frog_cli.verbs.{verb}")

@@ -55,7 +55,7 @@ def test_version(capsys):
         (
             ["trian"],
             "frog: trian: must be one of train, search, submit, data, info, reproduce, table, plot, bench, quality, "
-            "ideas, check, did you mean train?; see frog --help",
+            "ideas, check, evaluate, did you mean train?; see frog --help",
         ),
         (["train", "gradient=foo"], "frog: gradient=foo: must be one of"),
         (["train", "gradient.k=0"], "frog: gradient.k=0: must be a whole number"),
@@ -110,7 +110,7 @@ def test_a_run_leaves_its_folder(runs, capsys):
     assert folder.name.startswith("logistic_regression-digits-projection-k2-seed3-")
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "run.json", "metrics.csv", "timings.csv", "summary.json", "curve.png",
-        ".lock.guard",
+        "weights.safetensors", "weights_last.safetensors", ".lock.guard",
     }  # fmt: skip
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["gradient"]["k"] == 2

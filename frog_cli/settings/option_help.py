@@ -5,6 +5,7 @@ Defaults come from conf/ and the signatures of ideas, the rest from the schemas 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import NoneType, UnionType
@@ -86,6 +87,23 @@ def about(group: str, name: str, sha256: str | None = None) -> str:
         return declaration.about.removesuffix(".")
     lines = (folder("conf") / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return next(line.removeprefix("# ") for line in lines if not line.startswith("# @"))
+
+
+def every_option(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield all options of a schema, whatever is chosen, with the values that they can have if these are words."""
+    for name, field in schema.model_fields.items():
+        if name in _HIDDEN and prefix.removesuffix(".") in composing.GROUPS:
+            continue
+        inner = _alternatives(field)
+        for one in inner:
+            yield from every_option(one, f"{prefix}{name}.")
+            if issubclass(one, Idea):
+                own = (declared for (kind, _), (_, declared) in sources.own_declarations().items() if kind == one.kind)
+                for declared in own:
+                    yield from every_option(declared.schema, f"{prefix}{name}.")
+        if not inner:
+            words = re.split(r" \| | or ", _allowed(field))
+            yield f"{prefix}{name}", words if all(map(re.compile(r"[a-z_]+").fullmatch, words)) else []
 
 
 def layout(rows: Iterable[tuple[str, str]]) -> str:
