@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -26,6 +27,9 @@ from frog_cli.ranks.sharing import Exchange, mean_over_samples, shared_samples, 
 
 BatchGradient = Callable[[Tensor, Tensor, Generator], Estimate]
 """Estimates the gradient of one model and loss, from inputs, targets and a source of tangents."""
+
+RECORDED_DIRECTIONS = 32
+"""Up to so many a second-order pass is recorded: its operations, one for each pair, grow with the square."""
 
 RANDOM = MultiheadAttention, RNNBase
 """Modules that drop out without a module for it."""
@@ -157,11 +161,19 @@ def fast_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> Ba
 
 
 def fast_curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hessian") -> Space:
-    """Return the same as `curved_weights`, whose measurement is recorded if the model is recordable."""
+    """Return the same as `curved_weights`, whose measurement is recorded if the model is recordable.
+
+    Not along more directions than `RECORDED_DIRECTIONS`.
+    """
     space = curved_weights(model, loss, curvature)
-    if recordable(model):
-        space = with_recorded_measurement(space, partial(recorded_by_shape, state=weights_and_modes(model)))
-    return space
+    if not recordable(model):
+        return space
+    recorded = with_recorded_measurement(space, partial(recorded_by_shape, state=weights_and_modes(model)))
+
+    def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        return (recorded if len(V) <= RECORDED_DIRECTIONS else space).measure(inputs, targets, V)
+
+    return replace(space, measure=measure)
 
 
 def fast_second_order(

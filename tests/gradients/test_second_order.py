@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from frog_cli.engine import point_gradients
+from frog_cli.engine import point_gradients, recording
 from frog_cli.engine.batch_gradients import fast_curved_weights, fast_second_order
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.gradients import TANGENTS
@@ -243,3 +243,16 @@ def test_gauss_newton_refuses_weights_that_are_reached_otherwise_than_through_th
     for network, loss in ((model, penalised), (Outside(), sample_loss)):
         with pytest.raises(NotImplementedError, match="reached otherwise than through its module"):
             curved_weights(network, loss, "gauss_newton").measure(images, labels, V)
+
+
+@pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
+def test_a_pass_along_very_many_directions_is_not_recorded_and_the_same(curvature, monkeypatch):
+    """Whose recording, with operations for each pair, would take minutes."""
+    model, images, labels = case("mlp")
+    V = torch.randn(33, sum(one.numel() for one in model.parameters()), generator=generator(), dtype=torch.float64)
+    space = fast_curved_weights(model, sample_loss, curvature)
+    expected = curved_weights(model, sample_loss, curvature).measure(images, labels, V)
+    few = space.measure(images, labels, V[:3])
+    torch.testing.assert_close(few.curvature, expected.curvature[:3, :3])
+    monkeypatch.setattr(recording, "record", None)
+    torch.testing.assert_close(space.measure(images, labels, V).curvature, expected.curvature)
