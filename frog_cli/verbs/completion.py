@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
 import shlex
 from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel
 
-from frog_cli.cli import VERBS
+from frog_cli import verbs
 from frog_cli.errors import RequestError
 from frog_cli.reproduction import targets
 from frog_cli.settings import composing, option_help
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str]) -> int:
     """Carry out `frog --completion` and return its exit status."""
     if len(arguments) != 1 or arguments[0] not in SCRIPTS:
         raise RequestError(" ".join(["--completion", *arguments]), f"needs one of {', '.join(SCRIPTS)}")
-    print(SCRIPTS[arguments[0]]({verb: words(verb) for verb in VERBS}), end="")
+    names = [module.name for module in pkgutil.iter_modules(verbs.__path__) if module.name != "completion"]
+    print(SCRIPTS[arguments[0]]({verb: words(verb) for verb in names}), end="")
     return 0
 
 
