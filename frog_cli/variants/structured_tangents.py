@@ -41,13 +41,19 @@ def antithetic(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype)
 def orthogonal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
     """Uniform, of length √n, orthogonal to each other (Choromanski et al. 2018).
 
-    The Q of a QR factorisation of normal tangents. Beyond k = n further sets follow, each drawn anew.
+    The Q of a QR factorisation of normal tangents, by Householder reflections, or for k up to n / 2, where normal
+    tangents are well-conditioned, by the Cholesky factor of their Gram matrix, twice (Yamamoto et al. 2015), which is
+    several times as fast. Beyond k = n further sets follow, each drawn anew.
     """
     *leading, k, n = shape
     sets, size = math.ceil(k / n), min(k, n)
-    entries = normal((*leading, sets, n, size), generator, torch.promote_types(dtype, torch.float32))
-    Q, _ = torch.linalg.qr(entries)
-    return (Q.mT.flatten(-3, -2)[..., :k, :] * n**0.5).to(dtype)
+    V = normal((*leading, sets, size, n), generator, torch.promote_types(dtype, torch.float32))
+    if 2 * size <= n:
+        for _ in range(2):
+            V = torch.linalg.solve_triangular(torch.linalg.cholesky(V @ V.mT), V, upper=False)
+    else:
+        V = torch.linalg.qr(V.mT).Q.mT
+    return (V.flatten(-3, -2)[..., :k, :] * n**0.5).to(dtype)
 
 
 @ideas.tangents(unbiased=True)

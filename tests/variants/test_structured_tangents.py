@@ -59,8 +59,24 @@ def test_orthogonal_tangents_are_orthogonal(k, n):
 
 
 def test_orthogonal_tangents_span_what_normal_ones_span():
-    V, plain = orthogonal((4, 9), generator(), torch.float64), normal((9, 4), generator(), torch.float64).mT
+    V, plain = (sampler((4, 9), generator(), torch.float64) for sampler in (orthogonal, normal))
     assert np.linalg.matrix_rank(np.concatenate([V.numpy(), plain.numpy()])) == 4
+
+
+@pytest.mark.parametrize(("k", "n"), [(4, 9), (5, 9), (16, 3000)])
+def test_orthogonal_tangents_are_a_gram_schmidt_of_normal_ones_but_for_signs(k, n):
+    V, plain = (sampler((k, n), generator(), torch.float64).numpy() for sampler in (orthogonal, normal))
+    basis = []
+    for row in plain:
+        rest = row - sum((row @ one) * one for one in basis) if basis else row
+        basis.append(rest / np.linalg.norm(rest))
+    products = np.stack(basis) @ V.T / n**0.5
+    np.testing.assert_allclose(np.abs(products), np.eye(k), atol=1e-9)
+
+
+def test_orthogonal_tangents_are_orthogonal_to_single_precision_in_many_dimensions():
+    V = orthogonal((16, 100_000), generator(), torch.float32)
+    assert (V @ V.mT / 100_000 - torch.eye(16)).abs().max() < 2e-6
 
 
 @pytest.mark.parametrize(("k", "n"), [(5, 2), (11, 4)])
