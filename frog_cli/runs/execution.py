@@ -15,6 +15,7 @@ from frog_cli.engine.memory import keep_freed_memory
 from frog_cli.errors import GivenUpError, InProgressError, Interrupted, RankLostError, RequestError, first_line
 from frog_cli.files.csv import Row
 from frog_cli.ranks.shape import shape
+from frog_cli.runs import events
 from frog_cli.runs.folder import FolderOfOthers, RunFolder
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
@@ -68,6 +69,7 @@ def check(requests: Sequence[Request], processes: int = 1) -> None:
 
     for request in requests:
         devices.device(request.runs[0].device)
+        events.check(request.runs[0].tensorboard)
         optimiser_and_schedule.check_optimizer(request.runs[0])
         estimators.check_ideas(request.runs[0])
 

@@ -17,8 +17,10 @@ import yaml
 
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import flush, naming, write_atomically
+from frog_cli.files.csv import read_csv
 from frog_cli.runs import checkpoints, weights
 from frog_cli.runs.environment import environment
+from frog_cli.runs.events import Events
 from frog_cli.runs.identity import identity
 from frog_cli.settings.schema import Run
 
@@ -63,6 +65,7 @@ class RunFolder:
     def __init__(self, parent: Path, run: Run):
         self.run = run
         self.path = parent / identity(run)
+        self._events: Events | None = None
 
     def finished(self) -> dict[str, Any] | None:
         """Return the summary of a run that is done, None if there is none."""
@@ -79,6 +82,7 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         checkpoints.remove_all(self.path)
         self._describe(device, learning_rate, seeds, ranks)
+        self._events = Events(self.path) if self.run.tensorboard else None
 
     def resume(self, device: str, learning_rate: str, seeds: list[int], rows: int, ranks: int = 1) -> None:
         """Go on after `rows` rows: drop those that were recorded after the checkpoint.
@@ -87,6 +91,9 @@ class RunFolder:
         """
         for name in TABLES:
             _keep_rows(self.path / name, rows)
+        if self.run.tensorboard:
+            kept = read_csv(self.path / "metrics.csv")
+            self._events = Events(self.path, after=int(kept[-1]["step"]) if kept else -1)
         before = self.about()
         self._describe(device, learning_rate, seeds, ranks)
         now = self._about
@@ -144,6 +151,8 @@ class RunFolder:
         """Append a row of metrics and one of timings."""
         _append(self.path / "metrics.csv", metrics)
         _append(self.path / "timings.csv", timings)
+        if self._events is not None:
+            self._events.record(metrics)
 
     def keep(self, found: Mapping[str, Weights]) -> None:
         """Write weights, by the names in `WEIGHTS`."""
@@ -156,11 +165,17 @@ class RunFolder:
         self._write_about()
         write_atomically(self.path / "summary.json", json.dumps(_in_json(summary), indent=2, allow_nan=False) + "\n")
         checkpoints.remove_all(self.path)
+        self._close()
 
     def end(self, status: str, reason: str) -> None:
         """Record that the run has failed or was interrupted."""
         self._about |= {"status": status, "finished": _now(), "error": reason}
         self._write_about()
+        self._close()
+
+    def _close(self) -> None:
+        if self._events is not None:
+            self._events.close()
 
     def _write_about(self) -> None:
         write_atomically(self.path / "run.json", json.dumps(self._about, indent=2) + "\n")

@@ -20,7 +20,16 @@ from frog_cli.settings.schema import (
     samples_tangents,
 )
 
-_WITHOUT_EFFECT = ("device", "compile", "evaluation_batch_size", "checkpoint", "keep_weights", "parallel", "exchange")
+_WITHOUT_EFFECT = (
+    "device",
+    "compile",
+    "evaluation_batch_size",
+    "checkpoint",
+    "keep_weights",
+    "tensorboard",
+    "parallel",
+    "exchange",
+)
 """Settings that change a result by rounding at most; they are recorded, and a run that differs in them is the same."""
 
 

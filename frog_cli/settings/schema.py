@@ -354,6 +354,10 @@ class Run(Options):
     compile: Switch = Field(
         description="true: compile first-order steps where they can be recorded; takes seconds, needs a C++ compiler"
     )
+    # runs from before there was a choice have none
+    tensorboard: Switch = Field(
+        False, description="true: write event files for TensorBoard beside metrics.csv, of the same numbers"
+    )
     checkpoint: Checkpoint
     gradient: Annotated[
         Annotated[Backprop, Tag("Backprop")]
