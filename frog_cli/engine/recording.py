@@ -109,7 +109,7 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
 
     Returns:
         A callable that runs without gradients and gives the same numbers, but for the rounding of matrix products in
-        float32 on the CPU; a recording that does not is refused with a RuntimeError.
+        float32 on the CPU; a recording that does not is refused with a RuntimeError, unless random numbers are why.
     """
 
     def as_it_is(*arguments: Tensor) -> Tensors:
@@ -124,7 +124,14 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
             return as_it_is
         _simplify(recording)
         overwriting(recording, examples)
-        expected = _verified(recording, function, examples)
+        try:
+            expected = _verified(recording, function, examples)
+        except RuntimeError:
+            if not _draws(recording):
+                raise
+            warnings.warn("operations set the state of random numbers anew, so that they run as they are, slower",
+                          SlowIdeaWarning, 1)  # fmt: skip
+            return as_it_is
         with_fast_products(recording)
         fastest = compiled_recording(recording, examples, expected) if compiled else recording
 
@@ -166,6 +173,12 @@ def _traced(function: Callable[..., Tensors], examples: Sequence[Tensor]) -> Gra
         if "data-dependent" in str(error) or isinstance(error, DataDependentOutputException):
             raise _NotRecordableError(str(error)) from None
         raise
+
+
+def _draws(recording: GraphModule) -> bool:
+    """Return whether any operation draws random numbers, from a state that a recording does not set."""
+    operations = (node.target for node in recording.graph.nodes)
+    return any(isinstance(one, OpOverload) and torch.Tag.nondeterministic_seeded in one.tags for one in operations)
 
 
 def _simplify(recording: GraphModule) -> None:

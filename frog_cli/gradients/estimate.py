@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +40,7 @@ class ForwardGradient:
             raise ValueError(f"k={self.k} and chunk_size={self.chunk_size} must be at least 1")
         if self.measure not in ("forward", "simulated", "difference"):
             raise ValueError(f"measure={self.measure!r} must be 'forward', 'simulated' or 'difference'")
-        if self.measure == "difference" and not (self.epsilon or 0) > 0:
+        if self.measure == "difference" and not 0 < (self.epsilon or 0) < math.inf:
             raise ValueError(f"measure='difference' needs an epsilon above 0, not {self.epsilon}")
         if not callable(self.tangents) or not callable(self.aggregation):
             raise TypeError("tangents and aggregation must be functions, such as those in TANGENTS and AGGREGATIONS")

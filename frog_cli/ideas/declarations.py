@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from docstring_parser import DocstringStyle, parse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -17,7 +17,7 @@ from pydantic.errors import PydanticUserError
 
 from frog_cli.errors import RequestError
 from frog_cli.ideas import types
-from frog_cli.ideas.registry import KINDS, Kind, name_of
+from frog_cli.ideas.registry import KINDS, Curvature, Kind, name_of
 from frog_cli.ideas.types import Options
 
 ARGUMENTS: dict[Kind, tuple[str, ...]] = {
@@ -30,10 +30,10 @@ ARGUMENTS: dict[Kind, tuple[str, ...]] = {
 }
 """What each kind is called with, before its options."""
 
-_OF_ALL = ("defaults", "name", "source", "sha256", "k", "measure", "perturb", "chunk_size", "epsilon")
+_OF_ALL = ("defaults", "name", "source", "sha256", "k", "measure", "perturb", "chunk_size")
 RESERVED: dict[Kind, tuple[str, ...]] = {
     "tangents": (*_OF_ALL, "per"),
-    "aggregation": _OF_ALL,
+    "aggregation": (*_OF_ALL, "on_failure", "spacing"),
     "step_rule": (*_OF_ALL, "on_failure"),
     "function": (*_OF_ALL, "n", "dtype", "start", "start_seed"),
     "model": _OF_ALL,
@@ -195,6 +195,9 @@ def _declaration(kind: Kind, node: ast.FunctionDef, decorator: ast.expr, path: P
         except (ValueError, TypeError):
             if trait not in _OBJECTS:
                 raise _wrong(path, value.lineno, f"{trait} of {node.name} must be a plain value") from None
+    if kind == "step_rule" and plain.get("curvature", "hessian") not in get_args(Curvature):
+        allowed = " or ".join(get_args(Curvature))
+        raise _wrong(path, node.lineno, f"the curvature {plain['curvature']!r} of {node.name} must be {allowed}")
     options = tuple(_options(kind, node, path))
     name = name_of(node.name, plain.pop("name", None))
     if not isinstance(name, str) or not _NAME.fullmatch(name):

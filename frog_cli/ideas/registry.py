@@ -140,7 +140,12 @@ def step_rule(
         function: what is decorated.
         name: by which it is chosen; that of the function if it is not given.
         curvature: which is measured: V H V^T of the Hessian, or that of the Gauss-Newton matrix, of networks alone.
+
+    Raises:
+        ValueError: if it is neither.
     """
+    if curvature not in get_args(Curvature):
+        raise ValueError(f"curvature={curvature!r} must be {' or '.join(get_args(Curvature))}")
     register = _register("step_rule", name, curvature=curvature)
     return register if function is None else register(function)
 

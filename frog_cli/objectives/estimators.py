@@ -47,11 +47,11 @@ def forward_gradient(gradient: Forward, tangents: Tangents) -> ForwardGradient:
         measure=gradient.measure,
         aggregation=sources.imported(gradient),
         chunk_size=gradient.chunk_size,
-        epsilon=gradient.epsilon,
+        epsilon=gradient.spacing,
     )
 
 
-def check_epsilon(method: ForwardGradient, values: Sequence[Tensor]) -> None:
+def check_spacing(method: ForwardGradient, values: Sequence[Tensor]) -> None:
     """Refuse differences that rounding leaves next to nothing of, as a step along a first tangent shows.
 
     Raises:
@@ -63,7 +63,7 @@ def check_epsilon(method: ForwardGradient, values: Sequence[Tensor]) -> None:
     n, device = sum(map(torch.numel, values)), values[0].device
     (v,) = method.tangents((1, n), torch.Generator(device).manual_seed(0), values[0].dtype)
     parts = tuple(part.view_as(x) for part, x in zip(v.split([x.numel() for x in values]), values, strict=True))
-    given, precision = f"gradient.epsilon={method.epsilon:g}", torch.finfo(values[0].dtype).eps
+    given, precision = f"gradient.spacing={method.epsilon:g}", torch.finfo(values[0].dtype).eps
     if method.epsilon < precision:
         raise RequestError(given, f"must be above {precision:.1g}, the precision of {values[0].dtype}")
     lost = share_lost(tuple(x.detach() for x in values), parts, method.epsilon)

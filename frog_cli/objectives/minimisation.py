@@ -50,6 +50,11 @@ class Minimisation:
         if run.curvature_length is not None:
             norms = point_gradients.norms(self._points.detach())
             self._step_lengths = StepLengths(run.curvature_length, norms, run.objective.n)
+        if isinstance(
+            run.gradient, Forward
+        ):  # where it begins, whatever other seeds there are, and not where it goes on
+            method = estimators.forward_gradient(run.gradient, run.tangents)
+            estimators.check_spacing(method, [self._points.detach()[0]])
         self._gradient = self._estimator()
         self._replicas = [_Replica(run) for run in runs]
 
@@ -76,7 +81,6 @@ class Minimisation:
             estimator = partial(point_gradients.backprop, compiled=run.compile)
         elif isinstance(run.gradient, Forward):
             method = estimators.forward_gradient(run.gradient, run.tangents)
-            estimators.check_epsilon(method, [self._points])
             estimator = partial(point_gradients.forward_gradient, method, compiled=run.compile)
         else:
             estimator = partial(point_gradients.second_order, estimators.second_order(run.gradient, run.tangents))

@@ -164,7 +164,7 @@ def batch_gradient(run: ClassificationRun, model: Sequential, inputs: Tensor, gr
     method = estimators.forward_gradient(run.gradient, run.tangents)
     if are_regenerated(run.tangents):
         return partial(estimate_from_regenerated_weights, method, model, sample_loss, grid=grid, exchange=run.exchange)
-    estimators.check_epsilon(method, parameters_of(model))
+    estimators.check_spacing(method, parameters_of(model))
     space, phase = SPACES[run.gradient.perturb]
     of_differences = {"epsilon": method.epsilon} if method.measure == "difference" else {}
     try:

@@ -19,7 +19,7 @@ from frog_cli.ranks.ranks import ALONE, Ranks
 from frog_cli.ranks.sharing import mean_over_samples
 from frog_cli.sample_tangents.estimate import SampleTangents
 from frog_cli.sample_tangents.heads import Heads
-from frog_cli.settings.schema import Forward, RunTangents, are_gated, are_local, are_of_layers
+from frog_cli.settings.schema import Forward, RunTangents, are_gated, are_layerwise, are_local
 
 
 class SampleGradient:
@@ -41,14 +41,13 @@ class SampleGradient:
         """
         options = tangents.options
         assert gradient.measure != "difference"  # which weights alone know
-        layerwise = are_of_layers(tangents) and not are_local(tangents)
         learn = are_local(tangents) or gradient.measure == "greedy"  # heads, beside the layers
         method = SampleTangents(
             depth=options["depth"] if are_local(tangents) else 0,
             random=options["random"] if are_local(tangents) else gradient.k,
             per=tangents.per,
             gated=are_gated(tangents),
-            layerwise=layerwise,
+            layerwise=are_layerwise(tangents),
             tangents=sampler(tangents),
             measure=gradient.measure,
             aggregation=sources.imported(gradient),

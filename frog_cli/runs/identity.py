@@ -14,6 +14,7 @@ from frog_cli.settings.schema import (
     ClassificationRun,
     FunctionRun,
     Run,
+    are_layerwise,
     are_local,
     ideas_of,
     model_settings,
@@ -42,11 +43,13 @@ def identity_settings(run: Run) -> dict[str, Any]:
         del settings["tangents"]
     elif are_local(run.tangents):  # of which there are as many as layers
         del settings["gradient"]["k"]
+    if settings["gradient"].get("measure") != "greedy" and are_layerwise(run.tangents):  # without heads
+        settings.get("tangents", {}).pop("rate", None)
     if settings.get("tangents", {}).get("per") == "batch":  # as all were before the choice
         del settings["tangents"]["per"]
     settings["gradient"].pop("chunk_size", None)
     if settings["gradient"].get("measure") != "difference":
-        settings["gradient"].pop("epsilon", None)
+        settings["gradient"].pop("spacing", None)
     if isinstance(run, ClassificationRun) and run.quality.batches is None:
         del settings["quality"]
     if isinstance(run, ClassificationRun):

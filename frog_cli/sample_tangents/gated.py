@@ -14,7 +14,8 @@ from frog_cli.gradients.tangents import normal
 _KEEP_ZEROS = AvgPool2d, Dropout, Flatten, Identity, MaxPool2d
 """Modules whose output has no derivative where all that goes into it comes from a ReLU that is off."""
 
-_END_WITH_RELU = "torchvision.models.resnet.BasicBlock", "torchvision.models.resnet.Bottleneck"
+_BLOCKS = "torchvision.models.resnet.BasicBlock", "torchvision.models.resnet.Bottleneck"
+"""Modules that end with their attribute `relu`."""
 
 
 @ideas.tangents(unbiased=True)
@@ -29,11 +30,27 @@ def gated(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> T
 
 
 def ends_with_relu(layer: Module) -> bool:
-    """Return whether a layer's output is zero exactly where its last ReLU, or all that are pooled there, are off."""
-    if isinstance(layer, Sequential):
-        last = next((module for module in reversed(layer) if not isinstance(module, _KEEP_ZEROS)), None)
-        return last is not None and ends_with_relu(last)
-    return isinstance(layer, ReLU) or f"{type(layer).__module__}.{type(layer).__name__}" in _END_WITH_RELU
+    """Return whether a layer's output is zero exactly where its last ReLU, or all that are pooled there, are off.
+
+    Of what is derived from these modules, or has hooks, it is not known: such a ReLU may let derivatives through zeros.
+    """
+    if not _is_as_torch_has_it(layer):
+        return False
+    if type(layer) is ReLU:
+        return True
+    if f"{type(layer).__module__}.{type(layer).__name__}" in _BLOCKS:
+        return ends_with_relu(layer.get_submodule("relu"))
+    if not isinstance(layer, Sequential) or type(layer).forward is not Sequential.forward:
+        return False
+    for module in reversed(layer):
+        if not (type(module) in _KEEP_ZEROS and _is_as_torch_has_it(module)):
+            return ends_with_relu(module)
+    return False
+
+
+def _is_as_torch_has_it(module: Module) -> bool:
+    """Return whether a module does what its class says: it has no hooks and no forward of its own."""
+    return not (module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
 
 
 def where_on(model: Iterable[Module], outputs: Sequence[Tensor]) -> Tensor:

@@ -95,7 +95,7 @@ def from_outside(names: list[str], wanted: bool = True) -> dict[tuple[Kind, str]
             raise RequestError(f"ideas={source.name}, line {one.line}", f"{group}={one.name} is built in")
         for kind in KINDS[group]:
             if kind != one.kind and ((kind, one.name) in found or (kind, one.name) in sources.own_declarations()):
-                what = f"{group}={one.name} is a {kind.replace('_', ' ')} as well"
+                what = f"{group}={one.name} is the name of one {kind.replace('_', ' ')} as well"
                 raise RequestError(f"ideas={source.name}, line {one.line}", what)
         found[one.kind, one.name] = source, one
     return found

@@ -15,6 +15,7 @@ from frog_cli.settings import methods
 from frog_cli.settings.idea_groups import KINDS
 from frog_cli.settings.schema import (
     ClassificationRun,
+    Forward,
     FunctionRun,
     Idea,
     Run,
@@ -69,6 +70,10 @@ def factors(run: Run) -> dict[str, str]:
         found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
     if isinstance(run, ClassificationRun) and run.schedule.name != "none":
         found["schedule"] = run.schedule.name
+    if isinstance(run.gradient, Forward) and run.gradient.measure in ("greedy", "difference"):  # another gradient
+        found["gradient.measure"] = run.gradient.measure
+        if run.gradient.measure == "difference":
+            found["gradient.spacing"] = run.gradient.spacing
     for group, idea in ideas_of(run).items():
         if group != "tangents" or samples_tangents(run.gradient):
             found |= {f"{group}.{name}": value for name, value in _options_beside(group, idea).items()}

@@ -114,8 +114,8 @@ def check_combinations(run: Run) -> None:
     if isinstance(run.gradient, Forward) and run.gradient.measure == "difference":
         if run.gradient.perturb != "weights":
             raise RequestError("gradient.measure=difference", "needs gradient.perturb=weights")
-        if run.gradient.epsilon is None:
-            raise RequestError("gradient.epsilon=null", "must be a number above 0 with gradient.measure=difference")
+        if run.gradient.spacing is None:
+            raise RequestError("gradient.spacing=null", "must be a number above 0 with gradient.measure=difference")
     if run.compile and isinstance(run.gradient, SecondOrder):
         raise RequestError("compile=true", "is for gradients of first order; torch's compiler fails on second ones")
     if run.curvature_length is not None:

@@ -144,7 +144,7 @@ class Forward(Aggregation):
     )
     chunk_size: CountOrNull = Field(description="tangents per vectorised pass, bounds memory; null: all at once")
     # runs from before there was a choice have none
-    epsilon: PositiveOrNull = Field(
+    spacing: PositiveOrNull = Field(
         None,
         description="with gradient.measure=difference: how far the loss is measured from the weights, in tangents",
     )
@@ -214,9 +214,14 @@ def are_local(tangents: Tangents) -> bool:
     return tangents.name == "local" and not tangents.from_outside
 
 
+def are_layerwise(tangents: Tangents) -> bool:
+    """Return whether random tangents lie in one layer each."""
+    return tangents.name == "layerwise" and not tangents.from_outside
+
+
 def are_of_layers(tangents: Tangents) -> bool:
     """Return whether each tangent lies in one layer alone, so that slopes may be those of the layer's own loss."""
-    return tangents.name in ("local", "layerwise") and not tangents.from_outside
+    return are_local(tangents) or are_layerwise(tangents)
 
 
 def are_gated(tangents: Tangents) -> bool:

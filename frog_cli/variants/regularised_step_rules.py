@@ -47,7 +47,8 @@ def fomoh_diagonal(slopes: Tensor, curvature: Tensor, *, damping: Positive = 1e-
         curvature: `[..., K, K]`, of which only the diagonal counts.
         damping: added to the absolute curvature that each slope is divided by.
     """
-    return slopes / (curvature.diagonal(dim1=-2, dim2=-1).abs() + damping)
+    diagonal = curvature.diagonal(dim1=-2, dim2=-1).abs()
+    return slopes / (torch.where(diagonal.isfinite(), diagonal, torch.nan) + damping)
 
 
 @ideas.step_rule
@@ -55,8 +56,9 @@ def fomoh_cg(slopes: Tensor, curvature: Tensor, *, iterations: Count = 4) -> Ten
     """Conjugate gradients in the plane of k tangents, cut short (Steihaug 1983).
 
     After as many iterations as there are tangents, or fewer, the step is that to the stationary point if the curvature
-    is positive. Where a direction of no or negative curvature is met the iterations end before it; if it is the first,
-    the step is a line search along it by the absolute curvature. So each step goes downhill.
+    is positive, but for rounding, which grows with its condition. Where a direction of no or negative curvature is met
+    the iterations end before it; if it is the first, the step is a line search along it by the absolute curvature. So
+    each step goes downhill.
 
     Args:
         slopes: `[..., K]`.
@@ -65,6 +67,8 @@ def fomoh_cg(slopes: Tensor, curvature: Tensor, *, iterations: Count = 4) -> Ten
     """
     given = slopes.dtype
     slopes, curvature = at_least_single(slopes), at_least_single(curvature)
+    largest = slopes.abs().amax(-1, keepdim=True)
+    slopes = slopes / torch.where(largest > 0, largest, 1)  # whose squares have a place among the numbers
     step, residual, direction = torch.zeros_like(slopes), slopes, slopes
     going = torch.ones_like(slopes[..., :1], dtype=torch.bool)
     for number in range(min(iterations, slopes.shape[-1])):
@@ -81,4 +85,5 @@ def fomoh_cg(slopes: Tensor, curvature: Tensor, *, iterations: Count = 4) -> Ten
         step = step + length * direction
         residual = residual - length * product
         direction = residual + residual.square().sum(-1, keepdim=True) / torch.where(square > 0, square, 1) * direction
+    step = torch.where((largest == 0) & curvature.isfinite().all(-1).all(-1, keepdim=True), 0, largest * step)
     return torch.where(step.isfinite().all(-1, keepdim=True), step, torch.nan).to(given)

@@ -52,7 +52,8 @@ def orthogonal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype)
         for _ in range(2):
             V = torch.linalg.solve_triangular(torch.linalg.cholesky(V @ V.mT), V, upper=False)
     else:
-        V = torch.linalg.qr(V.mT).Q.mT
+        Q, R = torch.linalg.qr(V.mT)
+        V = (Q * R.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)).mT  # signs that make them uniform
     return (V.flatten(-3, -2)[..., :k, :] * n**0.5).to(dtype)
 
 

@@ -11,10 +11,14 @@ import torch
 
 from frog_cli.cli import main
 from frog_cli.engine.batch_gradients import fast_forward_gradient
+from frog_cli.engine.recording import SlowIdeaWarning
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient, estimate_from_activities, estimate_from_weights
 from frog_cli.gradients.measurement import by_differences, forward, share_lost
 from frog_cli.gradients.points import points
 from frog_cli.gradients.weights import weights
+from frog_cli.runs import execution
+from frog_cli.runs.folder import RunFolder, runs_location
+from frog_cli.settings.requests import train_request
 from tests.cases import MODELS, Follows, case, sample_loss
 
 METHOD = ForwardGradient(
@@ -133,7 +137,7 @@ def test_what_rounding_keeps_from_moving():
 
 def test_wrong_methods_are_refused():
     model, images, labels = case("mlp")
-    for epsilon in (None, 0.0, -1.0, math.nan):
+    for epsilon in (None, 0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="needs an epsilon above 0"):
             replace(METHOD, epsilon=epsilon)
     with pytest.raises(ValueError, match="space of weights alone"):
@@ -144,15 +148,15 @@ def test_wrong_methods_are_refused():
     ("words", "message"),
     [
         ("gradient.perturb=activities", "gradient.measure=difference: needs gradient.perturb=weights"),
-        ("gradient.epsilon=null", "gradient.epsilon=null: must be a number above 0 with gradient.measure=difference"),
-        ("gradient.epsilon=0", "gradient.epsilon=0: must be a finite number above 0"),
+        ("gradient.spacing=null", "gradient.spacing=null: must be a number above 0 with gradient.measure=difference"),
+        ("gradient.spacing=0", "gradient.spacing=0: must be a finite number above 0"),
         ("tangents=regenerated", "tangents=regenerated: needs a network and a forward gradient with"),
         ("tangents=local", "tangents=local: needs the layers of a network"),
-        ("tangents=normalised gradient.epsilon=2e-7", "gradient.epsilon=2e-07: is lost in rounding for "),
-        ("gradient.epsilon=1e-12", "gradient.epsilon=1e-12: must be above 1e-07, the precision of torch.float32"),
+        ("tangents=normalised gradient.spacing=2e-7", "gradient.spacing=2e-07: is lost in rounding for "),
+        ("gradient.spacing=1e-12", "gradient.spacing=1e-12: must be above 1e-07, the precision of torch.float32"),
         (
-            "objective=rosenbrock objective.dtype=float32 gradient.epsilon=1e-9",
-            "gradient.epsilon=1e-09: must be above 1e-07",
+            "objective=rosenbrock objective.dtype=float32 gradient.spacing=1e-9",
+            "gradient.spacing=1e-09: must be above 1e-07",
         ),
     ],
 )
@@ -163,6 +167,62 @@ def test_wrong_requests_are_refused_in_one_line(words, message, tmp_path, monkey
     assert main(["train", *usual, *words.split()]) == 2
     assert capsys.readouterr().err.startswith(f"frog: {message}")
     assert not list(tmp_path.glob("*/summary.json"))
+
+
+def test_dropout_without_a_module_runs_as_it_is(runs, tmp_path):
+    """Whose recording could not draw the same mask for each evaluation."""
+    ideas = tmp_path / "my_ideas.py"
+    ideas.write_text(
+        "import torch\nfrom torch import nn\nfrom frog_cli import ideas\n\n\nclass Drops(nn.Module):\n"
+        "    def forward(self, x):\n        return nn.functional.dropout(x, 0.5, self.training)\n\n\n@ideas.model\n"
+        'def drops(image, classes):\n    """Drops out."""\n'
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), Drops(), nn.Linear(9, classes))\n"
+    )
+    words = [f"ideas=[{ideas}]", "model=drops", "data.limit=64", "epochs=1", "learning_rate=0.01", "gradient=mean"]
+    for more in (["gradient.measure=difference"], ["gradient.measure=forward", "gradient.chunk_size=2"]):
+        with pytest.warns(SlowIdeaWarning, match="set the state of random numbers anew"):
+            assert train(*words, "gradient.k=4", "gradient.perturb=weights", *more) == "completed"
+
+
+def test_a_run_goes_on_from_where_rounding_leaves_nothing_of_epsilon(runs, tmp_path, monkeypatch):
+    ideas = tmp_path / "my_ideas.py"
+    ideas.write_text(
+        "from frog_cli import ideas\n\n\n@ideas.function(start=0.0)\ndef slide(x):\n"
+        '    """Down without end."""\n    return -x.sum(-1)\n'
+    )
+    words = [f"ideas=[{ideas}]", "objective=slide", "objective.n=4", "objective.dtype=float32", "gradient=mean"]
+    words += ["gradient.k=8", "gradient.measure=difference", "learning_rate=1e5", "steps=20", "record_every=5"]
+    words += ["diverged_above=null", "early_stopping.patience=null", "checkpoint.rows=1"]
+    original, rows = RunFolder.record, []
+
+    def record(self, metrics, timings):
+        original(self, metrics, timings)
+        rows.append(metrics)
+        if len(rows) == 4:
+            raise RuntimeError("the machine is gone")
+
+    monkeypatch.setattr(RunFolder, "record", record)
+    assert main(["train", *words]) == 1
+    assert main(["train", *words]) == 0
+
+
+@pytest.mark.parametrize("seeds", ["1", "200"])
+def test_whether_epsilon_is_too_small_does_not_depend_on_other_seeds(seeds, runs):
+    words = ["objective=sphere", "objective.n=64", "gradient=mean", "gradient.k=2", "gradient.measure=difference"]
+    words += [
+        "tangents=normalised",
+        "gradient.spacing=2e-6",
+        "learning_rate=0.01",
+        "steps=3",
+        "objective.dtype=float32",
+    ]
+    assert main(["train", *words, f"seeds={seeds}"]) == 0
+
+
+def train(*words: str) -> str:
+    request = train_request(words)
+    (result,) = execution.carry_out(request, runs_location(), quiet=True)
+    return result.folder.finished()["outcome"]
 
 
 def test_a_function_is_minimised_as_with_derivatives(tmp_path, monkeypatch):

@@ -256,3 +256,17 @@ def test_a_pass_along_very_many_directions_is_not_recorded_and_the_same(curvatur
     torch.testing.assert_close(few.curvature, expected.curvature[:3, :3])
     monkeypatch.setattr(recording, "record", None)
     torch.testing.assert_close(space.measure(images, labels, V).curvature, expected.curvature)
+
+
+def test_gauss_newton_refuses_a_model_that_returns_several_tensors():
+    class Pair(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.linear(x), x
+
+    space = curved_weights(Pair(), lambda outputs, targets: sample_loss(outputs[0], targets), "gauss_newton")
+    with pytest.raises(TypeError, match="needs a model that returns a tensor, not tuple"):
+        space.measure(torch.randn(5, 4), torch.arange(5) % 3, torch.randn(2, 15))

@@ -105,6 +105,46 @@ def test_which_layers_end_with_a_relu():
     assert not ends_with_relu(nn.Sequential())
 
 
+class StraightThrough(nn.ReLU):
+    """Rounds, and passes derivatives on where it rounds to zero."""
+
+    def forward(self, x):
+        h = super().forward(x)
+        return h + (h.round() - h).detach()
+
+
+class Own(nn.Sequential):
+    """Does something else than its modules one after the other."""
+
+    def forward(self, x):
+        return super().forward(x) + x
+
+
+def with_hook() -> nn.Module:
+    relu = nn.ReLU()
+    relu.register_forward_hook(lambda module, inputs, output: output + inputs[0])
+    return relu
+
+
+@pytest.mark.parametrize("module", [StraightThrough, lambda: Own(nn.ReLU()), with_hook])
+def test_what_is_derived_from_a_relu_keeps_its_tangents(module):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Sequential(nn.Linear(7, 9), module()), nn.Linear(9, 3)).double()
+    assert not ends_with_relu(model[0])
+    images, labels = torch.randn(6, 7).double(), torch.arange(6) % 3
+    for measure in ("forward", "simulated"):
+        asked = method(random=60, gated=True, measure=measure, aggregation=AGGREGATIONS["projection"])
+        found = estimate_from_sample_tangents(asked, model, None, sample_loss, images, labels, generator())
+        assert relative_error(flat(found.gradients), weight_gradient(model, images, labels)) < 1e-9
+
+
+def test_a_block_whose_relu_was_replaced_keeps_its_tangents():
+    model = resnet18((3, 32, 32), 10, norm="group", width=4)
+    assert ends_with_relu(model[1])
+    model[1][0][1].relu = nn.SiLU()
+    assert not ends_with_relu(model[1])
+
+
 def test_a_layer_whose_outputs_happen_to_be_zero_keeps_its_tangents():
     """Weights that begin at zero have a gradient nevertheless."""
     torch.manual_seed(0)

@@ -123,3 +123,22 @@ def test_the_iterations_end_before_a_direction_of_negative_curvature():
     H = torch.diag(torch.tensor([2.0, -1.0]).double())
     assert d @ H @ d > 0
     torch.testing.assert_close(fomoh_cg(d, H, iterations=2), d @ d / (d @ H @ d) * d)
+
+
+def test_where_nothing_slopes_there_is_nowhere_to_go():
+    for rule in (gauss_newton, fomoh_diagonal, fomoh_cg):
+        assert torch.equal(rule(torch.zeros(2, 4).double(), positive(4, 2)), torch.zeros(2, 4).double())
+
+
+@pytest.mark.parametrize("size", [1e-24, 1e-12, 1e12, 1e20])
+def test_slopes_of_any_size_have_steps_of_that_size(size):
+    d, H = slopes(4).float(), (positive(4) + torch.eye(4)).float()
+    for rule in (gauss_newton, fomoh_diagonal, fomoh_cg):
+        torch.testing.assert_close(rule(size * d, H) / size, rule(d, H), rtol=1e-4, atol=1e-4)
+
+
+def test_curvature_without_bound_is_no_step_of_length_zero():
+    d, H = slopes(3, 2), positive(3, 2)
+    H[1, 0, 0] = torch.inf
+    assert fomoh_diagonal(d, H)[0].isfinite().all()
+    assert fomoh_diagonal(d, H)[1].isnan().any()

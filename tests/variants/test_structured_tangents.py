@@ -120,3 +120,9 @@ def test_orthogonal_tangents_beat_normal_ones():
         V = sampler((draws, k, n), generator(), torch.float64)
         squares = ((V.mT @ (V @ gradient.unsqueeze(-1))).squeeze(-1) / k - gradient).square().sum(1)
         assert abs(squares.mean() - expected) < 4 * squares.std() / draws**0.5 + 1e-9
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (3, 4), (2, 5)])
+def test_orthogonal_tangents_have_no_preferred_sign(k, n):
+    V = orthogonal((4000, k, n), generator(), torch.float64)
+    assert (V.mean(0) / (V.std(0) / 4000**0.5)).abs().max() < 4.5
