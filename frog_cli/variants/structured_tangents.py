@@ -67,9 +67,10 @@ def hadamard(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -
     """
     *leading, k, n = shape
     order = 1 << (k - 1).bit_length()
-    rows = torch.arange(k, device=generator.device).unsqueeze(1)
-    common = rows & (torch.arange(n, device=generator.device) % order)
+    index = torch.arange(order, device=generator.device)
+    common = index[:k].unsqueeze(1) & index
     odd = torch.zeros_like(common)
     for digit in range(order.bit_length()):
         odd ^= common >> digit & 1
-    return rademacher((*leading, 1, n), generator, dtype) * (1 - 2 * odd).to(dtype)
+    rows = (1 - 2 * odd).to(dtype).repeat(1, math.ceil(n / order))[:, :n]
+    return rademacher((*leading, 1, n), generator, dtype) * rows
