@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-cuda test-slurm bench check format clean
+.PHONY: help install demo docs test test-slow test-cuda test-slurm bench check format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -35,6 +35,9 @@ test-slurm: $(INSTALLED) ## run the tests that submit batch jobs to the Slurm of
 
 bench: $(INSTALLED) ## measure what steps cost, and frog against plain loops; about 20 minutes alone on the machine
 	$(BIN)/python -m tests.benchmarks
+
+docs: $(INSTALLED) ## build the site into build/site, and stop at any warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: $(INSTALLED) ## lint, check the formatting and the types
 	$(BIN)/ruff check .
