@@ -51,15 +51,24 @@ def compare(frames: Frames) -> DataFrame:
     without_rate = runs["learning_rate"].astype(str) == NO_RATE
     groups = ["space", "method"]
     others = dict(iter(runs[without_rate].groupby(groups)))
-    best = at_best_rates(runs[~without_rate])
+    best = at_best_rates(_with_most_seeds(runs[~without_rate]))
     rows = [_row(of_one, others.get(key), frames["curves"]) for key, of_one in best.groupby(groups, sort=False)]
     return DataFrame(rows).sort_values(["space", "test_error_mean"], kind="stable").dropna(axis=1, how="all")
+
+
+def _with_most_seeds(runs: DataFrame) -> DataFrame:
+    """Return the runs of each method at those rates that have the most seeds, and how many rates were tried."""
+    groups = ["space", "method"]
+    tried = runs.groupby(groups)["learning_rate"].transform("nunique")
+    seeds = runs.groupby([*groups, "learning_rate"])["seed"].transform("nunique")
+    most = seeds.groupby([runs[name] for name in groups]).transform("max")
+    return runs.assign(tried=tried)[seeds == most]
 
 
 def _row(runs: DataFrame, without_rate: DataFrame | None, curves: DataFrame) -> dict[str, object]:
     first = runs.iloc[0]
     row: dict[str, object] = {"space": first["space"], "method": first["method"], "seeds": len(runs)}
-    row |= {"rates": first["rates"], "best_rate": first["learning_rate"]}
+    row |= {"rates": first["tried"], "best_rate": first["learning_rate"]}
     for name, result in zip(("test_error", "training_loss"), RESULTS, strict=True):
         row |= _spread(name, runs[result])
     trained = curves_of(runs, curves)

@@ -9,6 +9,7 @@ from pandas import DataFrame
 from frog_cli.reproduction.frames import Frames
 from frog_cli.reproduction.neighbours import compare
 
+_TICKS = 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 90
 _SPACES = {"activities": "tangents over activities", "weights": "tangents over weights"}
 
 
@@ -28,7 +29,9 @@ def draw(frames: Frames) -> Figure:
     all_axes[-1].set_xlabel("lowest test error in %")
     handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-    figure.suptitle("Each method at its best rate and without one: means of the seeds, from the lowest to the highest")
+    figure.suptitle(
+        "Each method at its best rate and without one: mean of the seeds, lowest to highest", fontsize="medium"
+    )
     return figure
 
 
@@ -47,9 +50,9 @@ def _draw_space(axes: Axes, table: DataFrame, title: str) -> None:
             elinewidth=1, label=label,
         )  # fmt: skip
     axes.set_yticks(range(len(table)), table["method"])
-    axes.invert_yaxis()
+    axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.set_xticks(_TICKS, map(str, _TICKS))
+    axes.minorticks_off()
     axes.set_title(title, fontsize="medium")
-    axes.grid(alpha=0.3, which="both", axis="x")
+    axes.grid(alpha=0.3, axis="x")
