@@ -29,9 +29,8 @@ def draw(frames: Frames) -> Figure:
     all_axes[-1].set_xlabel("lowest test error in %")
     handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-    figure.suptitle(
-        "Each method at its best rate and without one: mean of the seeds, lowest to highest", fontsize="medium"
-    )
+    title = "Each method at its best rate, and without one: mean, lowest and highest of the seeds"
+    figure.suptitle(title, fontsize="medium")
     return figure
 
 
