@@ -63,3 +63,10 @@ def test_the_pages_link_to_what_is_there():
     for page in DOCS.glob("*.md"):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_page_of_all_methods_has_every_one():
+    page = (DOCS / "methods.md").read_text(encoding="utf-8")
+    for kind, name in sources.own_declarations():
+        if kind in ("tangents", "aggregation", "step_rule"):
+            assert f"`{name}`" in page, name
