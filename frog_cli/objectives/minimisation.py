@@ -50,9 +50,8 @@ class Minimisation:
         if run.curvature_length is not None:
             norms = point_gradients.norms(self._points.detach())
             self._step_lengths = StepLengths(run.curvature_length, norms, run.objective.n)
-        if isinstance(
-            run.gradient, Forward
-        ):  # where it begins, whatever other seeds there are, and not where it goes on
+        # where it begins, whatever other seeds there are, and not where it goes on
+        if isinstance(run.gradient, Forward):
             method = estimators.forward_gradient(run.gradient, run.tangents)
             estimators.check_spacing(method, [self._points.detach()[0]])
         self._gradient = self._estimator()
