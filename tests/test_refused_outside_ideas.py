@@ -23,7 +23,7 @@ def file(tmp_path):
 REFUSED = {
     "tangents=laplace tangents.scale=wide": "tangents.scale=wide: must be a valid number",
     "tangents=laplace tangents.width=1": "tangents.width=1: unknown option",
-    "tangents=laplac": "tangents=laplac: must be one of antithetic, cone, hadamard, local, normal",
+    "tangents=laplac": "tangents=laplac: must be one of antithetic, cone, gated, hadamard, layerwise, local, normal",
     "gradient=clipped_mean gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
     "tangents=laplace ideas=my_ideas.py": "ideas=my_ideas.py: must be a list of files and modules",
     "tangents=laplace ideas=[*.py]": "ideas=[*.py]: must be a list of files and modules",
@@ -47,6 +47,52 @@ def test_an_idea_that_is_called_like_one_of_frogs_choices_is_refused(kind, name,
     for words in ([chosen], ["tangents=laplace"]):
         assert main(["train", f"ideas=[{file}]", *words, *DIGITS]) == 2
         assert f"line 50: {choice} is built in\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "name", "told"),
+    [
+        (
+            "aggregation",
+            "tangents, slopes",
+            "gauss_newton",
+            "is the name of one step rule as well",
+        ),
+        ("step_rule", "slopes, curvature", "mean", "is the name of one aggregation as well"),
+        (
+            "step_rule",
+            "slopes, curvature",
+            "clipped_mean",
+            "is the name of one aggregation as well",
+        ),
+        (
+            'step_rule(curvature="fisher")',
+            "slopes, curvature",
+            "own",
+            "of own must be hessian or gauss_newton",
+        ),
+        (
+            "aggregation",
+            "tangents, slopes, *, on_failure: int = 1",
+            "own",
+            "on_failure of own must have another",
+        ),
+        ("aggregation", "tangents, slopes, *, spacing: float = 1.0", "own", "spacing of own must have another"),
+        ("step_rule", "slopes, curvature, *, on_failure: int = 1", "own", "on_failure of own must have another"),
+    ],
+)
+def test_what_would_be_taken_for_something_else_is_refused(kind, arguments, name, told, file, runs, capsys):
+    file.write_text(f"{IDEAS}\n\n@ideas.{kind}\ndef {name}({arguments}): ...\n")
+    assert main(["train", f"ideas=[{file}]", "gradient=mean", *DIGITS]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_option_that_is_frogs_in_another_kind_is_an_ideas_own(file, runs, capsys):
+    file.write_text(
+        f"{IDEAS}\n\n@ideas.model\ndef wide(image, classes, *, epsilon: float = 0.5, spacing: float = 2.0):\n"
+        '    """One."""\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, classes))\n'
+    )
+    assert main(["train", f"ideas=[{file}]", "model=wide", "model.spacing=3.0", *DIGITS]) == 0
 
 
 def test_an_aggregation_that_says_it_needs_more_than_the_gram_matrix_is_refused_at_once(file):

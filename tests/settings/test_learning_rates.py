@@ -50,6 +50,22 @@ def test_a_missing_rate_is_an_error_that_says_what_there_is(overrides, hint):
     assert str(refusal.value).startswith("learning_rate=published: none is known for ")
 
 
+def test_other_gradients_have_other_rates():
+    """Slopes of other losses, and differences, whose rates must not be those of derivatives."""
+    words = ["tangents=layerwise", "gradient=mean", "learning_rate=1"]
+    found = {
+        measure: learning_rates.factors(train_request([*words, f"gradient.measure={measure}"]).runs[0])
+        for measure in ("forward", "simulated", "greedy")
+    }
+    assert found["forward"] == found["simulated"]
+    assert found["greedy"] == {**found["forward"], "gradient.measure": "greedy"}
+    words = ["gradient.measure=difference", "gradient.perturb=weights", "learning_rate=1"]
+    wide = learning_rates.factors(train_request([*words, "gradient.spacing=0.1"]).runs[0])
+    assert (wide["gradient.measure"], wide["gradient.spacing"]) == ("difference", "0.1")
+    assert wide != learning_rates.factors(train_request(words).runs[0])
+    assert {"gradient.measure", "gradient.spacing"} <= {*learning_rates.columns([wide])}
+
+
 def test_no_setting_is_published_twice():
     for path in (folder("sweeps") / "published").glob("learning_rates_*.csv"):
         with path.open(newline="", encoding="utf-8") as file:
