@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from frog_cli.cli import main
 from frog_cli.ideas import sources
@@ -70,3 +71,19 @@ def test_the_page_of_all_methods_has_every_one():
     for kind, name in sources.own_declarations():
         if kind in ("tangents", "aggregation", "step_rule"):
             assert f"`{name}`" in page, name
+
+
+def test_the_programs_of_the_page_about_the_library_run():
+    first, second, third = blocks("library.md", "python")
+    torch.manual_seed(0)
+    names: dict = {}
+    exec(first, names)
+    assert names["estimate"].loss < 1.05  # it starts near log 3
+    exec(second, names)
+    assert names["estimate"].loss < 0.9
+    assert not names["estimate"].failed
+    exec(third, names)
+    torch.testing.assert_close(names["H"], torch.diag(-names["x"].sin()))
+    torch.testing.assert_close(names["Hv"], -names["x"].sin())
+    torch.testing.assert_close(names["g"], names["x"].cos())
+    assert names["curved"].shape == (4, 4)

@@ -8,8 +8,11 @@ from frog_cli import ideas
 from frog_cli.gradients import aggregation, tangents
 from frog_cli.gradients.activities import estimate_from_activities
 from frog_cli.gradients.aggregation import Aggregation
+from frog_cli.gradients.derivatives import curvature, gradient, hessian, hessian_vector_product
 from frog_cli.gradients.estimate import ForwardGradient
+from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
 from frog_cli.gradients.space import Estimate, SampleLoss
+from frog_cli.gradients.step_rules import hyperplane_step, line_step
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.gradients.weights import backprop, estimate_from_weights
 from frog_cli.modules.calls import trainable
@@ -22,9 +25,17 @@ __all__ = [
     "Estimate",
     "ForwardGradient",
     "SampleLoss",
+    "SecondOrder",
     "backprop",
+    "curvature",
     "estimate_from_activities",
     "estimate_from_weights",
+    "estimate_second_order",
+    "gradient",
+    "hessian",
+    "hessian_vector_product",
+    "hyperplane_step",
+    "line_step",
     "trainable",
 ]
 
