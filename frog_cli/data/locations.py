@@ -11,14 +11,14 @@ from frog_cli.settings.schema import Data
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 _OF_MNIST = [f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
 _OF_CIFAR10 = ["batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6))]
-_FILES = {
-    "mnist": [f"MNIST/raw/{name}" for name in _OF_MNIST],
-    "fashion_mnist": [f"FashionMNIST/raw/{name}" for name in _OF_MNIST],
+FILES = {
     "cifar10": [f"cifar-10-batches-py/{name}" for name in _OF_CIFAR10],
     "cifar100": [f"cifar-100-python/{name}" for name in ("meta", "test", "train")],
+    "mnist": [f"MNIST/raw/{name}" for name in _OF_MNIST],
+    "fashion_mnist": [f"FashionMNIST/raw/{name}" for name in _OF_MNIST],
     "svhn": [f"{split}_32x32.mat" for split in ("train", "test")],
 }
-"""What torchvision reads, below a data root."""
+"""What torchvision reads of the data sets that it can download, below a data root."""
 
 
 def check(data: Data) -> None:
@@ -30,8 +30,8 @@ def check(data: Data) -> None:
     if data.from_outside:
         return
     root = str(data.options.get("root"))
-    if data.name in _FILES and not data.options["download"]:
-        missing = [name for name in _FILES[data.name] if not Path(root, name).is_file()]
+    if data.name in FILES and not data.options["download"]:
+        missing = [name for name in FILES[data.name] if not Path(root, name).is_file()]
         if missing:
             raise RequestError(
                 f"data.root={root}",

@@ -10,7 +10,18 @@ from torch import Tensor
 
 from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.ideas import trait
-from frog_cli.judging.findings import Check, Finding, Seen, as_tensor, difference, judged, same, sizes
+from frog_cli.judging.findings import (
+    Check,
+    Finding,
+    Seen,
+    as_tensor,
+    difference,
+    judged,
+    leaves_arguments,
+    repeats_coefficients,
+    same,
+    sizes,
+)
 from frog_cli.judging.recordings import recorded_otherwise
 
 _N = 8
@@ -109,15 +120,7 @@ def _dtype(call: Aggregation) -> Seen:
 
 def _writes(aggregation: Aggregation) -> Seen:
     V, slopes, _ = _case(_N // 2, (2,))
-    given = V.clone(), slopes.clone()
-    aggregation(*given)
-    changed = [
-        name for name, before, after in zip(("tangents", "slopes"), (V, slopes), given, strict=True)
-        if not same(before, after)
-    ]  # fmt: skip
-    if changed:
-        return False, f"expected arguments that stay as they are, saw it write to the {' and '.join(changed)}"
-    return True, "tangents and slopes"
+    return leaves_arguments(aggregation, tangents=V, slopes=slopes)
 
 
 def _finite(call: Aggregation) -> Seen:
@@ -131,11 +134,7 @@ def _finite(call: Aggregation) -> Seen:
 
 def _repeatable(call: Aggregation) -> Seen:
     V, slopes, _ = _case(_N // 2, (2,))
-    first = call(V, slopes)
-    torch.rand(1)  # so that numbers drawn from torch's global generator would be others
-    if not same(first, call(V, slopes)):
-        return False, "expected the same coefficients from the same arguments, saw others"
-    return True, "to the last bit"
+    return repeats_coefficients(call, V, slopes)
 
 
 def _zero(call: Aggregation) -> Seen:

@@ -140,6 +140,25 @@ def as_tensor(result: Any) -> Tensor:
     return result
 
 
+def leaves_arguments(function: Callable[..., Tensor], **arguments: Tensor) -> Seen:
+    """Return whether a function leaves its arguments, called by their names here, as they are."""
+    given = {name: one.clone() for name, one in arguments.items()}
+    function(*given.values())
+    changed = [name for name, one in arguments.items() if not same(one, given[name])]
+    if changed:
+        return False, f"expected arguments that stay as they are, saw it write to the {' and '.join(changed)}"
+    return True, " and ".join(arguments)
+
+
+def repeats_coefficients(function: Callable[..., Tensor], *arguments: Tensor) -> Seen:
+    """Return whether a function returns the same coefficients when it is called again."""
+    first = function(*arguments)
+    torch.rand(1)  # so that numbers drawn from torch's global generator would be others
+    if not same(first, function(*arguments)):
+        return False, "expected the same coefficients from the same arguments, saw others"
+    return True, "to the last bit"
+
+
 def sizes(shape: Sequence[int]) -> str:
     """Return a shape as text."""
     return str(list(shape))

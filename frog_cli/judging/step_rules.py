@@ -8,7 +8,18 @@ import torch
 from torch import Tensor
 
 from frog_cli.gradients.step_rules import StepRule
-from frog_cli.judging.findings import Check, Finding, Seen, as_tensor, difference, judged, same, sizes
+from frog_cli.judging.findings import (
+    Check,
+    Finding,
+    Seen,
+    as_tensor,
+    difference,
+    judged,
+    leaves_arguments,
+    repeats_coefficients,
+    same,
+    sizes,
+)
 
 _NUMBERS = 1, 2, 5
 
@@ -25,8 +36,12 @@ def judge_step_rule(rule: StepRule) -> list[Finding]:
         [
             Check("shape", lambda: _shape(call)),
             Check("dtype", lambda: _dtype(call), runs),
-            Check("leaves its arguments as they are", lambda: _writes(rule), runs),
-            Check("same arguments, same numbers", lambda: _repeatable(call), runs),
+            Check(
+                "leaves its arguments as they are",
+                lambda: leaves_arguments(rule, slopes=_slopes(5), curvature=_positive(5)),
+                runs,
+            ),
+            Check("same arguments, same numbers", lambda: repeats_coefficients(call, _slopes(5), _positive(5)), runs),
             Check("leading indices are independent", lambda: _leading(call), same_numbers),
             Check("downhill where the curvature is positive", lambda: _in_valleys(call), runs),
             Check("downhill where the curvature has both signs", lambda: _anywhere(call), runs),
@@ -68,25 +83,6 @@ def _dtype(call: StepRule) -> Seen:
         if seen != dtype:
             return False, f"expected {dtype}, that of the slopes, saw {seen}"
     return True, "that of the slopes, float32 and float64"
-
-
-def _writes(rule: StepRule) -> Seen:
-    before = _slopes(5, (2,)), _positive(5, (2,))
-    given = before[0].clone(), before[1].clone()
-    rule(*given)
-    names = zip(("slopes", "curvature"), before, given, strict=True)
-    changed = [name for name, one, other in names if not same(one, other)]
-    if changed:
-        return False, f"expected arguments that stay as they are, saw it write to the {' and '.join(changed)}"
-    return True, "slopes and curvature"
-
-
-def _repeatable(call: StepRule) -> Seen:
-    first = call(_slopes(5), _positive(5))
-    torch.rand(1)  # so that numbers drawn from torch's global generator would be others
-    if not same(first, call(_slopes(5), _positive(5))):
-        return False, "expected the same coefficients from the same arguments, saw others"
-    return True, "to the last bit"
 
 
 def _leading(call: StepRule) -> Seen:

@@ -212,7 +212,8 @@ class Classification:
     def _end_epoch(self, row: Row) -> None:
         """Take in the metrics after an epoch: judge whether the run goes on, and let the learning rate fall."""
         self._rows.append(row)
-        if self._run.keep_weights and self._is_best(row):
+        losses = self._validation_losses()
+        if self._run.keep_weights and losses[-1] < min(losses[:-1], default=math.inf):
             self._best = {"epoch": row["epoch"], "tensors": _copied(self._model.state_dict())}
         self._failed_steps += sum(torch.stack(self._failures).tolist()) if self._failures else 0
         self._outcome = self._judge()
@@ -220,11 +221,12 @@ class Classification:
         if row["epoch"] > 0:
             optimiser_and_schedule.follow(self._schedule, row["validation_loss"])
 
-    def _is_best(self, row: Row) -> bool:
-        """Return whether the last of the rows has the lowest validation loss of all, and only finite ones."""
-        loss = row["validation_loss"]
-        earlier = (one["validation_loss"] for one in self._rows[:-1])
-        return math.isfinite(loss) and not any(one <= loss for one in earlier)
+    def _validation_losses(self) -> list[float]:
+        """Return the validation loss of each row, infinite where the loss of any split is not finite."""
+        return [
+            row["validation_loss"] if all(math.isfinite(row[f"{name}_loss"]) for name in SPLITS) else math.inf
+            for row in self._rows
+        ]
 
     def weights(self) -> list[dict[str, Weights]]:
         """Return the weights of the lowest validation loss and those of now, if they are to be kept."""
@@ -253,10 +255,9 @@ class Classification:
 
     def summaries(self) -> list[Row]:
         """Return the best and the last test error, and the test error where the validation loss is lowest."""
-        finite = [all(math.isfinite(row[f"{name}_loss"]) for name in SPLITS) for row in self._rows]
+        validation = self._validation_losses()
         errors = [100 - row["test_accuracy_percent"] for row in self._rows]
-        candidates = [error if ok else math.inf for error, ok in zip(errors, finite, strict=True)]
-        validation = [row["validation_loss"] if ok else math.inf for row, ok in zip(self._rows, finite, strict=True)]
+        candidates = [error if loss < math.inf else math.inf for error, loss in zip(errors, validation, strict=True)]
         best = validation.index(min(validation))
         summary: Row = {
             "best_test_error_percent": min(candidates),

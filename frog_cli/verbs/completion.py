@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel
 
 from frog_cli import verbs
+from frog_cli.data.locations import FILES
 from frog_cli.errors import RequestError
 from frog_cli.reproduction import targets
 from frog_cli.settings import composing, option_help
@@ -51,7 +52,7 @@ def words(verb: str) -> list[str]:
     own = {"search": _options(Search, "search."), "bench": _options(Bench, "bench."), "quality": _options(Quality)}
     if verb in ("train", "search", "bench", "quality", "info"):
         return list(dict.fromkeys(["-m", *_of_training(), *own.get(verb, [])]))
-    return [word.removeprefix("data=") for word in _of_training() if word.startswith("data=")] if verb == "data" else []
+    return [*FILES] if verb == "data" else []
 
 
 def _of_training() -> list[str]:

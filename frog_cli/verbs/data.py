@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from frog_cli.data.locations import FILES
 from frog_cli.errors import RequestError
 from frog_cli.ideas import sources
 from frog_cli.settings.requests import train_request
@@ -16,24 +17,18 @@ Names: {names}. The digits are a part of frog.
 """
 
 
-def names() -> list[str]:
-    """Return the names of frog's data sets that can be downloaded."""
-    own = (one for _, one in sources.own_declarations().values() if one.kind == "data")
-    return [one.name for one in own if any(option.name == "download" for option in one.options)]
-
-
 def help_text() -> str:
     """Return the usage."""
-    return HELP.format(names=", ".join(names()))
+    return HELP.format(names=", ".join(FILES))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog data` and return its exit status."""
     if not arguments:
-        raise RequestError("frog data", f"needs names of data sets: {', '.join(names())}")
+        raise RequestError("frog data", f"needs names of data sets: {', '.join(FILES)}")
     for name in arguments:
-        if name not in names():
-            raise RequestError(name, f"must be one of {', '.join(names())}")
+        if name not in FILES:
+            raise RequestError(name, f"must be one of {', '.join(FILES)}")
     requests = [train_request([f"data={name}", "data.download=true"]) for name in arguments]
 
     for request in requests:

@@ -9,7 +9,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from frog_cli.cli import main
 from frog_cli.files.csv import read_csv
-from frog_cli.runs import events, training
+from frog_cli.runs import events
+from tests.runs.interrupting import interrupt
 
 MLP = ["model.width=16", "data.limit=100", "learning_rate=0.3", "epochs=4", "early_stopping.patience=null"]
 
@@ -43,19 +44,7 @@ def test_events_have_the_numbers_of_the_metrics(words, runs):
 
 
 def test_a_run_that_goes_on_has_each_step_once(runs, monkeypatch):
-    original, asked = training.train, []
-
-    def interrupted(objective, folders, progress, interruption, give_up=None):
-        def stop():
-            asked.append(None)
-            return len(asked) == 11 or interruption()
-
-        stop.number = 15
-        return original(objective, folders, progress, stop, give_up)
-
-    monkeypatch.setattr(training, "train", interrupted)
-    assert main(["train", *MLP, "tensorboard=true"]) == 128 + 15
-    monkeypatch.setattr(training, "train", original)
+    interrupt([*MLP, "tensorboard=true"], 11, monkeypatch)
     assert main(["train", *MLP, "tensorboard=true"]) == 0
     (folder,) = runs.iterdir()
     assert len(list(folder.glob("events.out.tfevents.*"))) == 2

@@ -17,10 +17,10 @@ import frog_cli
 from frog_cli.cli import main
 from frog_cli.data.dataset import load as load_data
 from frog_cli.errors import RequestError
-from frog_cli.runs import training
 from frog_cli.runs.trained import load
 from frog_cli.runs.weights import read
 from frog_cli.settings.requests import train_request
+from tests.runs.interrupting import interrupt
 
 SMALL = ["data.limit=150", "learning_rate=0.5", "early_stopping.patience=null", "epochs=6"]
 MLP = [*SMALL, "model.width=16"]
@@ -100,19 +100,7 @@ def test_a_run_that_is_resumed_keeps_its_best_weights(runs, monkeypatch):
     whole = trained(runs, *MEAN)
     expected = {name: (whole / name).read_bytes() for name in ("weights.safetensors", "weights_last.safetensors")}
     assert load(whole).epoch < 3  # before the interruption
-    original, asked = training.train, []
-
-    def interrupted(objective, folders, progress, interruption, give_up=None):
-        def stop():
-            asked.append(objective.rows_recorded)
-            return len(asked) == 25 or interruption()
-
-        stop.number = 15
-        return original(objective, folders, progress, stop, give_up)
-
-    monkeypatch.setattr(training, "train", interrupted)
-    assert main(["train", *MEAN, "overwrite=true"]) == 128 + 15
-    monkeypatch.setattr(training, "train", original)
+    interrupt([*MEAN, "overwrite=true"], 25, monkeypatch)
     assert main(["train", *MEAN]) == 0
     assert {name: (whole / name).read_bytes() for name in expected} == expected
 
