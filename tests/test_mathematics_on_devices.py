@@ -5,6 +5,8 @@ The CPU runs the same tests, so that those of a GPU are known to be right before
 
 from __future__ import annotations
 
+import warnings
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -21,6 +23,15 @@ from frog_cli.gradients.activities import activities
 from frog_cli.gradients.estimate import estimate_along
 from frog_cli.gradients.second_order import curved_weights
 from frog_cli.gradients.weights import weights
+from frog_cli.models.cnn import cnn
+from frog_cli.models.cnn_cifar10 import cnn_cifar10
+from frog_cli.models.lenet5 import lenet5
+from frog_cli.models.logistic_regression import logistic_regression
+from frog_cli.models.mlp import mlp
+from frog_cli.models.mlp_mixer import mlp_mixer
+from frog_cli.models.resnet18 import resnet18
+from frog_cli.models.vit import vit
+from frog_cli.objectives import devices
 from frog_cli.objectives.classification import Classification
 from frog_cli.sample_tangents.estimate import SampleTangents, estimate_from_sample_tangents
 from frog_cli.sample_tangents.heads import Heads
@@ -31,6 +42,16 @@ from tests.objectives.courses import check_that_it_goes_on_bitwise
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 on_each_device = pytest.mark.parametrize("device", DEVICES)
 EXACT = 1e-9
+
+
+@pytest.fixture(autouse=True)
+def exact_convolutions():
+    """Let a GPU's convolutions keep their digits, as those of runs do, and undo what a run sets for its process."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic
+    cudnn.allow_tf32 = False
+    yield
+    cudnn.allow_tf32, cudnn.deterministic = before
 
 
 class Attention(nn.Module):
@@ -212,6 +233,74 @@ def test_a_run_goes_on_bitwise(options, device):
     check_that_it_goes_on_bitwise(lambda: Classification(run, data, torch.device(device)))
 
 
+SHIPPED = {
+    "cnn": cnn,
+    "cnn_cifar10": partial(cnn_cifar10, dropout=0.0),
+    "lenet5": lenet5,
+    "logistic_regression": logistic_regression,
+    "mlp": partial(mlp, width=9, depth=2),
+    "mlp_mixer": partial(mlp_mixer, patch=4, depth=2, hidden=6, token_mlp=5, channel_mlp=7),
+    "resnet18": partial(resnet18, norm="group", width=8),
+    "vit": partial(vit, patch=4, depth=2, heads=2, hidden=8, mlp=12, dropout=0.0),
+}
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("perturb", ["weights", "activities"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_networks_have_the_steps_that_they_have_on_the_cpu(name, perturb, precision):
+    """Two steps, the first recorded and the second launched as a graph, with weights that changed in between."""
+    case("perceptron", "cuda")
+    torch.manual_seed(2)
+    exact = SHIPPED[name]((1, 28, 28), 10).double()
+    model = deepcopy(exact).to("cuda", getattr(torch, precision))
+    images, labels = torch.randn(4, 1, 28, 28).double(), torch.randint(10, (4,))
+    space = {"weights": weights, "activities": activities}[perturb]
+    drawn: list[Tensor] = []
+
+    def keep(*arguments) -> Tensor:
+        drawn.append(TANGENTS["normal"](*arguments))
+        return drawn[-1]
+
+    method = forward_gradient(tangents=keep, k=3)
+    step = fast_forward_gradient(method, space(model, sample_loss), model)
+    for _ in range(3):
+        found = step(images.to(next(model.parameters())), labels.cuda(), generator("cuda"))
+        V = drawn[-1].cpu().double()
+        expected = estimate_along(V, method.aggregation, space(exact, sample_loss), images, labels)
+        error = relative_error(flat(found.gradients).cpu().double(), flat(expected.gradients))
+        assert error < (EXACT if precision == "float64" else 2e-3)
+        with torch.no_grad():
+            for one in [*model.parameters(), *exact.parameters()]:
+                one.mul_(1.25)
+
+
+COURSES = [
+    "model=resnet18 model.width=16 gradient=backprop",
+    "model=resnet18 model.width=16 gradient=projection gradient.k=4 gradient.measure=simulated",
+    "model=resnet18 model.width=16 model.norm=group gradient=mean gradient.k=4 gradient.perturb=weights",
+    "model=vit model.depth=2 model.hidden=16 model.mlp=16 model.heads=2 model.patch=2 gradient=projection gradient.k=4",
+    "model=vit model.depth=1 model.hidden=16 model.mlp=16 model.dropout=0.1 model.patch=2 gradient=mean gradient.k=4",
+    "model=mlp_mixer model.patch=2 gradient=mean gradient.k=4",
+    "model=mlp gradient=projection gradient.k=4 tangents=regenerated gradient.perturb=weights",
+    "model=mlp gradient=projection gradient.k=4 compile=true",
+    "model=mlp gradient=fomoh_kd gradient.k=4",
+    "model=mlp gradient=projection gradient.measure=greedy tangents=layerwise",
+    "model=mlp gradient=projection gradient.k=4 tangents=gated",
+]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("options", COURSES)
+def test_a_run_on_a_gpu_goes_on_bitwise(options):
+    case("perceptron", "cuda")
+    device = devices.chosen("cuda")
+    run = train_request(f"data.limit=200 epochs=2 learning_rate=0.01 device=cuda {options}".split()).runs[0]
+    data = load(run.data, device)
+    check_that_it_goes_on_bitwise(lambda: Classification(run, data, device))
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("perturb", ["weights", "activities"])
 def test_steps_do_not_wait_for_a_gpu(perturb):
@@ -220,7 +309,9 @@ def test_steps_do_not_wait_for_a_gpu(perturb):
     step = fast_forward_gradient(forward_gradient(aggregation=AGGREGATIONS["mean"]), space, model)
     source = generator("cuda")
     step(images, labels, source)
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
     try:
         step(images, labels, source)
     finally:

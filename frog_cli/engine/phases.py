@@ -41,6 +41,11 @@ def _announce(phase: str) -> None:
         _clock(phase)
 
 
+def are_timed() -> bool:
+    """Return whether a clock is told of phases now."""
+    return _clock is not None
+
+
 @contextmanager
 def timed_by(clock: Clock) -> Iterator[None]:
     """Announce all phases that begin in here to a clock."""

@@ -24,8 +24,9 @@ def chosen(name: str, local_rank: int | None = None, own: bool = False) -> torch
             raise RequestError(
                 f"device={name}", f"has {torch.cuda.device_count()} cards here, and each rank needs one of its own"
             )
-        torch.cuda.set_device(found)
-        torch.backends.cudnn.deterministic = torch.backends.cudnn.deterministic or own  # or ranks drift apart
+        torch.cuda.set_device(found.index or 0)
+        torch.backends.cudnn.deterministic = True  # or ranks drift apart, and runs that go on are other runs
+        torch.backends.cuda.preferred_linalg_library("cusolver")  # MAGMA, torch's choice for batches, waits
     return found
 
 

@@ -1,0 +1,117 @@
+"""Recordings as CUDA graphs: a GPU is given all operations of a step at once, instead of one after the other.
+
+The host needs about 10 us to launch an operation; most operations of small networks take a GPU less than that.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from frog_cli.engine.phases import are_timed
+from frog_cli.errors import first_line
+from frog_cli.gradients.space import Tensors
+
+LARGEST = 2**26
+"""Bytes of arguments: copying more to where a graph reads them takes longer than launching operations does."""
+
+
+class _Graph(NamedTuple):
+    """Operations that read and write where they did when they were captured."""
+
+    launch: Callable[[], None]
+    arguments: Tensors
+    results: Tensors
+
+    def takes(self, arguments: Sequence[Tensor]) -> bool:
+        """Return whether it was captured for arguments like these."""
+        pairs = zip(self.arguments, arguments, strict=True)
+        return all(
+            (one.shape, one.dtype, one.device) == (other.shape, other.dtype, other.device) for one, other in pairs
+        )
+
+    def __call__(self, *arguments: Tensor) -> Tensors:
+        for place, argument in zip(self.arguments, arguments, strict=True):
+            place.copy_(argument)
+        self.launch()
+        results = [torch.empty_like(result) for result in self.results]
+        torch._foreach_copy_(results, self.results)  # the next launch writes there again
+        return tuple(results)
+
+
+def as_cuda_graph(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """Return the same function of tensors on a CUDA device, which runs as a graph from its first call on.
+
+    The function must be one whose operations and whose memory beside its arguments are always the same, without random
+    numbers. Operations run one by one where arguments are large or others than those of the first call, where a graph
+    cannot be captured, and while somebody watches them, such as a clock or a counter of multiplications.
+    """
+    graph: _Graph | None = None
+    possible = True
+
+    def run(*arguments: Tensor) -> Tensors:
+        nonlocal graph, possible
+        if not possible or are_timed() or is_in_torch_dispatch_mode() or _is_elsewhere(arguments[0]):
+            return function(*arguments)
+        if graph is None:
+            possible = sum(argument.nbytes for argument in arguments) <= LARGEST
+            graph = _captured(function, arguments) if possible else None
+            possible = graph is not None
+        return graph(*arguments) if graph is not None and graph.takes(arguments) else function(*arguments)
+
+    return run
+
+
+def _kind(argument: Tensor) -> tuple[object, ...]:
+    return argument.shape, argument.dtype, argument.device
+
+
+def _is_elsewhere(argument: Tensor) -> bool:
+    """Return whether a tensor is not on the device that graphs are launched on."""
+    return argument.device.index != torch.cuda.current_device()
+
+
+def _captured(function: Callable[..., Tensors], arguments: Sequence[Tensor]) -> _Graph | None:
+    """Return a graph of a function's operations; None, with a warning, if the device does not allow one."""
+    device = arguments[0].device
+    places = tuple(argument.clone() for argument in arguments)
+    graph, stream = torch.cuda.CUDAGraph(), _stream(device)
+    generator = torch.cuda.default_generators[device.index]
+    random_numbers = generator.clone_state()
+    stream.wait_stream(torch.cuda.current_stream())
+    try:
+        with torch.cuda.stream(stream):  # also where a capture fails, after which torch would stay on its stream
+            function(*places)  # libraries fetch their memory at the first call
+            with torch.cuda.graph(graph, _pool(device), stream):
+                results = function(*places)
+    except RuntimeError as error:
+        generator.graphsafe_set_state(random_numbers)  # a capture that fails keeps the one that it found
+        _pool.cache_clear()  # and the memory
+        warnings.warn(f"operations run one by one, slower: {first_line(error)}", SlowOnGpuWarning, 1)
+        return None
+    finally:
+        torch.cuda.synchronize()
+    return _Graph(graph.replay, places, results)
+
+
+class SlowOnGpuWarning(UserWarning):
+    """Operations cannot be given to a GPU all at once; they are launched one by one, which changes no number."""
+
+
+@cache
+def _pool(device: torch.device) -> Any:
+    """Return the memory that all graphs share, which is safe since their results are copied before the next launch."""
+    with torch.cuda.device(device):
+        return torch.cuda.graph_pool_handle()
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream that all graphs are captured on, as those that share their memory must be."""
+    return torch.cuda.Stream(device)
