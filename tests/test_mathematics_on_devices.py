@@ -40,6 +40,7 @@ from tests.cases import activity_gradient, project, relative_error, sample_loss,
 from tests.objectives.courses import check_that_it_goes_on_bitwise
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+pytestmark = pytest.mark.filterwarnings("default::frog_cli.engine.cuda_graphs.SlowOnGpuWarning")
 on_each_device = pytest.mark.parametrize("device", DEVICES)
 EXACT = 1e-9
 

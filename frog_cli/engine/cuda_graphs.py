@@ -88,8 +88,10 @@ def _captured(function: Callable[..., Tensors], arguments: Sequence[Tensor]) -> 
     try:
         with torch.cuda.stream(stream):  # also where a capture fails, after which torch would stay on its stream
             function(*places)  # libraries fetch their memory at the first call
-            with torch.cuda.graph(graph, _pool(device), stream):
-                results = function(*places)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # one of torch where a capture fails: that the graph is empty
+                with torch.cuda.graph(graph, _pool(device), stream):
+                    results = function(*places)
     except RuntimeError as error:
         generator.graphsafe_set_state(random_numbers)  # a capture that fails keeps the one that it found
         _pool.cache_clear()  # and the memory

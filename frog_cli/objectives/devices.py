@@ -26,7 +26,6 @@ def chosen(name: str, local_rank: int | None = None, own: bool = False) -> torch
             )
         torch.cuda.set_device(found.index or 0)
         torch.backends.cudnn.deterministic = True  # or ranks drift apart, and runs that go on are other runs
-        torch.backends.cuda.preferred_linalg_library("cusolver")  # MAGMA, torch's choice for batches, waits
     return found
 
 
