@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -60,8 +61,8 @@ def take_step(
     gradient: Callable[..., Estimate],
     parameters: Sequence[Tensor],
     optimizer: Optimizer,
-    images: Tensor,
-    labels: Tensor,
+    inputs: Any,
+    targets: Any,
     generator: Generator,
     *measured_on: Split,
 ) -> Estimate:
@@ -69,7 +70,7 @@ def take_step(
 
     Steps with lengths from the curvature may be told which samples that is measured on.
     """
-    estimate = gradient(images, labels, generator, *measured_on)
+    estimate = gradient(inputs, targets, generator, *measured_on)
     enter_phase("optimiser")
     for parameter, estimated in zip(parameters, estimate.gradients, strict=True):
         parameter.grad = estimated
