@@ -12,14 +12,14 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from frog_cli.errors import RequestError
+from frog_cli.errors import RequestError, first_line
 
 
 def propulate() -> Any:
     """Return Propulate.
 
     Raises:
-        RequestError: if it is not installed.
+        RequestError: if something is not installed, with the command that installs it.
     """
     stand_in = importlib.util.find_spec("GPy") is None and "GPy" not in sys.modules
     if stand_in:
@@ -30,9 +30,18 @@ def propulate() -> Any:
         if "mpi4py.MPI" not in sys.modules:
             mpi4py.rc.initialize = False  # Propulate imports MPI, which must not start without a launcher
         import propulate
-    except (ImportError, RuntimeError) as error:  # the latter if there is no MPI library
-        raise RequestError("frog search", f"needs Propulate and an MPI library (README, Searches): {error}") from None
+    except (ImportError, RuntimeError) as error:
+        raise RequestError("frog search", f"needs {_remedy(error)} ({first_line(error)})") from None
     finally:
         if stand_in:
             del sys.modules["GPy"]
     return propulate
+
+
+def _remedy(error: Exception) -> str:
+    """Return what a search lacks, and the command for it."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "propulate":
+        return "Propulate: pip install --no-deps propulate"  # with its own it asks for GPy, which does not install
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name}: pip install 'frog-cli[search]'"
+    return "an MPI library: pip install mpich, or your cluster's module"
