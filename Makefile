@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs test test-slow test-cuda test-slurm bench check format clean
+.PHONY: help install demo docs test test-slow test-cuda test-slurm bench dist check format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -38,6 +38,11 @@ bench: $(INSTALLED) ## measure what steps cost, and frog against plain loops; ab
 
 docs: $(INSTALLED) ## build the site into build/site, and stop at any warning
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+dist: $(INSTALLED) ## build the wheel and the source distribution into dist, and check them as an index would
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/python -m twine check --strict dist/*
 
 check: $(INSTALLED) ## lint, check the formatting and the types
 	$(BIN)/ruff check .
