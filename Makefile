@@ -4,11 +4,11 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs test test-slow test-cuda test-slurm bench dist check format clean
+.PHONY: help install demo docs test test-slow test-cuda test-slurm test-versions bench dist check format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
-		while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
+		while IFS='|' read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 install: $(INSTALLED) ## install frog and its tools into .venv
 
@@ -32,6 +32,9 @@ test-cuda: $(INSTALLED) ## run the tests of the mathematics on a CUDA device
 
 test-slurm: $(INSTALLED) ## run the tests that submit batch jobs to the Slurm of this machine
 	$(BIN)/python -m pytest -m slurm
+
+test-versions: ## run the tests with each Python at hand and the oldest and newest torch; gigabytes
+	$(PYTHON) -m tests.versions
 
 bench: $(INSTALLED) ## measure what steps cost, and frog against plain loops; about 20 minutes alone on the machine
 	$(BIN)/python -m tests.benchmarks
