@@ -91,7 +91,10 @@ class Jet(torch.Tensor):
         """Apply an operation's rule."""
         if function not in RULES:
             check_torch_knows(function, args, kwargs or {})
-            raise NoRuleError(f"no forward-mode rule for the operation {function}; see frog_cli.jets.rules")
+            raise NoRuleError(
+                f"no forward-mode rule for the operation {function}: write the model without it, or add a rule of your "
+                "own to frog_cli.jets.jet.RULES, for a function of each entry by frog_cli.jets.elementwise.elementwise"
+            )
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():  # the model says that here nothing is to be differentiated
             if function._schema.is_mutable:
