@@ -14,14 +14,20 @@ from frog_cli.reproduction.stored_rows import results_folder
 from frog_cli.runs.all_runs import rows_of_folder
 from frog_cli.runs.folder import runs_location
 
+HTML = "--html"
+
 HELP = """usage: frog table runs [FILE]
-       frog table TARGET ...
+       frog table TARGET ... [--html]
+       frog table --html
 
 runs: write a row for each run in FROG_RUNS, done or not: its settings, its result, and on what it ran.
 Without FILE the table goes to standard output. Runs may go on and finish meanwhile.
 
 TARGET: write results/TARGET.csv anew from the rows of its runs: mean and spread over the seeds, what is missing, and
 what was published, if anything was; and results/README.md. Targets: {targets}, or all.
+
+  --html    write results/index.html, too, which is not written otherwise: all that results/README.md says, as one page
+            that works offline, with its pictures and with tables that a click sorts; alone: for all targets
 """
 
 
@@ -35,11 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         raise RequestError("frog table", f"needs runs, or targets: {', '.join(targets.names())}, all")
     if arguments[0] != "runs":
-        chosen = targets.chosen(arguments)
-        paths = [path for target in chosen for path in tables.write_tables(target, results_folder())]
-        print(*paths, *report.write_if_about(chosen, results_folder()), sep="\n")
-        return 0
-    if len(arguments) > 2:
+        return _of_targets(arguments)
+    if len(arguments) > 2 or HTML in arguments:
         raise RequestError(f"table {' '.join(arguments)}", "must be frog table runs, or frog table runs FILE")
     parent = runs_location()
     if not parent.is_dir():
@@ -53,3 +56,17 @@ def main(arguments: Sequence[str]) -> int:
     else:
         print(text, end="")
     return 1 if refused else 0
+
+
+def _of_targets(arguments: Sequence[str]) -> int:
+    """Write the tables of targets, and the pages about all results."""
+    flags = [word for word in arguments if word.startswith("--")]
+    for flag in flags:
+        if flag != HTML:
+            raise RequestError(flag, f"must be {HTML}")
+    chosen = targets.chosen([word for word in arguments if word not in flags] or ["all"])
+    if flags and not report.is_about(chosen):
+        raise RequestError(HTML, "makes a page of frog's own targets: it must stand alone, or behind one of them")
+    paths = [path for target in chosen for path in tables.write_tables(target, results_folder())]
+    print(*paths, *report.write_if_about(chosen, results_folder(), with_html=bool(flags)), sep="\n")
+    return 0

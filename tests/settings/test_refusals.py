@@ -98,7 +98,7 @@ MORE = {
         "train|slurm.options=[-x]",
     ],
     "reproduce": ["fig99", "fig3|scale=x", "fig3|workers=x", "fig3|gradient.k=3", "--all"],
-    "table": ["x", "runs|a|b", "../runs"],
+    "table": ["x", "runs|a|b", "../runs", "--htm", "fig3|--list", "runs|--html"],
 }
 REQUESTS = [
     *(("train", *words.split()) for words in REFUSED),

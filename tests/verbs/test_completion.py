@@ -22,6 +22,7 @@ CASES = [
     ("frog submit slurm.ti", {"slurm.time="}),
     ("frog search search.evalu", {"search.evaluations="}),
     ("frog evaluate runs/x which=", {"which=best", "which=last"}),
+    ("frog table --h", {"--html"}),
     ("frog data ci", {"cifar10", "cifar100"}),
     ("frog train nothing_like_this", set()),
 ]

@@ -115,11 +115,40 @@ def test_a_file_is_written_whole(run, tmp_path):
         ([], "needs runs, or targets"),
         (["fig9"], "must be one of fig3"),
         (["runs", "a", "b"], "must be frog table runs"),
+        (["runs", "--html"], "must be frog table runs, or frog table runs FILE"),
+        (["--htm"], "--htm: must be --html"),
+        (["fig3", "--list"], "--list: must be --html"),
     ],
 )
 def test_wrong_requests(words, message, runs, capsys):
     assert main(["table", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_page_of_all_results_is_written_only_when_asked_for(tmp_path, monkeypatch, capsys):
+    results = tmp_path / "results"
+    monkeypatch.setenv("FROG_RESULTS", str(results))
+    assert main(["table", "fig5"]) == 0
+    assert (results / "README.md").exists()
+    assert not (results / "index.html").exists()
+    told = capsys.readouterr().out.splitlines()
+    assert main(["table", "fig5", "--html"]) == 0
+    assert capsys.readouterr().out.splitlines() == [*told, str(results / "index.html")]
+    before = (results / "index.html").read_bytes()
+    (results / "index.html").unlink()
+    assert main(["table", "--html"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert {path.name for path in results.glob("*.*")} == {path.rpartition("/")[2] for path in told}
+    assert {"table1.csv", "neighbours.csv", "README.md", "index.html"} <= {path.name for path in results.iterdir()}
+    assert (results / "index.html").read_bytes() == before  # of all targets, whichever was named
+
+
+def test_the_page_is_refused_for_a_target_that_is_not_in_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
+    (tmp_path / "my_target.yaml").write_text("train: [objective=sphere steps=2]")
+    assert main(["table", str(tmp_path / "my_target.yaml"), "--html"]) == 2
+    assert "frog: --html: makes a page of frog's own targets" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.slow
