@@ -43,8 +43,13 @@ class ForwardOptimizer:
             seed: of the tangents.
 
         Raises:
-            ValueError: if the optimiser has other parameters than those that the model trains.
+            ValueError: if the optimiser has other parameters than those that the model trains, or the method needs the
+                outputs of the model apart from their loss, as Gauss-Newton curvature does.
         """
+        if isinstance(method, SecondOrder) and method.curvature == "gauss_newton":
+            raise ValueError(
+                "curvature='gauss_newton' needs the model's outputs apart from their loss, which estimate_second_order takes"
+            )
         parameters = parameters_of(model)
         stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         if stepped != {id(parameter) for parameter in parameters}:
@@ -65,12 +70,13 @@ class ForwardOptimizer:
             batch: any tensors, of which each call has its own copies; what the function holds beside them is as it is.
 
         Raises:
-            ValueError: if the first step is zero, as it is where the loss does not depend on the model.
+            ValueError: if the first step is zero, as it is where the loss does not depend on the model. Where a step
+                rule finds none, which the estimate tells, there is another one.
         """
         gradient = partial(self._estimate, _LossOf(self._model, loss_of_batch), _as_it_is)
         with faster_jets():
             estimate = take_step(gradient, parameters_of(self._model), self._optimizer, batch, None, self.generator)
-        if not self._has_moved and not any(map(torch.any, estimate.gradients)):
+        if not self._has_moved and not estimate.failed and not any(map(torch.any, estimate.gradients)):
             raise ValueError(
                 f"the first step is zero: the loss of a batch must be that of the {type(self._model).__name__} that "
                 "this optimiser was made for, and depend on its parameters"

@@ -104,9 +104,10 @@ def test_a_step_that_a_rule_does_not_find_is_told_and_changes_nothing():
     optimizer = ForwardOptimizer(model, method, sgd(model))
     assert not optimizer.step(lambda: model(x).square().mean()).failed
     before = weights(model)
-    estimate = optimizer.step(lambda: model(x).mean())  # without curvature
-    assert estimate.failed
-    assert torch.equal(before, weights(model))
+    for one in (optimizer, ForwardOptimizer(model, method, sgd(model))):
+        estimate = one.step(lambda: model(x).mean())  # without curvature
+        assert estimate.failed
+        assert torch.equal(before, weights(model))
 
 
 def test_buffers_change_once_and_dropout_is_the_same_for_all_tangents():
@@ -169,6 +170,9 @@ def test_what_is_no_loss_of_the_model_is_refused():
         ForwardOptimizer(model, projected(), torch.optim.SGD(model.parameters(), lr=1))
     with pytest.raises(ValueError, match="must have the 6 parameters"):
         ForwardOptimizer(model, projected(), torch.optim.SGD(model.head.parameters(), lr=1))
+    curved = SecondOrder(directions="sampled", k=2, tangents=TANGENTS["normal"], rule=PLANE, curvature="gauss_newton")
+    with pytest.raises(ValueError, match="needs the model's outputs apart from their loss"):
+        ForwardOptimizer(model, curved, sgd(model))
     optimizer = ForwardOptimizer(model, projected(), sgd(model))
     with pytest.raises(TypeError, match="must be a tensor, not a float"):
         optimizer.step(lambda: 1.0)
