@@ -48,7 +48,8 @@ class ForwardOptimizer:
         """
         if isinstance(method, SecondOrder) and method.curvature == "gauss_newton":
             raise ValueError(
-                "curvature='gauss_newton' needs the model's outputs apart from their loss, which estimate_second_order takes"
+                "curvature='gauss_newton' needs the model's outputs apart from their loss, as "
+                "estimate_second_order takes them"
             )
         parameters = parameters_of(model)
         stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
