@@ -19,8 +19,9 @@ OF_RESULTS = ".md", ".png", ".csv"
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that stand elsewhere or nowhere, and the results with their pictures and tables."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
-    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    readme, changelog = (
+        (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](") for name in ("README.md", "CHANGELOG.md")
+    )
     for name, text in (("index.md", readme), ("changelog.md", changelog), ("options.md", options())):
         files.append(File.generated(config, name, content=text))
     for path in sorted((ROOT / "results").rglob("*")):
