@@ -44,8 +44,13 @@ class Seen(NamedTuple):
     """What a browser saw."""
 
     found: Any  # what the script's look() returned
-    errors: list[str]  # lines of the console
+    console: list[str]  # its lines
     requested: list[str]  # paths
+
+    @property
+    def errors(self) -> list[str]:
+        """Return the lines of the console that tell of an error."""
+        return [line for line in self.console if re.search("rror|Uncaught|Failed|Refused|violate", line)]
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
@@ -87,6 +92,5 @@ def look(folder: Path, script: str, profile: Path) -> Seen:
         (folder / "check.html").unlink()
     told = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
     assert told is not None, done.stderr[-2000:]
-    lines = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    errors = [line for line in lines if re.search("rror|Uncaught|Failed|Refused|violate", line)]
-    return Seen(json.loads(unescape(told[1])), errors, requested)
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return Seen(json.loads(unescape(told[1])), console, requested)

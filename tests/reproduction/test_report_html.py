@@ -211,7 +211,7 @@ def test_a_browser_sorts_tables_whose_width_stays_in_their_box(tmp_path):
     assert seen.found["sorted"] == ["word"]
     assert seen.found["title"] == "Results of frog"
     assert (seen.found["tooWide"], seen.found["box"]) == (0, [True, True, "auto"])
-    assert seen.errors == []
+    assert seen.console == []
     assert sorted({*seen.requested}) == ["/check.html", "/index.html"]
 
 
@@ -237,5 +237,5 @@ def test_the_page_of_our_results_fits_a_telephone_and_shows_each_picture(tmp_pat
     assert seen.found["tooWide"] == 0
     assert seen.found["sizes"] == [[True, True]] * len(list(results.glob("*.png")))
     assert seen.found["heads"] > 100
-    assert seen.errors == []
+    assert seen.console == []
     assert sorted({*seen.requested}) == ["/check.html", "/index.html"]
