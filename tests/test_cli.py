@@ -13,16 +13,13 @@ import torch
 import yaml
 
 from frog_cli.cli import main
+from tests.processes import FROG, Process
 
 QUICK = ["epochs=1", "model=logistic_regression", "gradient.k=2"]
 
 
-def frog(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "frog_cli", *arguments], capture_output=True, text=True, **options)
-
-
 def test_help_imports_nothing_heavy():
-    shown = frog("--help")
+    shown = subprocess.run([sys.executable, "-m", "frog_cli", "--help"], capture_output=True, text=True, check=False)
     assert shown.returncode == 0
     assert "train" in shown.stdout
     for variable in ("FROG_DATA", "FROG_RUNS", "FROG_SWEEPS", "FROG_RESULTS"):
@@ -68,12 +65,12 @@ def test_version(capsys):
         (["quality", "k=[0]"], "frog: k=[0]: must be a list of whole numbers"),
     ],
 )
-def test_wrong_requests_end_with_status_2_and_one_line(arguments, message, runs):
-    ended = frog(*arguments)
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    assert ended.stderr.startswith(message)
-    assert ended.stderr.count("\n") == 1
+def test_wrong_requests_end_with_status_2_and_one_line(arguments, message, runs, capsys):
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(message)
+    assert told.err.count("\n") == 1
     assert not list(runs.glob("*"))
 
 
@@ -265,8 +262,11 @@ def test_settings_without_effect_do_not_change_the_identity():
 
 @pytest.mark.parametrize(("norm", "told"), [("batch", 1), ("group", 0)])
 def test_a_run_that_measures_forward_through_coupled_samples_says_so_in_one_line(norm, told, tmp_path):
-    words = ["data=digits", "data.limit=8", "batch_size=4", "epochs=1", "model=resnet18", f"model.norm={norm}"]
-    ended = frog("train", *words, "gradient.k=1", "learning_rate=0.01", env=os.environ | {"FROG_RUNS": str(tmp_path)})
-    assert ended.returncode == 0, ended.stderr
-    assert [line.startswith("frog: batch normalisation") for line in ended.stderr.splitlines()].count(True) == told
-    assert "Warning" not in ended.stderr
+    network = ["model=resnet18", "model.width=8", f"model.norm={norm}"]
+    words = ["train", "data.limit=8", "batch_size=4", "epochs=1", *network, "gradient.k=1", "learning_rate=0.01"]
+    err = tmp_path / "err"
+    status = Process([*FROG, *words], os.environ | {"FROG_RUNS": str(tmp_path)}, err=err).wait()
+    errors = err.read_text()
+    assert status == 0, errors
+    assert [line.startswith("frog: batch normalisation") for line in errors.splitlines()].count(True) == told
+    assert "Warning" not in errors

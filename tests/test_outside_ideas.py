@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +25,7 @@ from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.runs.identity import identity
 from frog_cli.settings.requests import train_request
 from tests.cases import case, sample_loss
+from tests.processes import FROG, Process
 
 IDEAS = '''
 """Ideas of a test."""
@@ -289,15 +288,14 @@ def test_a_sweep_over_files_with_ideas_of_one_name(file, runs, tmp_path):
 
 def test_a_killed_run_goes_on_bitwise(file, runs, tmp_path):
     words = ["train", f"ideas=[{file}]", *CHOICES["all"], "steps=4000", "early_stopping.patience=null", "seeds=2"]
-    command = [sys.executable, "-m", "frog_cli", *words, "checkpoint.rows=1"]
-    whole = {**os.environ, "FROG_RUNS": str(tmp_path / "whole")}
-    subprocess.run(command, env=whole, check=True, capture_output=True)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [*FROG, *words, "checkpoint.rows=1"]
+    assert Process(command, {**os.environ, "FROG_RUNS": str(tmp_path / "whole")}).wait() == 0
+    process = Process(command, os.environ)
     while not list(runs.glob("*/checkpoint-*.pt")):
         assert process.poll() is None
     process.kill()
     process.wait()
-    subprocess.run(command, check=True, capture_output=True)
+    assert Process(command, os.environ).wait() == 0
     for path in (tmp_path / "whole").glob("*/metrics.csv"):
         assert path.read_bytes() == (runs / path.parent.name / "metrics.csv").read_bytes()
 

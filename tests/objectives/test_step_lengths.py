@@ -26,7 +26,7 @@ NETWORKS = {
     "activities": [*DIGITS, "model.width=16", "gradient.k=4"],
     "weights": [*DIGITS, "model.width=16", "gradient.k=4", "gradient.perturb=weights", "gradient=mean"],
     "backprop": [*DIGITS, "model.width=16", "gradient=backprop"],
-    "batch norm": [*DIGITS, "model=resnet18", "gradient.perturb=weights", "epochs=1", "gradient=mean"],
+    "batch norm": [*DIGITS, "model=resnet18", "model.width=8", "gradient.perturb=weights", "epochs=1", "gradient=mean"],
     "dropout": [*DIGITS, "model=vit", "model.depth=1", "model.hidden=8", "model.mlp=8", "model.dropout=0.5"],
 }
 NETWORKS["local tangents"] = [*DIGITS, "model.width=16", "tangents=local", "tangents.depth=1", "tangents.random=2"]

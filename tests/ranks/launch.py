@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-FROG = [sys.executable, "-m", "frog_cli"]
+from tests.processes import Process
+
 ROOT = Path(__file__).parents[2]
 LIMIT = 120.0  # seconds; what takes longer hangs
 
@@ -28,7 +27,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(count: int, command: Sequence[str], folder: Path, **variables: str) -> list[subprocess.Popen[str]]:
+def start(count: int, words: Sequence[str], folder: Path, **variables: str) -> list[Process]:
     """Start ranks of one thread each; variables that are given to them stand beside those of this process."""
     common = {
         **os.environ,
@@ -42,13 +41,12 @@ def start(count: int, command: Sequence[str], folder: Path, **variables: str) ->
     folder.mkdir(parents=True, exist_ok=True)
     started = []
     for rank in range(count):
-        with (folder / f"{rank}.out").open("w") as out, (folder / f"{rank}.err").open("w") as err:
-            mine = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-            started.append(subprocess.Popen(command, env=mine, cwd=ROOT, text=True, stdout=out, stderr=err))
+        mine = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        started.append(Process(words, mine, ROOT, folder / f"{rank}.out", folder / f"{rank}.err"))
     return started
 
 
-def ended(ranks: Sequence[subprocess.Popen[str]], folder: Path, limit: float = LIMIT) -> list[Ended]:
+def ended(ranks: Sequence[Process], folder: Path, limit: float = LIMIT) -> list[Ended]:
     """Wait for all ranks to end by themselves; a rank that does not is killed, and the test fails."""
     deadline = time.monotonic() + limit
     try:
@@ -59,12 +57,12 @@ def ended(ranks: Sequence[subprocess.Popen[str]], folder: Path, limit: float = L
             process.kill()
             process.wait()
     texts = [[(folder / f"{rank}.{stream}").read_text() for stream in ("out", "err")] for rank in range(len(ranks))]
-    return [Ended(process.returncode, *text) for process, text in zip(ranks, texts, strict=True)]
+    return [Ended(process.wait(), *text) for process, text in zip(ranks, texts, strict=True)]
 
 
-def run(count: int, command: Sequence[str], folder: Path, limit: float = LIMIT, **variables: str) -> list[Ended]:
+def run(count: int, words: Sequence[str], folder: Path, limit: float = LIMIT, **variables: str) -> list[Ended]:
     """Run ranks to their end."""
-    return ended(start(count, command, folder, **variables), folder, limit)
+    return ended(start(count, words, folder, **variables), folder, limit)
 
 
 def wait_until(condition: Callable[[], bool], limit: float = LIMIT) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -57,8 +56,8 @@ def losses(
 
 def found_by(ranks: int, asked: list[list[object]], limit: float = 500) -> list[list[float]]:
     with TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.ranks.losses", json.dumps(asked)]
-        first, *others = run(ranks, command, Path(folder), limit)
+        words = ["-m", "tests.ranks.losses", json.dumps(asked)]
+        first, *others = run(ranks, words, Path(folder), limit)
     assert [one.status for one in (first, *others)] == [0] * ranks, first.stderr
     assert all(one.stdout == "" for one in others)
     return json.loads(first.stdout)

@@ -16,7 +16,8 @@ from frog_cli.cli import main
 from frog_cli.errors import RequestError
 from frog_cli.runs.checkpoints import latest
 from frog_cli.verbs.train import _plan
-from tests.ranks.launch import FROG, Ended, ended, run, start, wait_until
+from tests.processes import FROG
+from tests.ranks.launch import Ended, ended, run, start, wait_until
 
 SMALL = [
     "model.width=16", "data.limit=200", "batch_size=8", "gradient.k=4", "gradient.chunk_size=1", "learning_rate=0.01",
@@ -145,8 +146,8 @@ def failing(*args):
 classification.take_step = failing
 sys.exit(main(sys.argv[1:]))
 """
-    command = [sys.executable, "-c", program, "train", *SMALL, "epochs=50"]
-    first, second = run(2, command, tmp_path, FROG_RUNS=str(tmp_path / "runs"))
+    words = ["-c", program, "train", *SMALL, "epochs=50"]
+    first, second = run(2, words, tmp_path, FROG_RUNS=str(tmp_path / "runs"))
     assert (first.status, second.status) == (1, 1)
     assert second.stderr.rstrip().endswith("MemoryError: on one rank")
     assert "rank 1" not in first.stderr

@@ -8,9 +8,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ from frog_cli.objectives.classification import Classification
 from frog_cli.objectives.minimisation import Minimisation
 from frog_cli.settings.requests import train_request
 from frog_cli.settings.schema import FunctionRun
+from tests.processes import FROG, Process
 
 MINIMISE = [
     "objective=rosenbrock", "objective.n=6", "objective.start=random", "seeds=2", "steps=90", "record_every=20",
@@ -29,8 +32,8 @@ MINIMISE = [
 FUNCTION = [*MINIMISE, "gradient.k=4"]
 DIGITS = ["epochs=3", "data.limit=100", "model.width=8"]
 BATCH_NORM = [
-    "epochs=3", "data.limit=32", "batch_size=8", "model=resnet18", "gradient.measure=simulated", "gradient.k=2",
-    "learning_rate=0.01",
+    "epochs=3", "data.limit=32", "batch_size=8", "model=resnet18", "model.width=8", "gradient.measure=simulated",
+    "gradient.k=2", "learning_rate=0.01",
 ]  # fmt: skip
 CASES = {
     "function": FUNCTION,
@@ -65,6 +68,11 @@ def finish(objective) -> list:
             assert objective.epoch()
         rows.append(objective.measure())
     return [rows, objective.summaries(), list(leaves(objective.states()))]
+
+
+@cache
+def uninterrupted(name: str) -> list:
+    return finish(make(CASES[name]))
 
 
 def leaves(state):
@@ -102,7 +110,7 @@ def interrupted(overrides, after: int):
 @pytest.mark.parametrize("after", [0, 5, 11])
 @pytest.mark.parametrize("name", CASES)
 def test_going_on_from_any_step_is_going_on(name, after):
-    expected_rows, *expected = finish(make(CASES[name]))
+    expected_rows, *expected = uninterrupted(name)
     rows, states = interrupted(CASES[name], min(after, 11))
     resumed = make(CASES[name])
     resumed.restore(states)
@@ -111,31 +119,27 @@ def test_going_on_from_any_step_is_going_on(name, after):
     assert found == expected
 
 
-def frog(root: Path, overrides, number: int | None = None, after: float | str = 0.0) -> tuple[int, str]:
+def frog(
+    root: Path, overrides, number: int | None = None, after: float | Callable[[Path], bool] = 0.0
+) -> tuple[int, str]:
     """Run frog train in a process of its own and return its status and its errors.
 
-    A signal is sent after so many seconds, or a second after there is a file of such a name.
+    A signal is sent after so many seconds, or half a second after something is true of the file of its errors.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "frog_cli", "train", *overrides],
-        env={**os.environ, "FROG_RUNS": str(root), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    if number is not None:
-        try:
-            if isinstance(after, str):  # a file, which is there as soon as the run is under way
-                until = time.monotonic() + 120
-                while time.monotonic() < until and not list(root.glob(after)):
-                    time.sleep(0.1)
-            process.wait(1.0 if isinstance(after, str) else after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(number)
-    errors = process.stderr.read()
-    process.stderr.close()
-    return process.wait(), errors
+    with TemporaryDirectory() as folder:
+        err = Path(folder, "err")
+        environment = {**os.environ, "FROG_RUNS": str(root), "OMP_NUM_THREADS": "1"}
+        process = Process([*FROG, "train", *overrides], environment, err=err)
+        if number is not None:
+            try:
+                if callable(after):  # as soon as the run is under way
+                    until = time.monotonic() + 120
+                    while time.monotonic() < until and not after(err):
+                        time.sleep(0.05)
+                process.wait(0.5 if callable(after) else after)
+            except subprocess.TimeoutExpired:
+                process.send_signal(number)
+        return process.wait(), err.read_text()
 
 
 def results(root: Path) -> dict[str, bytes]:
@@ -148,7 +152,7 @@ def until_done(root: Path, overrides, numbers, longest: float, chance: random.Ra
     statuses: list[int] = []
     while not statuses or statuses[-1] != 0:
         number = chance.choice(numbers) if len(statuses) < 4 else None
-        statuses.append(frog(root, overrides, number, chance.uniform(0.5, longest))[0])
+        statuses.append(frog(root, overrides, number, chance.uniform(0, longest))[0])
         assert len(statuses) <= 5
     return statuses
 
@@ -201,14 +205,15 @@ def test_a_hundred_stopped_runs_end_as_others_do(number, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_the_state_and_the_same_command_goes_on(number, tmp_path):
     overrides = ["epochs=400", "early_stopping.patience=null"]
-    status, errors = frog(tmp_path, overrides, number, after="*/metrics.csv")
+    status, errors = frog(tmp_path, overrides, number, after=lambda _: bool(list(tmp_path.glob("*/metrics.csv"))))
     assert status == 128 + number
     assert f"stopped by {number.name}, state saved; the same command goes on" in errors
     (folder,) = tmp_path.iterdir()
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert len(list(folder.glob("checkpoint-*.pt"))) == 1
-    status, errors = frog(tmp_path, overrides, signal.SIGTERM, after=15.0)
-    assert "frog: going on after step" in errors
+    told = "frog: going on after step"
+    status, errors = frog(tmp_path, overrides, signal.SIGTERM, after=lambda err: told in err.read_text())
+    assert told in errors
     assert not (folder / "lock").exists()
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from frog_cli.errors import RequestError
 from frog_cli.runs.trained import load
 from frog_cli.runs.weights import read
 from frog_cli.settings.requests import train_request
+from tests.processes import Process
 from tests.runs.interrupting import interrupt
 
 SMALL = ["data.limit=150", "learning_rate=0.5", "early_stopping.patience=null", "epochs=6"]
@@ -63,8 +63,9 @@ def test_another_process_has_the_same_network_and_takes_images_as_they_are(runs,
         "images = torch.load(sys.argv[2])\n"
         "print(frog_cli.load(sys.argv[1])(images).double().tolist())\n"
     )
-    command = [sys.executable, "-c", program, str(folder), str(tmp_path / "images.pt")]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    words = ["-c", program, str(folder), str(tmp_path / "images.pt")]
+    assert Process(words, os.environ, out=tmp_path / "out").wait() == 0
+    told = (tmp_path / "out").read_text()
     found = frog_cli.load(folder)
     expected = found.network(
         (images.float() - found.normalisation.mean.float()) / found.normalisation.deviation.float()
@@ -162,11 +163,12 @@ def test_a_network_of_an_idea_from_outside_is_loaded_while_its_file_is_the_same(
     assert main(["train", f"ideas=[{ideas}]", "model=wide", "model.width=9", *SMALL]) == 0
     (folder,) = runs.glob("wide-*")
     program = "import sys, frog_cli; print(frog_cli.load(sys.argv[1]).network[1].out_features)"
-    command = [sys.executable, "-c", program, str(folder)]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "9\n"
+    words, out, err = ["-c", program, str(folder)], tmp_path / "out", tmp_path / "err"
+    assert Process(words, os.environ, out=out).wait() == 0
+    assert out.read_text() == "9\n"
     ideas.write_text(ideas.read_text() + "# changed\n")
-    failed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "has changed since model wide was chosen" in failed.stderr
+    Process(words, os.environ, err=err).wait()
+    assert "has changed since model wide was chosen" in err.read_text()
 
 
 @pytest.mark.parametrize(
