@@ -6,7 +6,8 @@ The host needs about 10 us to launch an operation; most operations of small netw
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -50,14 +51,15 @@ def as_cuda_graph(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
 
     The function must be one whose operations and whose memory beside its arguments are always the same, without random
     numbers. Operations run one by one where arguments are large or others than those of the first call, where a graph
-    cannot be captured, and while somebody watches them, such as a clock or a counter of multiplications.
+    cannot be captured, and while somebody watches them, such as a clock, a counter of multiplications, or `one_by_one`.
     """
     graph: _Graph | None = None
     possible = True
 
     def run(*arguments: Tensor) -> Tensors:
         nonlocal graph, possible
-        if not possible or are_timed() or is_in_torch_dispatch_mode() or _is_elsewhere(arguments[0]):
+        watched = _are_watched or are_timed() or is_in_torch_dispatch_mode()
+        if not possible or watched or _is_elsewhere(arguments[0]):
             return function(*arguments)
         if graph is None:
             possible = sum(argument.nbytes for argument in arguments) <= LARGEST
@@ -66,6 +68,20 @@ def as_cuda_graph(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
         return graph(*arguments) if graph is not None and graph.takes(arguments) else function(*arguments)
 
     return run
+
+
+_are_watched = False
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """Launch all operations one by one while the body runs."""
+    global _are_watched
+    before, _are_watched = _are_watched, True
+    try:
+        yield
+    finally:
+        _are_watched = before
 
 
 def _kind(argument: Tensor) -> tuple[object, ...]:

@@ -33,13 +33,16 @@ def peak_memory(function: Callable[[], object], device: torch.device) -> int:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
+    from frog_cli.engine.cuda_graphs import one_by_one
+
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it writes two lines about each call
 
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        function()
+        with one_by_one():  # the memory of a graph is taken when it is captured
+            function()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:

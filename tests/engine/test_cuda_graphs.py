@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from frog_cli.engine.batch_gradients import fast_backprop
-from frog_cli.engine.cuda_graphs import LARGEST, SlowOnGpuWarning, as_cuda_graph
+from frog_cli.engine.cuda_graphs import LARGEST, SlowOnGpuWarning, as_cuda_graph, one_by_one
+from frog_cli.engine.memory import peak_memory
 from frog_cli.engine.phases import timed_by
 from tests.cases import case, sample_loss
 
@@ -109,6 +110,17 @@ def test_operations_run_one_by_one_while_somebody_watches():
         graph(x, y)
     assert counter.get_total_flops() == 2 * 3 * 4 * 5
     assert counted.calls == before + 1
+    with one_by_one():
+        graph(x, y)
+    assert counted.calls == before + 2
+
+
+@torch.no_grad()
+def test_the_memory_of_a_step_is_that_of_its_operations():
+    x = torch.zeros(2**18, device="cuda")
+    graph = as_cuda_graph(lambda x: ((x + 1).cos().sum().reshape(1),))
+    graph(x)
+    assert peak_memory(lambda: graph(x), x.device) >= 2 * x.nbytes
 
 
 @torch.no_grad()
