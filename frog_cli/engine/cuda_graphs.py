@@ -32,10 +32,7 @@ class _Graph(NamedTuple):
 
     def takes(self, arguments: Sequence[Tensor]) -> bool:
         """Return whether it was captured for arguments like these."""
-        pairs = zip(self.arguments, arguments, strict=True)
-        return all(
-            (one.shape, one.dtype, one.device) == (other.shape, other.dtype, other.device) for one, other in pairs
-        )
+        return [*map(_kind, arguments)] == [*map(_kind, self.arguments)]
 
     def __call__(self, *arguments: Tensor) -> Tensors:
         for place, argument in zip(self.arguments, arguments, strict=True):
