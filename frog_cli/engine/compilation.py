@@ -28,17 +28,12 @@ def compiled_recording(
     except Exception as error:
         raise RuntimeError(f"compile=true: a step cannot be compiled here: {error}") from error
     for ours, theirs in zip(code(*examples, *captured), expected, strict=True):
-        if not equal_but_for_rounding(ours, theirs):
+        tolerance = 0.0
+        if theirs.is_floating_point():
+            tolerance = 100 * torch.finfo(theirs.dtype).eps ** 0.75 * theirs.nan_to_num().abs().amax().item()
+        if not torch.allclose(ours, theirs, rtol=0, atol=tolerance, equal_nan=True):
             raise RuntimeError("compile=true: a compiled step differs from the same step without compilation")
     return lambda *arguments: code(*arguments, *captured)
-
-
-def equal_but_for_rounding(ours: Tensor, theirs: Tensor) -> bool:
-    """Return whether two results differ by no more than operations in another order may."""
-    tolerance = 0.0
-    if theirs.is_floating_point():
-        tolerance = 100 * torch.finfo(theirs.dtype).eps ** 0.75 * theirs.nan_to_num().abs().amax().item()
-    return torch.allclose(ours, theirs, rtol=0, atol=tolerance, equal_nan=True)
 
 
 def _as_arguments(recording: GraphModule) -> list[Tensor]:

@@ -5,9 +5,10 @@ The host needs about 10 us to launch an operation; most operations of small netw
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -48,7 +49,8 @@ def as_cuda_graph(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
 
     The function must be one whose operations and whose memory beside its arguments are always the same, without random
     numbers. Operations run one by one where arguments are large or others than those of the first call, where a graph
-    cannot be captured, and while somebody watches them, such as a clock, a counter of multiplications, or `one_by_one`.
+    cannot be captured, beside the main thread and the default stream, and while somebody watches them, such as a clock,
+    a counter of multiplications, or `one_by_one`.
     """
     graph: _Graph | None = None
     possible = True
@@ -86,8 +88,13 @@ def _kind(argument: Tensor) -> tuple[object, ...]:
 
 
 def _is_elsewhere(argument: Tensor) -> bool:
-    """Return whether a tensor is not on the device that graphs are launched on."""
-    return argument.device.index != torch.cuda.current_device()
+    """Return whether this is not where graphs are launched, one after the other: the device, its stream, the thread."""
+    return (
+        argument.device.index != torch.cuda.current_device()
+        or torch.cuda.current_stream() != torch.cuda.default_stream()
+        or threading.current_thread() is not threading.main_thread()
+        or torch.is_inference_mode_enabled()  # whose tensors cannot be written to elsewhere
+    )
 
 
 def _captured(function: Callable[..., Tensors], arguments: Sequence[Tensor]) -> _Graph | None:
@@ -103,11 +110,14 @@ def _captured(function: Callable[..., Tensors], arguments: Sequence[Tensor]) -> 
             function(*places)  # libraries fetch their memory at the first call
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # one of torch where a capture fails: that the graph is empty
-                with torch.cuda.graph(graph, _pool(device), stream):
+                with torch.cuda.graph(graph, _pool(device), stream, capture_error_mode="thread_local"):
                     results = function(*places)
     except RuntimeError as error:
         generator.graphsafe_set_state(random_numbers)  # a capture that fails keeps the one that it found
-        _pool.cache_clear()  # and the memory
+        with suppress(AttributeError, RuntimeError):  # and the allocator, unless torch has seen to it
+            torch._C._cuda_endAllocateToPool(device.index, _pool(device))
+        _FAILED.append((graph, _pool(device)))
+        _pool.cache_clear()
         warnings.warn(f"operations run one by one, slower: {first_line(error)}", SlowOnGpuWarning, 1)
         return None
     finally:
@@ -117,6 +127,10 @@ def _captured(function: Callable[..., Tensors], arguments: Sequence[Tensor]) -> 
 
 class SlowOnGpuWarning(UserWarning):
     """Operations cannot be given to a GPU all at once; they are launched one by one, which changes no number."""
+
+
+_FAILED: list[Any] = []
+"""Captures that failed, with their memory, which the allocator may still know."""
 
 
 @cache

@@ -31,6 +31,9 @@ from frog_cli.ranks.sharing import Exchange, mean_measured, own_samples, own_sha
 BLOCK, BLOCK_OF_GPU = 2**14, 2**20
 """Entries of a tangent that are drawn at a time; a GPU takes as long for few as for many."""
 
+LARGEST_OF_GPU = 2**26
+"""Entries of all tangents that are in a GPU's memory at a time, at most, as long as blocks need not be smaller."""
+
 
 @ideas.tangents(unbiased=True, independent_entries=True)
 def regenerated(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
@@ -56,9 +59,12 @@ def estimate_from_regenerated_weights(
     all tangents a share of the entries, whose combinations they gather.
 
     Raises:
-        ValueError: if the aggregation may depend on the tangents otherwise than through V V^T.
+        ValueError: if slopes are to be measured otherwise than forward, or the aggregation may depend on the tangents
+            otherwise than through V V^T.
     """
     check_batch(inputs)
+    if method.measure != "forward":
+        raise ValueError(f"regenerated tangents are measured forward, not measure={method.measure!r}")
     if not ideas.trait(method.aggregation, "gram_only", False):
         raise ValueError(
             "regenerated tangents need an aggregation whose coefficients depend on the tangents V through V V^T alone, "
@@ -129,7 +135,9 @@ class RegeneratedTangents:
         self._key = hashlib.blake2b(generator.get_state().numpy().tobytes(), digest_size=16).digest()
         torch.rand(1, generator=generator, device=generator.device)
         self._of_a_block = Generator(generator.device)
-        self._block_size = BLOCK if generator.device.type == "cpu" else BLOCK_OF_GPU
+        self._block_size = BLOCK
+        if generator.device.type != "cpu":
+            self._block_size = max(BLOCK, min(BLOCK_OF_GPU, LARGEST_OF_GPU // k))
 
     def rows(self, first: int, last: int) -> Tensor:
         """Return the tangents from `first` up to `last`, `[last - first, n]`."""
@@ -158,9 +166,16 @@ class RegeneratedTangents:
         return ranks.gathered(own, sizes)
 
     def _columns(self, share: slice) -> Iterator[tuple[slice, Tensor]]:
-        """Yield some blocks of V, `[k, block size]` each."""
-        for block in self._blocks()[share]:
-            yield block, torch.stack([self._drawn(row, block) for row in range(self._k)])
+        """Yield some blocks of V, `[k, block size]` each, which the next one writes over."""
+        blocks = self._blocks()[share]
+        held = torch.empty(
+            self._k * self._block_size if blocks else 0, dtype=self._dtype, device=self._of_a_block.device
+        )
+        for block in blocks:
+            columns = held[: self._k * (block.stop - block.start)].view(self._k, -1)
+            for row, place in enumerate(columns):
+                place.copy_(self._drawn(row, block))
+            yield block, columns
 
     @property
     def _number_of_blocks(self) -> int:

@@ -40,7 +40,9 @@ def without_reverse_passes() -> Iterator[None]:
     run = autograd._engine_run_backward
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("torch.autograd.grad in a model has no forward-mode rule; torch.func.grad has one")
+        raise NotImplementedError(
+            "torch.autograd.grad in a model has no forward-mode rule, nor has torch.func.grad; torch.func.jvp has one"
+        )
 
     autograd._engine_run_backward = refuse
     try:

@@ -92,20 +92,24 @@ def check_reached_through_modules(losses: Tensor, trained: Sequence[Tensor]) -> 
         NotImplementedError: if a parameter was reached otherwise than as an attribute of its module, such as in a list,
             or in the loss.
     """
-    waiting, seen = [losses.grad_fn], set()
+    for parameter in reaches(losses, trained):
+        raise NotImplementedError(
+            f"a trained parameter of shape {list(parameter.shape)} is reached otherwise than through its "
+            "module, in a list or in the loss, where its derivative would be missed"
+        )
+    return losses
+
+
+def reaches(value: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Return those of some leaves that a reverse pass from a value would reach."""
+    waiting, seen = [value.grad_fn], set()
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        waiting += [function for function, _ in node.next_functions]
-        for parameter in trained:
-            if getattr(node, "variable", None) is parameter:
-                raise NotImplementedError(
-                    f"a trained parameter of shape {list(parameter.shape)} is reached otherwise than through its "
-                    "module, in a list or in the loss, where its derivative would be missed"
-                )
-    return losses
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [function for function, _ in node.next_functions]
+    variables = {id(node.variable) for node in seen if hasattr(node, "variable")}
+    return [leaf for leaf in leaves if id(leaf) in variables]
 
 
 class CoupledSamplesWarning(UserWarning):

@@ -10,7 +10,8 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -98,6 +99,10 @@ def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
         return _together(refill, members, seen)
     if isinstance(value, tuple):
         return _together(None, value, seen)
+    if isinstance(value, MethodType):
+        return _together(None, [value.__self__], seen)
+    if isinstance(value, partial):
+        return _together(None, [value.func, *value.args, *value.keywords.values()], seen)
     own = getattr(value, "__dict__", None)
     if not isinstance(own, dict) or isinstance(value, type):
         return None

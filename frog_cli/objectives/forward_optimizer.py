@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
+from torch.utils._pytree import tree_leaves
 
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.regenerated import estimate_from_regenerated_weights, regenerated
@@ -17,8 +18,10 @@ from frog_cli.gradients.estimate import ForwardGradient
 from frog_cli.gradients.second_order import SecondOrder, estimate_second_order
 from frog_cli.gradients.space import Estimate
 from frog_cli.gradients.weights import estimate_from_weights
-from frog_cli.modules.calls import parameters_of
-from frog_cli.objectives.network_steps import take_step
+from frog_cli.modules.calls import copied, parameters_of
+from frog_cli.modules.requirements import reaches
+from frog_cli.modules.restoring import kept_as_it_is
+from frog_cli.objectives.estimators import check_spacing
 
 LossOfBatch = Callable[..., Tensor]
 """Returns the loss of a batch by the model: its mean `[]`, or that of each sample, of which the mean is taken."""
@@ -27,7 +30,8 @@ LossOfBatch = Callable[..., Tensor]
 class ForwardOptimizer:
     """Lets an optimiser of torch step by forward gradients, or by second-order steps, of any module's loss.
 
-    Tangents are over all trained parameters. Schedules of learning rates take the optimiser of torch itself.
+    Tangents are over all trained parameters. Schedules of learning rates take the optimiser of torch itself, and so do
+    its hooks: one before the step may clip gradients, which are gone when `step` returns.
 
     Attributes:
         generator: the source of tangents, on the device of the parameters.
@@ -43,23 +47,22 @@ class ForwardOptimizer:
             seed: of the tangents.
 
         Raises:
-            ValueError: if the optimiser has other parameters than those that the model trains, or the method needs the
-                outputs of the model apart from their loss, as Gauss-Newton curvature does.
+            ValueError: if the optimiser has other parameters than those that the model trains, or evaluates a step
+                several times, or the method needs the outputs of the model apart from their loss, as Gauss-Newton
+                curvature does.
         """
+        if isinstance(optimizer, LBFGS):
+            raise ValueError("LBFGS evaluates a step several times, which a sampled gradient does not allow")
         if isinstance(method, SecondOrder) and method.curvature == "gauss_newton":
             raise ValueError(
                 "curvature='gauss_newton' needs the model's outputs apart from their loss, as "
                 "estimate_second_order takes them"
             )
-        parameters = parameters_of(model)
-        stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        if stepped != {id(parameter) for parameter in parameters}:
-            raise ValueError(
-                f"the {type(optimizer).__name__} must have the {len(parameters)} parameters that this "
-                f"{type(model).__name__} trains, and no others"
-            )
+        self._model, self._method, self._optimizer = model, method, optimizer
+        parameters = self._parameters()
+        if isinstance(method, ForwardGradient):
+            check_spacing(method, parameters)
         self.generator = Generator(parameters[0].device).manual_seed(seed)
-        self._model, self._optimizer = model, optimizer
         self._estimate = partial(_estimator(method), method)
         self._has_moved = False
 
@@ -67,32 +70,70 @@ class ForwardOptimizer:
         """Take one step, and return the loss before it with the estimate.
 
         Args:
-            loss_of_batch: called as `loss_of_batch(*batch)`, as often as the method needs; it calls the model.
-            batch: any tensors, of which each call has its own copies; what the function holds beside them is as it is.
+            loss_of_batch: called as `loss_of_batch(*batch)`, once for each pass that the method takes; it calls the
+                model. What the model keeps, and what an object or a bound method keeps as attributes, is in each pass
+                as it was before the step; what a function changes of the variables around it changes in each.
+            batch: tensors, or containers of them, of which each call has its own copies.
 
         Raises:
-            ValueError: if the first step is zero, as it is where the loss does not depend on the model. Where a step
-                rule finds none, which the estimate tells, there is another one.
+            TypeError: if a module is given as a part of the batch.
+            ValueError: if the loss does not depend on the model's parameters, or has some of its own to train.
         """
-        gradient = partial(self._estimate, _LossOf(self._model, loss_of_batch), _as_it_is)
-        with faster_jets():
-            estimate = take_step(gradient, parameters_of(self._model), self._optimizer, batch, None, self.generator)
-        if not self._has_moved and not estimate.failed and not any(map(torch.any, estimate.gradients)):
+        if any(isinstance(one, Module) for one in tree_leaves(batch)):
+            raise TypeError("a batch must be tensors: of a module each pass would have a copy of its own")
+        parameters, loss = self._parameters(), _LossOf(self._model, loss_of_batch)
+        if len(parameters_of(loss)) > len(parameters):
             raise ValueError(
-                f"the first step is zero: the loss of a batch must be that of the {type(self._model).__name__} that "
-                "this optimiser was made for, and depend on its parameters"
+                f"{type(loss_of_batch).__name__} has parameters of its own that require a gradient; make them part of "
+                "the model, or call requires_grad_(False)"
             )
-        self._has_moved = True
+        with faster_jets():
+            estimate = self._estimate(loss, _as_it_is, batch, None, self.generator)
+        self._check_dependence(loss, batch, estimate, parameters)
+        try:
+            for parameter, estimated in zip(parameters, estimate.gradients, strict=True):
+                parameter.grad = estimated.clone()  # optimisers and hooks may write to it
+            self._optimizer.step()
+        finally:
+            for parameter in parameters:
+                parameter.grad = None
+        torch.clear_autocast_cache()  # which would keep the weights before the step, in lower precision
         return estimate
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that further steps depend on beside the model, for `torch.save`."""
+        """Return what further steps depend on beside the model and torch's own random numbers, for `torch.save`."""
         return {"optimizer": self._optimizer.state_dict(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that `state_dict` has returned."""
         self._optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
+
+    def _parameters(self) -> list[Tensor]:
+        """Return the parameters that are trained now, which the optimiser must have."""
+        parameters = parameters_of(self._model)
+        stepped = {id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]}
+        if stepped != {id(parameter) for parameter in parameters}:
+            raise ValueError(
+                f"the {type(self._optimizer).__name__} must have the {len(parameters)} parameters that this "
+                f"{type(self._model).__name__} trains, and no others"
+            )
+        return parameters
+
+    def _check_dependence(
+        self, loss: _LossOf, batch: Sequence[Any], estimate: Estimate, parameters: Sequence[Tensor]
+    ) -> None:
+        """Refuse a loss without the model's parameters, which until there is a step that is not zero may be why."""
+        self._has_moved = self._has_moved or bool(estimate.failed) or any(map(torch.any, estimate.gradients))
+        if self._has_moved:
+            return
+        with torch.enable_grad(), kept_as_it_is(loss, parameters[0].device):
+            found = loss(copied(batch))
+        if not reaches(found, parameters):
+            raise ValueError(
+                f"the loss of a batch must be that of the {type(self._model).__name__} that this optimiser was made "
+                "for, and depend on its parameters"
+            )
 
 
 class _LossOf(Module):
@@ -107,11 +148,12 @@ class _LossOf(Module):
         """Return the loss.
 
         Raises:
-            TypeError: if it is not a tensor.
+            TypeError: if it is not a tensor of real numbers.
         """
         loss = self._loss_of_batch(*batch)
-        if not isinstance(loss, Tensor):
-            raise TypeError(f"the loss of a batch must be a tensor, not a {type(loss).__name__}")
+        if not isinstance(loss, Tensor) or not loss.is_floating_point() or not loss.numel():
+            kind = f"{loss.dtype} {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(f"the loss of a batch must be a tensor of real numbers, not {kind}")
         return loss
 
 

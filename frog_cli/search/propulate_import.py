@@ -21,7 +21,7 @@ def propulate() -> Any:
     Raises:
         RequestError: if something is not installed, with the command that installs it.
     """
-    stand_in = importlib.util.find_spec("GPy") is None and "GPy" not in sys.modules
+    stand_in = "GPy" not in sys.modules and importlib.util.find_spec("GPy") is None
     if stand_in:
         sys.modules["GPy"] = ModuleType("GPy")
     try:

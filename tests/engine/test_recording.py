@@ -149,3 +149,24 @@ def test_what_cannot_be_recorded_is_estimated_as_it_is(space):
         for expected, ours in zip([run.loss, *run.gradients], [found.loss, *found.gradients], strict=True):
             assert torch.equal(expected, ours)
         change(model)
+
+
+class Counts(torch.nn.Module):
+    """Depends, slightly, on how often it was called."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls = torch.nn.Linear(4, 2), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layer(x) * (1 + 1e-5 * self.calls)
+
+
+def test_what_does_not_repeat_itself_is_not_recorded_on_the_cpu():
+    gradient = fast_backprop(Counts(), sample_loss)
+    with pytest.raises(RuntimeError, match="a recording differs from the function that it records"):
+        gradient(torch.randn(6, 4), torch.randint(2, (6,)), generator())
+    draws = iter([1.0, 1.0 + 1e-4, 1.0 + 2e-4, 1.0 + 3e-4])
+    with pytest.raises(RuntimeError, match="a recording differs"):
+        record(lambda x: (x * next(draws),), torch.ones(5))

@@ -173,11 +173,102 @@ def test_what_is_no_loss_of_the_model_is_refused():
     curved = SecondOrder(directions="sampled", k=2, tangents=TANGENTS["normal"], rule=PLANE, curvature="gauss_newton")
     with pytest.raises(ValueError, match="needs the model's outputs apart from their loss"):
         ForwardOptimizer(model, curved, sgd(model))
-    optimizer = ForwardOptimizer(model, projected(), sgd(model))
-    with pytest.raises(TypeError, match="must be a tensor, not a float"):
-        optimizer.step(lambda: 1.0)
-    with pytest.raises(ValueError, match="the first step is zero: the loss of a batch must be that of the TwoTowers"):
+    with pytest.raises(ValueError, match="LBFGS evaluates a step several times"):
+        ForwardOptimizer(model, projected(), torch.optim.LBFGS([one for _, one in trainable(model)]))
+    optimizer = ForwardOptimizer(model, projected(), sgd(model, weight_decay=0.1))
+    before = weights(model)
+    for wrong in (lambda: 1.0, lambda: torch.tensor(1j), lambda: torch.ones(0), lambda: torch.tensor(1)):
+        with pytest.raises(TypeError, match="must be a tensor of real numbers, not "):
+            optimizer.step(wrong)
+    with pytest.raises(ValueError, match="the loss of a batch must be that of the TwoTowers that this optimiser"):
         optimizer.step(loss_of(case()[0]), *batch)
     weight = model.head.weight
     with pytest.raises(NotImplementedError, match="reached otherwise than through its module"):
         optimizer.step(lambda x, y, labels: loss_of(model)(x, y, labels) + weight.square().sum(), *batch)
+    with pytest.raises(TypeError, match="a batch must be tensors"):
+        optimizer.step(lambda model, x, y, labels: loss_of(model)(x, y, labels), model, *batch)
+    with pytest.raises(ValueError, match="Weighted has parameters of its own that require a gradient"):
+        optimizer.step(Weighted(model), *batch)
+    assert torch.equal(before, weights(model))
+    assert all(one.grad is None for one in model.parameters())
+    model.head.weight.requires_grad_(False)
+    with pytest.raises(ValueError, match="must have the 5 parameters"):
+        optimizer.step(loss_of(model), *batch)
+
+
+class Weighted(nn.Module):
+    """A loss with a weight of its own."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.weight, self.loss = nn.Parameter(torch.ones(()).double()), loss_of(model)
+
+    def forward(self, *batch: Tensor) -> Tensor:
+        return self.weight * self.loss(*batch)
+
+
+def test_regenerated_tangents_are_measured_forward_only():
+    model, batch = case()
+    method = projected(tangents=regenerated, measure="difference", epsilon=0.1)
+    with pytest.raises(ValueError, match="measured forward, not measure='difference'"):
+        ForwardOptimizer(model, method, sgd(model)).step(loss_of(model), *batch)
+
+
+def test_a_zero_gradient_of_a_loss_that_depends_on_the_model_is_no_mistake():
+    model = nn.Linear(3, 1).double()
+    optimizer, before = ForwardOptimizer(model, projected(), sgd(model)), weights(model)
+    for _ in range(2):
+        optimizer.step(lambda x: (model(x).sigmoid() - 2).relu().mean(), torch.randn(5, 3).double())
+    assert torch.equal(before, weights(model))
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+def test_the_estimate_is_not_what_an_optimiser_makes_of_it(foreach):
+    model, batch = case()
+    gradient = true_gradient(model, batch)
+    V = TANGENTS["normal"]((4, len(gradient)), Generator().manual_seed(0), torch.float64)
+    inner = sgd(model, momentum=0.9, nesterov=True, foreach=foreach)
+    estimate = ForwardOptimizer(model, projected(), inner).step(loss_of(model), *batch)
+    found = torch.cat([one.flatten() for one in estimate.gradients])
+    assert relative_error(found, project(V, gradient.unsqueeze(1)).squeeze(1)) < EXACT
+
+
+class Annealed:
+    """A loss that counts its calls, and weighs by them."""
+
+    def __init__(self, model: nn.Module):
+        self.calls, self._loss = 0, loss_of(model)
+
+    def __call__(self, *batch: Tensor) -> Tensor:
+        self.calls += 1
+        return self.calls * self._loss(*batch)
+
+
+@pytest.mark.parametrize("kind", ["object", "bound method", "partial"])
+def test_what_a_loss_counts_is_the_same_in_each_pass(kind):
+    model, batch = case()
+    before, gradient, annealed = weights(model), true_gradient(model, batch), Annealed(model)
+    loss = {"object": annealed, "bound method": annealed.__call__, "partial": partial(annealed, batch[0].clone())}[kind]
+    V = TANGENTS["normal"]((4, len(before)), Generator().manual_seed(0), torch.float64)
+    given = [one.clone() for one in (batch[1:] if kind == "partial" else batch)]
+    estimate = ForwardOptimizer(model, projected(chunk_size=1), sgd(model)).step(loss, *given)
+    expected = project(V, gradient.unsqueeze(1)).squeeze(1)
+    found = torch.cat([one.flatten() for one in estimate.gradients])
+    assert annealed.calls == 1
+    if kind != "partial":  # whose batch the model writes over in each pass
+        assert relative_error(found, expected) < EXACT
+
+
+@pytest.mark.parametrize("measure", ["forward", "simulated"])
+def test_autocast_around_a_loop_is_that_around_each_step(measure):
+    losses = []
+    for around in (True, False):
+        torch.manual_seed(1)
+        model, x, y = nn.Linear(8, 2), torch.randn(16, 8), torch.randint(2, (16,))
+        optimizer = ForwardOptimizer(model, projected(k=8, measure=measure), sgd(model, rate=1.0))
+        with torch.autocast("cpu", torch.bfloat16, enabled=around):
+            for _ in range(4):
+                with torch.autocast("cpu", torch.bfloat16):
+                    estimate = optimizer.step(lambda: cross_entropy(model(x), y))  # noqa: B023
+        losses.append(estimate.loss)
+    assert torch.equal(*losses)
