@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -59,9 +60,10 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
     values = {key: value for key, value in given.items() if key not in groups(verb)}
     with _hydra(verb, from_outside):
-        chosen = _compose_choices(verb, choices, {one.group for one in from_outside})
+        outside = {one.group for one in from_outside}
+        options = frozenset(_names(_compose_choices(verb, choices, outside))) if outside else _own(verb, tuple(choices))
         for key, value in values.items():
-            _check_known(verb, key, value, choices, chosen)
+            _check_known(verb, key, value, choices, options)
         lines = [f"{'++' if key.startswith(FREE_OPTIONS) else ''}{key}={value}" for key, value in values.items()]
         try:
             composed = compose(verb, choices + lines)
@@ -87,6 +89,12 @@ def _hydra(verb: str, from_outside: Sequence[idea_groups.Chosen]) -> Iterator[No
 
 def defaults(verb: str) -> dict[str, Any]:
     """Return the settings of a verb to which nothing is given."""
+    return deepcopy(_defaults(verb, os.environ.get("FROG_DATA")))
+
+
+@cache
+def _defaults(verb: str, data: str | None) -> dict[str, Any]:
+    """Compose the settings of a verb to which nothing is given once for each folder of data, which they name."""
     return compose_settings(verb, [])[1]
 
 
@@ -170,6 +178,12 @@ def _compose_choices(verb: str, choices: list[str], from_outside: Collection[str
         raise RequestError(" ".join(choices), str(error).splitlines()[0]) from None
 
 
+@cache
+def _own(verb: str, choices: tuple[str, ...]) -> frozenset[str]:
+    """Return the dotted names of all options with choices among frog's own, which a process composes once."""
+    return frozenset(_names(_compose_choices(verb, list(choices), ())))
+
+
 def _composes(verb: str, choices: list[str]) -> DictConfig | None:
     """Return what some choices of groups lead to, None if they do not go together."""
     try:
@@ -178,9 +192,9 @@ def _composes(verb: str, choices: list[str]) -> DictConfig | None:
         return None
 
 
-def _check_known(verb: str, key: str, value: str, choices: list[str], chosen: DictConfig) -> None:
+def _check_known(verb: str, key: str, value: str, choices: list[str], options: Collection[str]) -> None:
     """Refuse an option that these choices do not have, and say where it exists or what resembles it."""
-    known = {name for name in _names(chosen) if name.removesuffix(".name") not in groups(verb)}
+    known = {name for name in options if name.removesuffix(".name") not in groups(verb)}
     if key in known or key.startswith(tuple(f"{option}." for option in FREE_OPTIONS)):
         return
     group = key.partition(".")[0]

@@ -86,30 +86,39 @@ RECURRENT = {
 }
 
 
-def networks():
-    vision = torchvision()
-    labels = torch.tensor([0, 1, 2, 1])
-    cnn = nn.Sequential(
+def small_cnn():
+    return nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(20, 7), nn.ReLU(), nn.Linear(7, 3),
     )  # fmt: skip
-    vit = vision.models.VisionTransformer(
+
+
+def small_vit():
+    vit = torchvision().models.VisionTransformer(
         image_size=8, patch_size=4, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=3
     )
     nn.init.normal_(vit.heads.head.weight)
-    return {
-        "cnn": (cnn, randn(4, 1, 14, 14), labels),
-        "resnet18": (vision.models.resnet18(num_classes=3), randn(4, 3, 40, 40), labels),
-        "vit": (vit, randn(4, 3, 8, 8), labels),
-        **{name: (make(), randn(4, 4, 3), labels) for name, make in RECURRENT.items()},
-    }
+    return vit
+
+
+NETWORKS = {
+    "cnn": (small_cnn, (1, 14, 14)),
+    "resnet18": (lambda: torchvision().models.resnet18(num_classes=3), (3, 40, 40)),
+    "vit": (small_vit, (3, 8, 8)),
+    **{name: (make, (4, 3)) for name, make in RECURRENT.items()},
+}
+
+
+def network(name):
+    make, shape = NETWORKS[name]
+    return make(), randn(4, *shape), torch.tensor([0, 1, 2, 1])
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", [*MODELS, *RECURRENT, "cnn", "resnet18", "vit"])
 def test_network(name, training):
     torch.manual_seed(0)
-    model, images, labels = case(name) if name in MODELS else networks()[name]
+    model, images, labels = case(name) if name in MODELS else network(name)
     loss, weights = in_weights(model.double().train(training), images, labels)
     tangents = [randn(2, *weight.shape, seed=index) for index, weight in enumerate(weights)]
     for ours, expected in zip(
@@ -127,7 +136,7 @@ def test_network(name, training):
 def test_recurrent_networks_in_single_precision(name):
     """Where torch runs a whole LSTM in one kernel that forward mode does not know."""
     torch.manual_seed(0)
-    model, x, labels = networks()[name]
+    model, x, labels = network(name)
     losses, weights = {}, {}
     for dtype in (torch.float32, torch.float64):
         losses[dtype], weights[dtype] = in_weights(model.to(dtype), x.to(dtype), labels)

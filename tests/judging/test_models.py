@@ -22,8 +22,8 @@ BUILT_IN = {
     "cnn": (cnn, (1, 16, 16)),  # which is too deep for the digits
     "vit": (partial(vit, grouping="paper", dropout=0.0, **TRANSFORMER), (1, 8, 8)),
     "vit with dropout": (partial(vit, grouping="fine", dropout=0.1, **TRANSFORMER), (3, 8, 8)),
-    "resnet18": (partial(resnet18, grouping="coarse", norm="batch"), (1, 8, 8)),
-    "resnet18 with groups": (partial(resnet18, grouping="coarse", norm="group"), (1, 8, 8)),
+    "resnet18": (partial(resnet18, grouping="coarse", norm="batch", width=8), (1, 8, 8)),
+    "resnet18 with groups": (partial(resnet18, grouping="coarse", norm="group", width=8), (1, 8, 8)),
 }
 
 

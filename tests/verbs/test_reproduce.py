@@ -177,7 +177,7 @@ def test_nothing_is_done_twice_after_a_signal(number, runs):
         time.sleep(0.1)
     before = summaries(runs)
     assert 4 <= len(before)
-    assert subprocess.run(command("fig4", "scale=smoke", "workers=2"), check=False).returncode == 0
+    assert main(["reproduce", "fig4", "scale=smoke", "workers=1"]) == 0
     after = summaries(runs)
     assert {path: after[path] for path in before} == before
     assert len(after) == len(rows(runs / "smoke" / "fig4" / "runs.csv")) == 36
