@@ -44,7 +44,7 @@ def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Ten
     given = slopes.dtype
     slopes, curvature = at_least_single(slopes), at_least_single(curvature)
     if absolute:
-        eigenvalues, vectors = torch.linalg.eigh(curvature.nan_to_num())
+        eigenvalues, vectors = eigenvalues_and_vectors(curvature.nan_to_num())
         finite = curvature.isfinite().all((-2, -1))[..., None, None]
         curvature = torch.where(finite, (vectors * eigenvalues.abs().unsqueeze(-2)) @ vectors.mT, torch.nan)
     size = curvature.diagonal(dim1=-2, dim2=-1).abs().mean(-1)[..., None, None]
@@ -64,3 +64,14 @@ def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Ten
 def fomoh_kd(slopes: Tensor, curvature: Tensor, *, eigenvalues: Eigenvalues = "signed") -> Tensor:
     """A search in the plane of k tangents (arXiv 2408.10419, Sec. 5.3)."""
     return hyperplane_step(slopes, curvature, absolute=eigenvalues == "absolute")
+
+
+def eigenvalues_and_vectors(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return those of symmetric matrices `[..., K, K]`, the same to the last bit whichever matrices stand beside one.
+
+    LAPACK's rounding may depend on where in memory a matrix begins, so that on the CPU each is solved by itself.
+    """
+    if matrices.ndim == 2 or matrices.device.type != "cpu" or not matrices.numel():
+        return torch.linalg.eigh(matrices)
+    values, vectors = zip(*map(torch.linalg.eigh, matrices.flatten(0, -3)), strict=True)
+    return torch.stack(values).view(matrices.shape[:-1]), torch.stack(vectors).view(matrices.shape)

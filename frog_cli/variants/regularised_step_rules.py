@@ -10,6 +10,7 @@ from torch import Tensor
 
 from frog_cli import ideas
 from frog_cli.gradients.aggregation import at_least_single
+from frog_cli.gradients.step_rules import eigenvalues_and_vectors
 from frog_cli.ideas.types import Count, Positive
 
 
@@ -27,12 +28,14 @@ def gauss_newton(slopes: Tensor, curvature: Tensor, *, damping: Positive = 1e-3)
     given = slopes.dtype
     slopes, curvature = at_least_single(slopes), at_least_single(curvature)
     finite = curvature.isfinite().all(-1).all(-1, keepdim=True)
-    eigenvalues, vectors = torch.linalg.eigh(torch.where(finite.unsqueeze(-1), curvature, 0))  # which raises for others
+    eigenvalues, vectors = eigenvalues_and_vectors(
+        torch.where(finite.unsqueeze(-1), curvature, 0)
+    )  # which raises for others
     eigenvalues = eigenvalues.clamp(min=0)  # what is below is rounding
     largest = eigenvalues[..., -1:]
-    along = (vectors.mT @ slopes.unsqueeze(-1)).squeeze(-1)
+    along = (vectors * slopes.unsqueeze(-1)).sum(-2)  # a product of matrices may round otherwise among others
     steps = along / torch.where(largest > 0, eigenvalues + damping * largest, torch.nan)
-    return torch.where(finite, (vectors @ steps.unsqueeze(-1)).squeeze(-1), torch.nan).to(given)
+    return torch.where(finite, (vectors * steps.unsqueeze(-2)).sum(-1), torch.nan).to(given)
 
 
 @ideas.step_rule

@@ -51,3 +51,17 @@ def test_what_has_no_solution_is_nan_and_no_other_step(absolute):
     found = hyperplane_step(slopes, curvature, absolute=absolute)
     assert found.isnan().all(-1).tolist() == [True, False, True]
     torch.testing.assert_close(found[1], slopes[1])
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("K", [3, 5, 7, 8])
+def test_a_step_is_the_same_to_the_last_bit_whichever_stand_beside_it(K, absolute):
+    """LAPACK's eigenvectors depended on where a matrix began in memory, for K = 5 and 7 on one of AMD's processors."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        slopes = torch.randn(5, K, generator=generator, dtype=torch.float64)
+        factor = torch.randn(5, K, K, generator=generator, dtype=torch.float64)
+        together = hyperplane_step(slopes, factor + factor.mT, absolute=absolute)
+        for i in range(5):
+            pair = hyperplane_step(slopes[[i, i]], (factor + factor.mT)[[i, i]], absolute=absolute)
+            assert torch.equal(pair[0], together[i])
