@@ -90,6 +90,7 @@ class Process:
 @cache
 def _start_server() -> None:
     """Wait until the server has imported what it shall, so that no process waits for that."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # as frog has it for ranks, before torch is imported
     first = _SERVER.Process()
     first.start()
     first.join()

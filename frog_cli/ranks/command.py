@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ def on_all_ranks(verb: Verb, arguments: Sequence[str]) -> int:
     here = launchers.place()
     if here is None:
         return verb(arguments, None, None)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of ranks that are gone frog tells itself, in one line
     from frog_cli.ranks.start import started  # imports torch
 
     with started(here) as ranks:
