@@ -72,7 +72,7 @@ def small(name: str):
         "logistic_regression": lambda: case("logistic_regression")[:2],
         "mlp": lambda: case("mlp")[:2],
         "cnn": lambda: (cnn((1, 16, 16), 3), torch.randn(5, 1, 16, 16)),
-        "resnet18": lambda: (resnet18((3, 32, 32), 3), torch.randn(5, 3, 32, 32)),
+        "resnet18": lambda: (resnet18((3, 32, 32), 3, width=8), torch.randn(5, 3, 32, 32)),
         "vit": lambda: (vit((3, 8, 8), 3, depth=2, heads=2, hidden=8, mlp=16), torch.randn(5, 3, 8, 8)),
         "not shipped": lambda: (
             nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten(), nn.LayerNorm(16), nn.SiLU(), nn.Linear(16, 3)),

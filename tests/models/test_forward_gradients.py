@@ -26,7 +26,7 @@ from tests.spaces import (
 )
 
 ARCHITECTURES = {
-    "resnet18": lambda grouping: resnet18((3, 32, 32), 3, grouping=grouping),
+    "resnet18": lambda grouping: resnet18((3, 32, 32), 3, grouping=grouping, width=8),
     "vit": lambda grouping: small_vit((3, 8, 8), 3, grouping),
 }
 
@@ -110,7 +110,7 @@ def test_vision_transformer_trains_the_same_forward_and_simulated():
 @pytest.mark.parametrize("measure", ["forward", "simulated"])
 def test_resnet18_with_group_normalisation_is_projected_exactly_in_training_mode(measure):
     torch.manual_seed(0)
-    model = resnet18((3, 32, 32), 3, norm="group").double().train()
+    model = resnet18((3, 32, 32), 3, norm="group", width=8).double().train()
     images, labels = torch.randn(4, 3, 32, 32).double(), torch.arange(4) % 3
     gradient = activity_gradient(model, images, labels).mT
     V = TANGENTS["normal"]((5, len(gradient)), generator(), torch.float64)

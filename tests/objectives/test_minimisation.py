@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import statistics
+from functools import cache
 
 import pytest
 import torch
@@ -117,12 +118,17 @@ def test_a_lane_that_ends_does_not_end_the_others_and_gives_no_more_rows():
         assert steps == sorted(set(steps))
 
 
+@cache
+def of_seeds(seeds: str, compiled: str) -> Minimisation:
+    options = ("objective=styblinski-tang", "gradient.k=4", "steps=120", "record_every=50")
+    return minimise(*options, f"compile={compiled}", f"seeds={seeds}")
+
+
 @pytest.mark.parametrize("compiled", ["false", "true"])
 @pytest.mark.parametrize("seeds", ["[3]", "[0,4]", "[4,2,0]"])
 def test_a_seed_is_the_same_whichever_run_beside_it(seeds, compiled):
-    overrides = ("objective=styblinski-tang", "gradient.k=4", "steps=120", "record_every=50", f"compile={compiled}")
     chosen = [int(seed) for seed in seeds.strip("[]").split(",")]
-    together, apart = minimise(*overrides, "seeds=5"), minimise(*overrides, f"seeds={seeds}")
+    together, apart = of_seeds("5", compiled), of_seeds(seeds, compiled)
     for lane, seed in enumerate(chosen):
         assert [rows[lane] for rows in apart.rows] == [rows[seed] for rows in together.rows][: len(apart.rows)]
 

@@ -38,7 +38,7 @@ def network(name: str) -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
     torch.manual_seed(2)
     model, image = {
         "convolutions": lambda: (convolutions(), (1, 4, 4)),
-        "resnet18": lambda: (resnet18((3, 32, 32), 3, norm="group"), (3, 32, 32)),
+        "resnet18": lambda: (resnet18((3, 32, 32), 3, norm="group", width=8), (3, 32, 32)),
         "vit": lambda: (vit((3, 8, 8), 3, depth=2, heads=2, hidden=8, mlp=16), (3, 8, 8)),
     }[name]()
     return model.double(), torch.randn(4, *image).double(), torch.arange(4) % 3
