@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from frog_cli.errors import RequestError
 from frog_cli.reproduction import targets
@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str]) -> Request:
     flags = {word for word in arguments if word.startswith("--")}
     named = [word for word in arguments if "=" not in word and word not in flags]
     options = targets.options([word for word in arguments if "=" in word])
-    scale, workers = _scale(options.pop("scale", "paper")), _workers(options.pop("workers", None))
+    scale, workers = scale_of(options.pop("scale", "paper")), _workers(options.pop("workers", None))
     for option, value in options.items():
         if not option.startswith(_WITHOUT_EFFECT):
             raise RequestError(f"{option}={value}", "would make other runs than those of the target")
@@ -48,10 +48,16 @@ def parse(arguments: Sequence[str]) -> Request:
     return Request(flags, chosen, scale, workers, [f"{name}={value}" for name, value in options.items()])
 
 
-def _scale(given: str) -> Scale:
-    if given not in ("paper", "smoke"):
-        raise RequestError(f"scale={given}", "must be paper or smoke")
-    return "smoke" if given == "smoke" else "paper"
+def scale_of(given: str) -> Scale:
+    """Return the scale that a word names.
+
+    Raises:
+        RequestError: if it names none.
+    """
+    for scale in get_args(Scale):
+        if given == scale:
+            return scale
+    raise RequestError(f"scale={given}", "must be paper, laptop or smoke")
 
 
 def _workers(given: str | None) -> int | None:

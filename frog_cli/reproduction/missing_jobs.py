@@ -25,6 +25,13 @@ def missing(request: Request) -> list[Order]:
     ]
 
 
+def phases(orders: Sequence[Order]) -> list[list[Order]]:
+    """Return jobs in two parts, or one: searches first, whose rates the runs behind them may look up."""
+    searches = [order for order in orders if order.job.kind == "search"]
+    others = [order for order in orders if order.job.kind != "search"]
+    return [phase for phase in (searches, others) if phase]
+
+
 def make(
     orders: Sequence[Order], scale: Scale, processes: int, extra: Sequence[str], local_rank: int | None
 ) -> list[str]:

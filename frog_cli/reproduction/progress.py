@@ -18,7 +18,7 @@ def table(scale: Scale) -> str:
     for name in targets.names():
         target = targets.load(name)
         total, left = _numbers(target, scale)
-        found = stored_rows.read(target, stored_rows.results_folder(scale), "runs")
+        found = stored_rows.read(target, stored_rows.results_folder(targets.own_scale(target, scale)), "runs")
         seconds = [float(row["seconds"]) for row in found if row.get("seconds")]
         spent = f"{sum(seconds) / 3600:.2f}" if seconds else "-"
         rest = f"{sum(seconds) / len(seconds) * left / 3600:.2f}" if seconds and left else "-" if left else "0"

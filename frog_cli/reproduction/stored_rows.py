@@ -24,8 +24,11 @@ KINDS = {"runs": ("request", "seed"), "quality": ("request", "tangents", "angle"
 
 
 def results_folder(scale: Scale = "paper") -> Path:
-    """Return the folder of results: FROG_RESULTS, or results; those of a smoke test are kept with its runs."""
-    return runs_location() / "smoke" if scale == "smoke" else Path(os.environ.get("FROG_RESULTS") or "results")
+    """Return the folder of results: FROG_RESULTS, or results; a laptop's is in it, a smoke test's with its runs."""
+    if scale == "smoke":
+        return runs_location() / "smoke"
+    results = Path(os.environ.get("FROG_RESULTS") or "results")
+    return results / "laptop" if scale == "laptop" else results
 
 
 def read(target: Target, results: Path, kind: str) -> list[dict[str, str]]:
@@ -49,7 +52,7 @@ def add(target: Target, scale: Scale, kind: str, rows: Sequence[Row]) -> None:
     """Add rows to those of a target, or replace the same ones; other processes may add at the same time."""
     if not rows:
         return
-    results = results_folder(scale)
+    results = results_folder(targets.own_scale(target, scale))
     key = KINDS[kind] or ("request", "seed", list(rows[0])[2])
     position = {job.words: index for index, job in enumerate(jobs(target, scale))}
     with _hold_lock(results / target.name):
@@ -72,7 +75,7 @@ def _in_columns(row: Row, columns: Sequence[str]) -> Row:
 
 def missing(target: Target, scale: Scale) -> list[Job]:
     """Return the jobs of a target that have no row yet, with the seeds that are missing."""
-    results = results_folder(scale)
+    results = results_folder(targets.own_scale(target, scale))
     done = {(row["request"], int(row["seed"])) for row in read(target, results, "runs") if not _is_outdated(row)}
     studies = read(target, results, "quality")
     studied = {row["request"] for row in studies} - {row["request"] for row in studies if _is_outdated(row)}

@@ -22,7 +22,8 @@ from frog_cli.ideas.types import Count, Options
 from frog_cli.settings import composing
 from frog_cli.settings.requests import seed_list
 
-Scale = Literal["paper", "smoke"]
+Scale = Literal["paper", "laptop", "smoke"]
+"""The size of a target's runs: the papers', what two cores finish overnight, or what only shows that all works."""
 
 
 class Curves(Options):
@@ -50,6 +51,7 @@ class Target(Options):
     source: str
     of_papers: bool = True  # others have a section of their own
     paper: Work
+    laptop: Work | None = None  # none: the papers' runs are small enough
     smoke: Work
     metrics: list[str] = Field(default_factory=list)  # of runs, whose statistics the table has
     shown: list[str] = Field(default_factory=list)  # columns of its tables that the report shows: those of the picture
@@ -57,6 +59,7 @@ class Target(Options):
     published: str = "as a picture only"  # where the published values are, unless they are in sweeps/published
     curves: Curves | None = None
     remarks: str = ""
+    reductions: str = ""  # what is smaller in laptop than in paper, said in the table's caption
 
 
 class Job(NamedTuple):
@@ -144,9 +147,14 @@ def chosen(words: Sequence[str]) -> list[Target]:
     return list(wanted.values())
 
 
+def own_scale(target: Target, scale: Scale) -> Scale:
+    """Return the scale whose rows a target has at a scale: on a laptop those of the papers if they are small enough."""
+    return "paper" if scale == "laptop" and target.laptop is None else scale
+
+
 def jobs(target: Target, scale: Scale) -> tuple[Job, ...]:
     """Return the jobs of a target."""
-    work = target.paper if scale == "paper" else target.smoke
+    work = target.smoke if scale == "smoke" else (scale == "laptop" and target.laptop) or target.paper
     return _jobs(tuple(work.train), tuple(work.quality), tuple(work.search))
 
 

@@ -64,10 +64,11 @@ def carry_out(plan: SearchRequest, ranks: MpiRanks) -> bool:
 
 
 def _identity_settings(plan: SearchRequest) -> dict[str, Any]:
-    """Return all settings that determine a search; more evaluations only make it longer."""
+    """Return all settings that determine a search; more evaluations only make it longer, unless they are a grid."""
     settings = identity_settings(plan.request.runs[0])
+    left_out = {"method", "evaluations"} if plan.search.method == "evolution" else set[str]()
     return {
-        "search": plan.search.model_dump(exclude={"evaluations"}),
+        "search": plan.search.model_dump(exclude=left_out),
         "run": {name: value for name, value in settings.items() if name not in (plan.searched, "seed")},
         "seeds": [run.seed for run in plan.request.runs],
     }

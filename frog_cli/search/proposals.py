@@ -1,4 +1,4 @@
-"""What a search tries next: the evolutionary operators of Propulate, bred from frog's own record."""
+"""What a search tries next: a point of its grid, or what the operators of Propulate breed from frog's own record."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _REFINED = 150  # after so many evaluations a tenth as far
 
 
 def propose(search: Search, searched: str, evaluations: Sequence[Evaluation], number: int) -> Values:
-    """Return values to evaluate: random ones until there is a population, then bred from the best.
+    """Return values to evaluate: of a grid the next ones; else random ones until there is a population, then bred.
 
-    The same evaluations lead to the same proposal of a number.
+    The same evaluations lead to the same proposal of a number; a grid does not depend on them.
 
     Args:
         search: the settings of the search.
@@ -27,6 +27,9 @@ def propose(search: Search, searched: str, evaluations: Sequence[Evaluation], nu
         evaluations: what is known.
         number: of the proposal.
     """
+    if search.method == "grid":
+        step = (search.high - search.low) / max(1, search.evaluations - 1)
+        return {searched: 10 ** (search.low + number * step)}
     propulate_ = propulate()
     space = intervals(search, searched)
     limits = {

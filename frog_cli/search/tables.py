@@ -60,7 +60,10 @@ def _name(plan: SearchRequest, run: Run, evaluations: int) -> str:
     words = [*learning_rates.factors(run).values(), *([] if plan.searched == "learning_rate" else [plan.searched])]
     words += [f"{value}{name}" for name, value in learning_rates.cost_of(run).items() if value]
     words += [f"{evaluations}evaluations", f"{len(plan.request.runs)}seeds"]
-    words += [f"{name}{value}" for name, value in changed(plan, ("low", "high", "seed", "margin", "patience")).items()]
+    words += [
+        f"{name}{value}"
+        for name, value in changed(plan, ("method", "low", "high", "seed", "margin", "patience")).items()
+    ]
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(words))
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 11]}-{digest({'words': words})}"
 
@@ -83,6 +86,7 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: int) ->
     of_the_search: dict[str, Any] = {
         "request": plan.words,
         "loss": best.loss,
+        "method": search.method,
         "evaluations": evaluations,
         "low": search.low,
         "high": search.high,

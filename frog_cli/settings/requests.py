@@ -152,6 +152,8 @@ def _search(own: Sequence[str], definition: dict[str, Any]) -> Search:
     search = validate(Search, settings, given)
     if search.low >= search.high:
         raise RequestError(f"low={search.low:g}", f"must be below search.high={search.high:g}")
+    if search.method == "grid" and search.also:
+        raise RequestError(f"also.{next(iter(search.also))}", "needs search.method=evolution: a grid is of one number")
     for name, choices in search.also.items():
         if isinstance(choices, Interval) and choices.low >= choices.high:
             raise RequestError(f"also.{name}.low={choices.low:g}", f"must be below its high={choices.high:g}")

@@ -75,6 +75,10 @@ class Interval(Options):
 class Search(Options):
     """A search for the learning rate, and for further hyperparameters by the dotted names of their options."""
 
+    method: Annotated[Literal["evolution", "grid"], Allowed("must be evolution or grid")] = Field(
+        description="evolution: by Propulate, each proposal bred from the best so far; grid: evenly spaced logarithms "
+        "from low to high, for a few evaluations, without Propulate"
+    )
     evaluations: Count = Field(description="how many learning rates are tried")
     low: LogarithmOfRate = Field(description="log10 of the smallest learning rate")
     high: LogarithmOfRate = Field(description="log10 of the largest learning rate")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import chain
 
 from frog_cli.cluster.mpi import parallel
 from frog_cli.ranks import launchers
@@ -54,16 +55,18 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         orders = ranks.first(lambda: missing_jobs.missing(request))
         if "--dry-run" in request.flags:
-            for order in orders if ranks.rank == 0 else []:
+            for order in chain(*missing_jobs.phases(orders)) if ranks.rank == 0 else []:
                 print(" ".join(["frog", order.job.kind, *order.job.arguments]))
             if ranks.rank == 0 and not orders:
                 print("frog: nothing is missing", file=sys.stderr)
             return 0
         launchers.share_cores(ranks.local_size)
         processes = (request.workers or workers.default_number()) if ranks.size == 1 else 1
-        own = orders[ranks.rank :: ranks.size]
-        failures = missing_jobs.make(own, request.scale, processes, request.extra, ranks.local_rank)
-        ranks.wait()
+        failures: list[str] = []
+        for phase in missing_jobs.phases(orders):
+            own = phase[ranks.rank :: ranks.size]
+            failures += missing_jobs.make(own, request.scale, processes, request.extra, ranks.local_rank)
+            ranks.wait()
         if ranks.rank == 0:
             _finish(request.targets, request.scale)
         for failure in failures:

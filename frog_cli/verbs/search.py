@@ -23,6 +23,7 @@ lowest value of a function. Examples:
   mpiexec -n 4 frog search experiment=mlp_mnist model.width=256 gradient=mean gradient.k=4 epochs=5
   frog search 'search.also={batch_size: [32, 64, 128]}' search.evaluations=200
   frog search -m gradient.k=1,4,16 gradient=mean        one search for each combination
+  frog search search.method=grid search.evaluations=5 search.low=-3 search.high=-1     1e-3, 3.2e-3, 1e-2, 3.2e-2, 1e-1
   frog search learning_rate=curvature search.low=-1     of step.factor, which multiplies lengths from the curvature
 
 The best rate goes to sweeps/searched (or below FROG_SWEEPS), where learning_rate=searched finds it, with a table of
@@ -60,5 +61,6 @@ def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
             )
     execution.check([plan.request for plan in plans])
     runs_root()
-    propulate()
+    if any(plan.search.method == "evolution" for plan in plans):
+        propulate()
     return plans

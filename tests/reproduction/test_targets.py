@@ -6,6 +6,8 @@ from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.reproduction import targets
 from frog_cli.reproduction.figures.by_target import FIGURES
+from frog_cli.search import tables
+from frog_cli.search.record import Evaluation
 from frog_cli.settings.composing import sweep
 from frog_cli.settings.requests import quality_request, search_request, train_request
 
@@ -25,7 +27,26 @@ def test_targets_have_the_papers_runs(name):
     assert targets.count(targets.jobs(targets.load(name), "paper")) == NUMBERS[name]
 
 
-@pytest.mark.parametrize("scale", ["paper", "smoke"])
+@pytest.mark.parametrize("name", ["fig6", "table1", "fomoh_logistic_regression", "fomoh_cnn"])
+def test_a_laptop_compares_what_the_papers_compare(name):
+    """The same methods on as many problems, with as many seeds each; only their size differs."""
+    of_paper, of_laptop = (
+        [
+            (job.options["gradient"], job.options.get("gradient.k"), "schedule.name" in job.options, job.seeds)
+            for job in targets.jobs(targets.load(name), scale)
+            if job.kind == "train" and job.options.get("schedule.name") != "none"
+        ]
+        for scale in ("paper", "laptop")
+    )
+    without_schedule = [
+        (job.options["gradient"], job.options.get("gradient.k"), False, job.seeds)
+        for job in targets.jobs(targets.load(name), "paper")
+        if job.options.get("schedule.name") == "none"
+    ]
+    assert sorted(of_laptop, key=str) == sorted([*of_paper, *without_schedule], key=str)
+
+
+@pytest.mark.parametrize("scale", ["paper", "laptop", "smoke"])
 @pytest.mark.parametrize("name", targets.names())
 def test_jobs_compose(name, scale):
     jobs = targets.jobs(targets.load(name), scale)
@@ -76,3 +97,24 @@ def test_jobs_that_differ_in_a_pooled_option_alone_are_taken_together():
     assert list(targets.pooled(target, targets.jobs(target, "paper"))) == [
         job.words for job in targets.jobs(target, "paper")
     ]
+
+
+@pytest.mark.parametrize("name", [name for name in targets.names() if targets.load(name).laptop is not None])
+def test_what_is_run_on_a_laptop_is_complete_and_looks_up_what_it_searches(name, tmp_path, monkeypatch):
+    """Each run, with the rate that one of the searches found, is as long as the runs of that search."""
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path))
+    jobs = targets.jobs(targets.load(name), "laptop")
+    plans = [search_request(job.arguments) for job in jobs if job.kind == "search"]
+    (tmp_path / "searched").mkdir()
+    for number, plan in enumerate(plans):
+        run = plan.request.runs[0]
+        best = Evaluation(0, {plan.searched: 0.001 * (number + 1)}, 0.0, "completed", [0.0], 0.0, 0)
+        tables.write(tmp_path / "searched", plan, run, best, [best] * plan.search.evaluations)
+    found = []
+    for job in jobs:
+        if job.kind == "train":
+            runs = train_request(job.arguments).runs
+            found += [round(runs[0].learning_rate / 0.001) - 1]
+            searched = plans[found[-1]].request.runs[0]
+            assert runs[0].model_copy(update={"learning_rate": searched.learning_rate}) == searched
+    assert sorted(found) == (list(range(len(plans))) if found else [])

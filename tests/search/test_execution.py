@@ -124,6 +124,24 @@ def test_further_hyperparameters_join(runs, sweeps):
     assert run.batch_size == int(found["batch_size"])
 
 
+def test_a_grid_needs_no_propulate_and_another_number_of_points_is_another_grid(runs, sweeps, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "propulate", None)  # whose import fails
+    grid = [*SPHERE, "search.method=grid", "search.low=-3", "search.high=-1"]
+    for count in (3, 5):
+        assert main(["search", *grid, f"search.evaluations={count}"]) == 0
+    tried = {len(folder): folder for folder in map(table, sweeps.glob("evaluations_*.csv"))}
+    for count, logarithms in {3: [-3, -2, -1], 5: [-3, -2.5, -2, -1.5, -1]}.items():
+        rates = [math.log10(float(row["learning_rate"])) for row in tried[count]]
+        assert rates == pytest.approx(logarithms, abs=1e-12)
+    (found,) = table(next(sweeps.glob("learning_rates_*5evaluations*.csv")))
+    assert found["search_method"] == "grid"
+    asked = "learning_rate=searched searched.evaluations=5 searched.low=-3.0 searched.high=-1.0"
+    assert f"with {asked}\n" in capsys.readouterr().out
+    (run,) = train_request([*SPHERE, *asked.split()]).runs
+    best = min((row for row in tried[5] if row["outcome"] != "diverged"), key=lambda row: float(row["loss"]))
+    assert run.learning_rate == float(best["learning_rate"])
+
+
 def test_with_lengths_from_the_curvature_their_factor_is_searched(runs, sweeps, capsys):
     words = [*SPHERE, "learning_rate=curvature", "search.evaluations=12", "search.low=-1", "search.high=0.5"]
     assert main(["search", *words]) == 0

@@ -11,8 +11,8 @@ from frog_cli.settings.verb_options import Interval, Search
 
 def search(**changes) -> Search:
     settings = {
-        "evaluations": 100, "low": -6.0, "high": 0.0, "also": {}, "seed": 0, "population": 8, "margin": 0.5,
-        "patience": 5,
+        "method": "evolution", "evaluations": 100, "low": -6.0, "high": 0.0, "also": {}, "seed": 0, "population": 8,
+        "margin": 0.5, "patience": 5,
     }  # fmt: skip
     return Search.model_validate(settings | changes)
 
@@ -41,6 +41,17 @@ def test_breeding_beats_random_proposals():
     bowl = lambda values: (math.log10(values["learning_rate"]) + 2.0) ** 2  # noqa: E731
     losses = [evaluation.loss for evaluation in follow(search(), bowl, 100)]
     assert sorted(losses[50:])[25] < sorted(losses[:8])[4] / 4
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "count", "logarithms"),
+    [(-3.0, -1.0, 5, [-3, -2.5, -2, -1.5, -1]), (-1.5, 0.0, 4, [-1.5, -1, -0.5, 0]), (-2.0, 0.0, 1, [-2])],
+)
+def test_a_grid_is_evenly_spaced_from_low_to_high_whatever_comes_out(low, high, count, logarithms):
+    grid = search(method="grid", low=low, high=high, evaluations=count)
+    for loss in (lambda values: values["learning_rate"], lambda values: math.inf):
+        found = [math.log10(evaluation.values["learning_rate"]) for evaluation in follow(grid, loss, count)]
+        assert found == pytest.approx(logarithms, abs=1e-12)
 
 
 def test_infinite_losses_are_bred_from_only_while_there_is_nothing_else():

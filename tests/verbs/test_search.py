@@ -22,6 +22,9 @@ REFUSALS = {
     "search.also={batch_size:[]}": "search.also.batch_size=[]: must be a list of values, "
     "or {low: .., high: .., log: true or false}",
     "search.also={gradient.k:{low:3,high:1,log:false}}": "search.also.gradient.k.low=3: must be below its high=1",
+    "search.method=random": "search.method=random: must be evolution or grid",
+    "search.method=grid search.also={batch_size:[32,64]}": "search.also.batch_size: needs search.method=evolution: "
+    "a grid is of one number",
     "learning_rate=0.1": "learning_rate=0.1: is what is searched; search.low, search.high and search.also bound it",
     "overwrite=true": "overwrite=true: a search keeps what it has evaluated; delete its folder to start anew",
     "gradient.k=0": "gradient.k=0: must be a whole number, at least 1",
