@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 
 from frog_cli.reproduction import informed_tangents
-from frog_cli.reproduction.claims import UNKNOWN, Claim, Verdict
 from frog_cli.reproduction.frames import Frames
 from frog_cli.reproduction.lengths_beside_rates import compare
+from frog_cli.reproduction.verdicts import UNKNOWN, Claim, Verdict, count
 from frog_cli.settings import methods
 
 _REACHED = 1e-12  # so little above a minimum counts as there
@@ -30,7 +30,7 @@ def lengths_are_near_the_best_rate(frames: dict[str, Frames], networks: bool, at
         for _, row in found[~near].iterrows()
     ]
     text = f"{near.sum()} of {len(near)} cases" + (f"; not {'; '.join(others)}" if others else "")
-    return Verdict(bool(near.all()), text)
+    return Verdict(bool(near.all()), text, count(frames["step_lengths"]["runs"]))
 
 
 def local_tangents_are_near_backpropagation(frames: dict[str, Frames], method: str, points: float) -> Verdict:
@@ -39,7 +39,7 @@ def local_tangents_are_near_backpropagation(frames: dict[str, Frames], method: s
     if not {method, informed_tangents.BACKPROP} <= errors.keys():
         return UNKNOWN
     ours, backprop = errors[method], errors[informed_tangents.BACKPROP]
-    return Verdict(ours - backprop <= points, f"{ours:.2f} % for {backprop:.2f} %")
+    return Verdict(ours - backprop <= points, f"{ours:.2f} % for {backprop:.2f} %", _basis(frames, "mlp"))
 
 
 def local_tangents_close_the_gap(frames: dict[str, Frames], model: str, shares: dict[str, float]) -> Verdict:
@@ -48,7 +48,12 @@ def local_tangents_close_the_gap(frames: dict[str, Frames], model: str, shares: 
     if not shares.keys() <= closed.keys():
         return UNKNOWN
     text = ", ".join(f"{method.removeprefix('projection, ')} {closed[method]:.2f}" for method in shares)
-    return Verdict(all(closed[method] > share - 1e-9 for method, share in shares.items()), text)
+    return Verdict(all(closed[method] > share - 1e-9 for method, share in shares.items()), text, _basis(frames, model))
+
+
+def _basis(frames: dict[str, Frames], model: str) -> str:
+    runs = frames["informed_tangents"]["runs"]
+    return count(runs[runs["model"] == model])
 
 
 def _of_methods(frames: dict[str, Frames], model: str, column: str) -> dict[str, float]:
@@ -60,26 +65,30 @@ def _of_methods(frames: dict[str, Frames], model: str, column: str) -> dict[str,
     return {str(method): float(value) for method, value in zip(found["method"], found[column], strict=True)}
 
 
-BEYOND = (
+CLAIMS = (
     Claim(
         "With one setting, lengths from the curvature end at no more than 1.25 times the best rate's test error.",
         "frog",
         partial(lengths_are_near_the_best_rate, networks=True, at_most=1.25),
+        ("step_lengths",),
     ),
     Claim(
         "With one setting, they end no more than ten times as far above the minimum of a function.",
         "frog",
         partial(lengths_are_near_the_best_rate, networks=False, at_most=10),
+        ("step_lengths",),
     ),
     Claim(
         "On MLP-256, a tangent of a local loss for each layer ends within 0.3 points of backpropagation's test error.",
         "frog",
         partial(local_tangents_are_near_backpropagation, method="projection, local", points=0.3),
+        ("informed_tangents",),
     ),
     Claim(
         "With local tangents and lengths from the curvature, no rate at all, it ends within 0.5 points.",
         "frog",
         partial(local_tangents_are_near_backpropagation, method="projection, local, no rate", points=0.5),
+        ("informed_tangents",),
     ),
     *(
         Claim(
@@ -91,6 +100,7 @@ BEYOND = (
                 model=model,
                 shares={"projection, local": 0.5, "projection, local depth1": 0.9},
             ),
+            ("informed_tangents",),
         )
         for name, model in (("ResNet18", "resnet18"), ("vision transformer", "vit"))
     ),

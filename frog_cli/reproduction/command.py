@@ -32,10 +32,11 @@ def parse(arguments: Sequence[str]) -> Request:
     Raises:
         RequestError: if a word is wrong.
     """
-    flags = {word for word in arguments if word.startswith("--")}
-    named = [word for word in arguments if "=" not in word and word not in flags]
-    options = targets.options([word for word in arguments if "=" in word])
-    scale, workers = scale_of(options.pop("scale", "paper")), _workers(options.pop("workers", None))
+    scale, words = split_scale(arguments)
+    flags = {word for word in words if word.startswith("--")}
+    named = [word for word in words if "=" not in word and word not in flags]
+    options = targets.options([word for word in words if "=" in word])
+    workers = _workers(options.pop("workers", None))
     for option, value in options.items():
         if not option.startswith(_WITHOUT_EFFECT):
             raise RequestError(f"{option}={value}", "would make other runs than those of the target")
@@ -48,16 +49,17 @@ def parse(arguments: Sequence[str]) -> Request:
     return Request(flags, chosen, scale, workers, [f"{name}={value}" for name, value in options.items()])
 
 
-def scale_of(given: str) -> Scale:
-    """Return the scale that a word names.
+def split_scale(words: Sequence[str]) -> tuple[Scale, list[str]]:
+    """Return the scale that words such as scale=laptop ask for, and all other words.
 
     Raises:
-        RequestError: if it names none.
+        RequestError: if there is no such scale.
     """
+    given = [word.removeprefix("scale=") for word in words if word.startswith("scale=")] or ["paper"]
     for scale in get_args(Scale):
-        if given == scale:
-            return scale
-    raise RequestError(f"scale={given}", "must be paper, laptop or smoke")
+        if given[-1] == scale:
+            return scale, [word for word in words if not word.startswith("scale=")]
+    raise RequestError(f"scale={given[-1]}", "must be paper, laptop or smoke")
 
 
 def _workers(given: str | None) -> int | None:

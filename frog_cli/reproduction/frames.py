@@ -24,8 +24,8 @@ def read_frames(target: Target, results: Path, scale: Scale = "paper") -> Frames
         kind: DataFrame(stored_rows.read_current(target, results, kind, scale)).apply(_numbers)
         for kind in stored_rows.KINDS
     }
-    of_searches = rates_beside_published([]) if target.name == "learning_rates" else []
-    found["searched"] = DataFrame(of_searches).apply(_numbers)
+    of_searches = rates_beside_published(target, scale) if target.name == "learning_rates" else []
+    found["searched"] = DataFrame([row for row in of_searches if row["searched"]]).apply(_numbers)
     bench = results / "bench" / "bench.csv"
     measured = read_csv(bench) if target.name == "informed_tangents" and bench.exists() else []
     found["costs"] = DataFrame(measured).apply(_numbers)

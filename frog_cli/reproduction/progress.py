@@ -2,8 +2,62 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from frog_cli.files.csv import read_csv
 from frog_cli.reproduction import stored_rows, targets
 from frog_cli.reproduction.targets import Scale, Target
+from frog_cli.search import tables as tables_of_searches
+from frog_cli.settings import learning_rates
+
+
+class Hours(NamedTuple):
+    """What a target has cost and will, in hours of one process; None: nobody knows."""
+
+    spent: float | None
+    left: float | None
+
+    def texts(self) -> list[str]:
+        """Return both as a table has them."""
+        return ["-" if hours is None else f"{hours:.2f}" if hours else "0" for hours in self]
+
+
+def hours(target: Target, scale: Scale) -> Hours:
+    """Return what a target has cost and will; what is missing is taken to cost as much as what is done of its kind."""
+    spent = left = 0.0
+    known = False
+    done, missing = targets.jobs(target, scale), stored_rows.missing(target, scale)
+    for kind in ("train", "search"):
+        seconds = (
+            _of_runs(target, scale)
+            if kind == "train"
+            else _of_searches([job.words for job in done if job.kind == kind])
+        )
+        waiting = targets.count([job for job in missing if job.kind == kind])
+        if not seconds and waiting:
+            left = float("nan")
+        elif seconds:
+            known = True
+            spent += sum(seconds) / 3600
+            left += sum(seconds) / len(seconds) * waiting / 3600
+    return Hours(spent if known else None, None if left != left else left)
+
+
+def _of_runs(target: Target, scale: Scale) -> list[float]:
+    """Return the seconds of each run."""
+    results = stored_rows.results_folder(targets.own_scale(target, scale))
+    found = stored_rows.read_current(target, results, "runs", scale)
+    return [float(row["seconds"]) for row in found if row.get("seconds")]
+
+
+def _of_searches(wanted: list[str]) -> list[float]:
+    """Return the seconds of each search."""
+    evaluations = {
+        row["search_request"]: tables_of_searches.evaluations_beside(path)
+        for row, path in learning_rates.tables("searched")
+    }
+    found = [read_csv(evaluations[words]) for words in wanted if words in evaluations]
+    return [sum(float(row["seconds"]) for row in of_one) for of_one in found if of_one]
 
 
 def describe(target: Target, scale: Scale) -> str:
@@ -13,15 +67,12 @@ def describe(target: Target, scale: Scale) -> str:
 
 
 def table(scale: Scale) -> str:
-    """Return the state of all targets; a run that is missing is taken to cost as much as one that is done."""
+    """Return the state of all targets."""
     lines = [f"{'target':<26} {'done':>5} {'missing':>8}  {'hours so far':>12} {'hours left':>10}  title"]
     for name in targets.names():
         target = targets.load(name)
         total, left = _numbers(target, scale)
-        found = stored_rows.read(target, stored_rows.results_folder(targets.own_scale(target, scale)), "runs")
-        seconds = [float(row["seconds"]) for row in found if row.get("seconds")]
-        spent = f"{sum(seconds) / 3600:.2f}" if seconds else "-"
-        rest = f"{sum(seconds) / len(seconds) * left / 3600:.2f}" if seconds and left else "-" if left else "0"
+        spent, rest = hours(target, scale).texts()
         lines.append(f"{name:<26} {total - left:>5} {left:>8}  {spent:>12} {rest:>10}  {target.title}")
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ from frog_cli.reproduction import targets
 from frog_cli.reproduction.report_content import write_tables_and_read
 from frog_cli.reproduction.report_html import html
 from frog_cli.reproduction.report_markdown import markdown
+from frog_cli.reproduction.stored_rows import results_folder
 from frog_cli.reproduction.targets import Scale, Target
 
 
@@ -18,11 +19,10 @@ def is_about(chosen: Sequence[Target]) -> bool:
     return any(target.name in targets.names() for target in chosen)
 
 
-def write_if_about(
-    chosen: Sequence[Target], results: Path, scale: Scale = "paper", with_html: bool = False
-) -> list[Path]:
+def write_if_about(chosen: Sequence[Target], scale: Scale, with_html: bool = False) -> list[Path]:
     """Write the pages anew if they are about one of the targets; return their paths, if so."""
-    return write(results, scale, with_html) if is_about(chosen) else []
+    of_page: Scale = "smoke" if scale == "smoke" else "paper"  # one page tells of the papers' scale and a laptop's
+    return write(results_folder(of_page), of_page, with_html) if is_about(chosen) else []
 
 
 def write(results: Path, scale: Scale = "paper", with_html: bool = False) -> list[Path]:
@@ -30,7 +30,7 @@ def write(results: Path, scale: Scale = "paper", with_html: bool = False) -> lis
 
     Args:
         results: the folder.
-        scale: whether its rows are those of the papers' settings.
+        scale: `smoke` if its rows are those of a smoke test.
         with_html: whether to write index.html, too.
 
     Returns:

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from frog_cli.files.csv import read_csv
 from frog_cli.reproduction import stored_rows, tables, targets
+from frog_cli.reproduction.progress import Hours, hours
+from frog_cli.reproduction.scales_side_by_side import scales_side_by_side
 from frog_cli.reproduction.targets import Scale, Target
+
+if TYPE_CHECKING:  # pandas is imported only where rows are read
+    from frog_cli.reproduction.frames import Frames
+    from frog_cli.reproduction.verdicts import Claim
 
 ABOUT = """
 Written by `frog reproduce`, `frog table` and `frog plot`; every table, verdict and picture is made from the rows in the
 folders beside this file, each of which says on what it was computed. `frog reproduce --list` shows what is missing,
 `frog reproduce TARGET` makes it.
 
+Targets whose runs are long have two scales: the papers' settings, and one that two cores finish overnight
+(`scale=laptop`; its rows are in `laptop/`), of which each section says what is smaller. Hours are those of all runs and
+searches one after the other; what is missing is taken to cost as much as what is done.
+
 A published number is within our spread if it lies between the lowest and the highest of our seeds; two methods differ
 within the spread if the ranges of their seeds overlap. $g_v$ and FGD are the papers' names for
 `gradient=mean gradient.k=1`."""
 """What a reader should know first; like remarks and cells it has `words of the command line` and $formulas$."""
 
-OVERVIEW_HEAD = ("target", "source", "runs done", "missing", "published numbers")
-CLAIMS_HEAD = ("claim", "source", "verdict by our runs")
+VERDICTS_HEAD = ("claim", "source", "verdict", "scale", "basis", "shown")
+OVERVIEW_HEAD = (
+    "target", "source", "runs done", "missing", "published numbers", "hours", "hours left",
+    "laptop: done", "laptop: missing", "laptop: hours",
+)  # fmt: skip
+COSTS_HEAD = ("target", "missing", "what it would cost")
+CLAIMS_HEAD = ("claim", "source", "verdict by our runs", "scale")
+SCALES = {"paper": "papers'", "laptop": "laptop", "smoke": "smoke test"}
+SMALL = {True: "papers', small enough for a laptop", False: "own, small enough for a laptop"}
+"""What scales are called in a cell, and that of a target of the papers, or of frog's own, which has only one."""
+SCALE_TITLES = {"paper": "the papers' scale", "laptop": "a laptop's scale", "smoke": "a smoke test"}
 NO_PICTURE = "No runs yet, so no picture."
 MISSING = "missing"  # what a cell says that waits for a run
 
@@ -53,29 +72,62 @@ class Table(NamedTuple):
         return len(self.rows) > _LONG
 
 
+class AtScale(NamedTuple):
+    """What is said of a target at one scale."""
+
+    scale: Scale
+    done: int
+    missing: int
+    hours: Hours
+    picture: Path | None
+    tables: list[Table]
+    folder: str = ""  # in which its picture and tables are, from the report's, with a slash behind
+
+
 class Section(NamedTuple):
     """What is said of a target."""
 
     target: Target
-    done: int
-    missing: int
     published: str
-    picture: Path | None
-    tables: list[Table]
+    scales: list[AtScale]
+    beside: Table | None = None  # published numbers, and ours at both scales
 
     @property
     def summary(self) -> str:
         """Return what its runs are about, and where that is from."""
         return f"{self.target.title} ({self.target.source})."
 
+    @property
+    def caption_beside(self) -> str:
+        """Return what the table beside the scales shows."""
+        metric = self.target.metrics[0].replace("_", " ")
+        return f"Scales side by side, {metric}: mean over the seeds, in brackets from the lowest to the highest."
+
+    @property
+    def overview(self) -> list[str]:
+        """Return its cells in the overview, behind its name."""
+        first, *others = self.scales
+        cells = [self.target.source, str(first.done), str(first.missing), self.published, *first.hours.texts()]
+        if not others:
+            return [*cells, "the same", "", ""]
+        return [*cells, str(others[0].done), str(others[0].missing), others[0].hours.texts()[0]]
+
 
 class ClaimVerdict(NamedTuple):
-    """A claim, and what our runs say of it."""
+    """A claim, and what our runs say of it at one scale."""
 
     claim: str
     source: str
     holds: bool | None  # None: there are no rows yet
     verdict: str
+    scale: str = SCALES["paper"]
+    basis: str = ""
+    targets: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Return the verdict without its numbers."""
+        return self.verdict.partition(":")[0]
 
 
 class Part(NamedTuple):
@@ -92,45 +144,93 @@ class Report(NamedTuple):
     overview: list[Section]
     parts: list[Part]
 
+    @property
+    def not_run(self) -> list[Section]:
+        """Return what is missing at the papers' scale."""
+        return [one for one in self.overview if one.scales[0].missing and one.target.cost]
+
 
 def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
     """Write all tables anew into a folder of results.
 
     Args:
-        results: the folder, which has the rows and pictures.
-        scale: whether the rows are those of the papers' settings.
+        results: the folder, which has the rows and pictures; those of a laptop are in `laptop` there.
+        scale: `smoke` if its rows are those of a smoke test.
 
     Returns:
         What they and the pictures there say.
     """
-    from frog_cli.reproduction.claims import CLAIMS
-    from frog_cli.reproduction.claims_beyond import BEYOND
+    from frog_cli.reproduction import claims_beyond, claims_multi_tangent, claims_second_order
     from frog_cli.reproduction.frames import read_frames
 
+    scales: list[Scale] = ["smoke"] if scale == "smoke" else ["paper", "laptop"]
+    folders: dict[Scale, Path] = {one: results / "laptop" if one == "laptop" else results for one in scales}
     loaded = [targets.load(name) for name in targets.names()]
-    overview = [_section(target, results, tables.write_tables(target, results, scale), scale) for target in loaded]
-    frames = {target.name: read_frames(target, results, scale) for target in loaded}
+    overview = [_section(target, folders) for target in loaded]
+    frames = {}
+    for one in scales:
+        own = {target.name: targets.own_scale(target, one) for target in loaded}
+        frames[one] = {
+            target.name: read_frames(target, folders[own[target.name]], own[target.name]) for target in loaded
+        }
     parts = []
-    for title, claims, of_papers in (("What the papers claim", CLAIMS, True), ("Beyond the papers", BEYOND, False)):
-        judged = [(claim, claim.judge(frames)) for claim in claims]
-        verdicts = [ClaimVerdict(claim.text, claim.source, found.holds, str(found)) for claim, found in judged]
-        parts.append(Part(title, verdicts, [one for one in overview if one.target.of_papers == of_papers]))
+    of_papers = (*claims_multi_tangent.CLAIMS, *claims_second_order.CLAIMS)
+    for title, claims, is_of_papers in (
+        ("What the papers claim", of_papers, True),
+        ("Beyond the papers", claims_beyond.CLAIMS, False),
+    ):
+        verdicts = [verdict for claim in claims for verdict in _verdicts(claim, frames)]
+        parts.append(Part(title, verdicts, [one for one in overview if one.target.of_papers == is_of_papers]))
     return Report(overview, parts)
 
 
-def _section(target: Target, results: Path, paths: Sequence[Path], scale: Scale) -> Section:
-    """Return what is said of a target, whose tables have been written."""
-    rows = {path.name: read_csv(path) for path in paths}
-    total = targets.count(targets.jobs(target, scale))
-    missing = targets.count(stored_rows.missing(target, scale))
-    picture = results / f"{target.name}.png"
+def _verdicts(claim: Claim, frames: Mapping[Scale, dict[str, Frames]]) -> list[ClaimVerdict]:
+    """Return the verdicts on a claim at all scales at which there are rows for one; that there are none if so."""
+    judging = [targets.load(name) for name in claim.targets]
+    of_laptop = any(target.laptop is not None for target in judging)
+    small = None if of_laptop or "smoke" in frames else SMALL[all(target.of_papers for target in judging)]
+    found = []
+    for scale in frames if of_laptop else [*frames][:1]:
+        judge = claim.judge_laptop if scale == "laptop" and claim.judge_laptop is not None else claim.judge
+        verdict = judge(frames[scale])
+        shown = (verdict.holds, str(verdict), small or SCALES[scale], verdict.basis, claim.targets)
+        found.append(ClaimVerdict(claim.text, claim.source, *shown))
+    return [one for one in found if one.holds is not None] or found[:1]
+
+
+def _section(target: Target, folders: Mapping[Scale, Path]) -> Section:
+    """Return what is said of a target, and write its tables."""
+    own = [scale for scale in folders if targets.own_scale(target, scale) == scale]
+    rows = {
+        scale: {path.name: read_csv(path) for path in tables.write_tables(target, folders[scale], scale)}
+        for scale in own
+    }
+    beside = scales_side_by_side(target, folders) if len(own) > 1 and target.metrics else []
     return Section(
         target,
+        _reproduced(target, [row for of_one in rows[own[0]].values() for row in of_one]),
+        [_at_scale(target, scale, folders[scale], rows[scale]) for scale in own],
+        Table(
+            "", len(beside), False, [name.replace("_", " ") for name in beside[0]], [[*row.values()] for row in beside]
+        )
+        if beside
+        else None,
+    )
+
+
+def _at_scale(target: Target, scale: Scale, folder: Path, rows: Mapping[str, list[dict[str, str]]]) -> AtScale:
+    """Return what is said of a target at one scale, whose tables have these rows."""
+    total = targets.count(targets.jobs(target, scale))
+    missing = targets.count(stored_rows.missing(target, scale))
+    picture = folder / f"{target.name}.png"
+    return AtScale(
+        scale,
         total - missing,
         missing,
-        _reproduced(target, [row for of_one in rows.values() for row in of_one]),
+        hours(target, scale),
         picture if picture.exists() else None,
         [_table(target, file, of_one) for file, of_one in rows.items()],
+        "laptop/" if scale == "laptop" else "",
     )
 
 

@@ -11,9 +11,13 @@ from pathlib import Path
 from frog_cli.reproduction.report_content import (
     ABOUT,
     CLAIMS_HEAD,
+    COSTS_HEAD,
     MISSING,
     NO_PICTURE,
     OVERVIEW_HEAD,
+    SCALE_TITLES,
+    VERDICTS_HEAD,
+    AtScale,
     ClaimVerdict,
     Part,
     Report,
@@ -47,8 +51,9 @@ def html(report: Report) -> str:
 {_contents(report)}
 <main>
 <h1>Results</h1>
+{_verdicts(report.parts)}
 {_paragraphs(ABOUT)}
-{_overview(report.overview)}
+{_overview(report)}
 {"".join(_part(part) for part in report.parts)}</main>
 <script>
 {script}</script>
@@ -97,17 +102,39 @@ def _link(title: str) -> str:
     return f'<a href="#{_id(title)}">{escape(title)}</a>'
 
 
-def _overview(sections: Sequence[Section]) -> str:
+def _verdicts(parts: Sequence[Part]) -> str:
+    """Return all claims with the words of their verdicts, and on what these stand."""
     rows = [
-        [_link(one.target.name), *map(inline, [one.target.source, str(one.done), str(one.missing), one.published])]
-        for one in sections
+        [
+            inline(one.claim),
+            inline(one.source),
+            _words(one, one.words),
+            one.scale,
+            one.basis,
+            f"in {', '.join(map(_link, one.targets))}",
+        ]
+        for part in parts
+        for one in part.claims
     ]
-    return f'<h2 id="Overview">Overview</h2>\n{_table("Overview", OVERVIEW_HEAD, rows)}'
+    return _table("Verdicts", VERDICTS_HEAD, rows, kind="claims")
+
+
+def _overview(report: Report) -> str:
+    """Return what is done and missing of all targets, and what that would cost which could not be run."""
+    rows = [[_link(one.target.name), *map(inline, one.overview)] for one in report.overview]
+    text = f'<h2 id="Overview">Overview</h2>\n{_table("Overview", OVERVIEW_HEAD, rows)}'
+    if report.not_run:
+        costs = [
+            [_link(one.target.name), str(one.scales[0].missing), inline(one.target.cost.strip())]
+            for one in report.not_run
+        ]
+        text += f"\n<h2>What we could not run at the papers' scale</h2>\n{_table('Costs', COSTS_HEAD, costs)}"
+    return text
 
 
 def _part(part: Part) -> str:
     """Return claims with their verdicts, and the targets whose rows judge them."""
-    rows = [[inline(one.claim), inline(one.source), _verdict(one)] for one in part.claims]
+    rows = [[inline(one.claim), inline(one.source), _verdict(one), one.scale] for one in part.claims]
     claims = _table(part.title, CLAIMS_HEAD, rows, kind="claims")
     sections = "".join(_section(section) for section in part.sections)
     return f'<h2 id="{_id(part.title)}">{escape(part.title)}</h2>\n{claims}\n{sections}'
@@ -116,26 +143,42 @@ def _part(part: Part) -> str:
 def _verdict(one: ClaimVerdict) -> str:
     """Return a verdict whose words, before the numbers that say so, stand out."""
     words, colon, numbers = one.verdict.partition(":")
-    return f'<strong class="{_OF_VERDICTS[one.holds]}">{inline(words)}</strong>{colon}{inline(numbers)}'
+    return f"{_words(one, words)}{colon}{inline(numbers)}"
+
+
+def _words(one: ClaimVerdict, words: str) -> str:
+    return f'<strong class="{_OF_VERDICTS[one.holds]}">{inline(words)}</strong>'
 
 
 def _section(section: Section) -> str:
     """Return what is shown of a target."""
-    target, picture = section.target, section.picture
-    texts = _paragraphs(f"{section.summary}\n\n{target.remarks}")
-    if picture is None:
+    target = section.target
+    shown = _paragraphs(f"{section.summary}\n\n{target.remarks}")
+    if section.beside is not None:
+        rows = [[inline(cell) for cell in row] for row in section.beside.rows]
+        shown += f"\n<p>{section.caption_beside}</p>\n{_table('Scales side by side', section.beside.head, rows)}"
+    for at_scale in section.scales:
+        if len(section.scales) > 1:
+            shown += f"\n<h4>{escape(SCALE_TITLES[at_scale.scale].capitalize())}</h4>"
+            shown += f"\n{_paragraphs(target.reductions)}" if at_scale.scale == "laptop" else ""
+        shown += f"\n{_at_scale(section, at_scale)}"
+    name = escape(target.name)
+    return f'<section id="{_id(target.name)}">\n<h3>{name}</h3>\n{shown}</section>\n'
+
+
+def _at_scale(section: Section, at_scale: AtScale) -> str:
+    """Return the picture and the tables of a target at one scale."""
+    if at_scale.picture is None:
         shown = f"<p>{NO_PICTURE}</p>"
     else:
-        data = base64.b64encode(picture.read_bytes()).decode()
-        shown = f'<img alt="{escape(target.title)}" src="data:image/png;base64,{data}">'
-    tables = "".join(_table_of_file(table) for table in section.tables)
-    name = escape(target.name)
-    return f'<section id="{_id(target.name)}">\n<h3>{name}</h3>\n{texts}\n{shown}\n{tables}</section>\n'
+        data = base64.b64encode(at_scale.picture.read_bytes()).decode()
+        shown = f'<img alt="{escape(section.target.title)}" src="data:image/png;base64,{data}">'
+    return shown + "\n" + "".join(_table_of_file(table, at_scale.folder) for table in at_scale.tables)
 
 
-def _table_of_file(table: Table) -> str:
+def _table_of_file(table: Table, folder: str) -> str:
     """Return a table under the name of its file; a long one waits until it is asked for."""
-    about = f"Table: <code>{escape(table.file)}</code>, {table.total} rows."
+    about = f"Table: <code>{escape(folder + table.file)}</code>, {table.total} rows."
     about += f" {len(table.rows)} of them are not empty:" if table.rows_left_out else ""
     if not table.rows:
         return f"<p>{about}</p>\n"

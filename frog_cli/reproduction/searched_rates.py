@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from frog_cli.files.csv import Row
+from frog_cli.reproduction.targets import Scale, Target, jobs
 from frog_cli.settings import learning_rates
 
 
-def rates_beside_published(wanted: Sequence[str]) -> list[Row]:
-    """Return searched learning rates beside the published ones: first those that are wanted, found or not."""
+def rates_beside_published(target: Target, scale: Scale) -> list[Row]:
+    """Return searched learning rates beside the published ones: those that a target wants at a scale, found or not.
+
+    At the papers' scale all others that were found come behind them, but for those that a laptop's scale wants.
+    """
     found = {row["search_request"]: row for row in learning_rates.rows("searched")}
+    wanted = [job.words for job in jobs(target, scale) if job.kind == "search"]
+    also = [*found] if scale != "laptop" else []
+    if target.laptop is not None and scale != "laptop":
+        of_laptop = {job.words for job in jobs(target, "laptop") if job.kind == "search"}
+        also = [words for words in also if words not in of_laptop]
     table = []
-    for words in dict.fromkeys([*wanted, *found]):
+    for words in dict.fromkeys([*wanted, *also]):
         searched = found.get(words, {})
         row: Row = {"request": words, **learning_rates.settings(searched)}
         row["searched"] = searched.get("learning_rate")

@@ -24,14 +24,14 @@ def write_tables(target: Target, results: Path, scale: Scale = "paper") -> list[
     wanted = jobs(target, scale)
     if any(job.kind == "train" for job in wanted):
         runs = stored_rows.read(target, results, "runs")
-        tables[""] = _summary(target, [job for job in wanted if job.kind == "train"], runs)
+        tables[""] = _summary(target, [job for job in wanted if job.kind == "train"], runs, scale)
     if any(job.kind == "quality" for job in wanted):
         rows = stored_rows.read_current(target, results, "quality", scale)
         tables["_quality" if tables else ""] = [
             {name: value for name, value in row.items() if name not in (*_ABOUT, "request")} for row in rows
         ]
-    if any(job.kind == "search" for job in wanted):
-        tables[""] = rates_beside_published([job.words for job in wanted if job.kind == "search"])
+    if not tables and any(job.kind == "search" for job in wanted):  # else they only prepare the runs
+        tables[""] = rates_beside_published(target, scale)
     if target.name in ("step_lengths", "informed_tangents", "neighbours"):  # with pandas, which others do without
         from frog_cli.reproduction import informed_tangents, lengths_beside_rates, neighbours
         from frog_cli.reproduction.frames import read_frames
@@ -53,7 +53,7 @@ def write_tables(target: Target, results: Path, scale: Scale = "paper") -> list[
     return paths
 
 
-def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str]]) -> list[Row]:
+def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str]], scale: Scale) -> list[Row]:
     """Return a row for the jobs that are taken together: settings, mean and spread, and what was published."""
     table = []
     columns = learning_rates.columns(rows)
@@ -68,7 +68,9 @@ def _summary(target: Target, wanted: Sequence[Job], rows: Sequence[dict[str, str
         for metric in (metric for metric in target.metrics if not rows or metric in rows[0]):
             values = [float(one[metric]) for one in found if one.get(metric)]
             row |= {f"{metric}_{name}": _statistic(function, values) for name, function in _STATISTICS.items()}
-            row |= _published(target, group[0], metric, values)
+            row |= (
+                published(target, group[0], metric) if scale == "laptop" else _beside(target, group[0], metric, values)
+            )
         table.append(row)
     return table
 
@@ -86,19 +88,23 @@ def _statistic(function: Callable[[list[float]], float], values: list[float]) ->
     return None if not values or (function is stdev and len(values) < 2) else function(values)
 
 
-def _published(target: Target, job: Job, metric: str, values: Sequence[float]) -> Row:
-    """Return the published value of a metric beside ours, nothing if the target has no published values."""
+def published(target: Target, job: Job, metric: str) -> Row:
+    """Return the published value of a metric, nothing if the target has none."""
     path = folder("sweeps") / "published" / f"{target.name}_{metric}.csv"
     if not path.exists():
         return {}
     wanted = {name: job.options.get(name) for name in ("model", "data", "gradient")}
+    wanted["data"] = job.options.get("data.stands_for", wanted["data"])
     wanted["k"] = job.options.get("gradient.k", "")
     matches = [row for row in read_csv(path) if all(row[name] == value for name, value in wanted.items())]
-    if len(matches) != 1:
-        return {}
-    published = float(matches[0][metric])
-    row: Row = {f"{metric}_published": published}
-    if values:
-        row[f"{metric}_difference"] = fmean(values) - published
-        row[f"{metric}_published_within_spread"] = "yes" if min(values) <= published <= max(values) else "no"
+    return {f"{metric}_published": float(matches[0][metric])} if len(matches) == 1 else {}
+
+
+def _beside(target: Target, job: Job, metric: str, values: Sequence[float]) -> Row:
+    """Return the published value of a metric beside ours at the papers' scale."""
+    row = published(target, job, metric)
+    if row and values:
+        (value,) = row.values()
+        row[f"{metric}_difference"] = fmean(values) - value
+        row[f"{metric}_published_within_spread"] = "yes" if min(values) <= value <= max(values) else "no"
     return row

@@ -60,6 +60,7 @@ class Target(Options):
     curves: Curves | None = None
     remarks: str = ""
     reductions: str = ""  # what is smaller in laptop than in paper, said in the table's caption
+    cost: str = ""  # what runs that are missing at the papers' scale would cost
 
 
 class Job(NamedTuple):

@@ -36,6 +36,11 @@ def found_path(place: Path, name: str) -> Path:
     return place / f"learning_rates_{name}.csv"
 
 
+def evaluations_beside(found: Path) -> Path:
+    """Return the file of all evaluations of a search that has left its values in a file."""
+    return evaluations_path(found.parent, found.stem.removeprefix("learning_rates_"))
+
+
 def names(place: Path) -> list[str]:
     """Return the names of all searches that have left their tables."""
     return sorted(path.stem.removeprefix(_EVALUATIONS) for path in place.glob(f"{_EVALUATIONS}*.csv"))

@@ -120,7 +120,7 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
         RequestError: if there is none, or more than one.
     """
     wanted = factors(run)
-    having = [(row, table) for row, table in _tables(source) if name in row]
+    having = [(row, table) for row, table in tables(source) if name in row]
     similar = [(row, table) for row, table in having if not _difference(row, wanted)]
     matches = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
     setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
@@ -206,11 +206,11 @@ def settings(row: Mapping[str, str]) -> dict[str, str]:
 
 def rows(source: str) -> list[dict[str, str]]:
     """Return all rows of a source."""
-    return [row for row, _ in _tables(source)]
+    return [row for row, _ in tables(source)]
 
 
-def _tables(source: str) -> list[tuple[dict[str, str], Path]]:
-    """Return all rows, with their tables; of searched rates, the user's own stand for frog's of the same names."""
+def tables(source: str) -> list[tuple[dict[str, str], Path]]:
+    """Return all rows of a source, with their tables; a user's own searches stand for frog's of the same names."""
     places = [folder("sweeps") / source, *([searched()] if source == "searched" else [])]
     files = {path.name: path for place in places for path in sorted(place.glob("learning_rates_*.csv"))}
     return [(row, path) for path in files.values() for row in read_csv(path)]

@@ -42,9 +42,8 @@ def main(arguments: Sequence[str]) -> int:
 def words(verb: str) -> list[str]:
     """Return all words that may stand behind a verb; options end in = or have their value."""
     if verb in ("reproduce", "table", "plot"):
-        names = [*targets.names(), "all"]
-        of_reproduce = [*names, "--list", "workers=", "scale=smoke"]
-        return {"reproduce": of_reproduce, "table": ["runs", *names, "--html"]}.get(verb, names)
+        names = [*targets.names(), "all", "scale=laptop", "scale=smoke"]
+        return {"reproduce": [*names, "--list", "workers="], "table": ["runs", *names, "--html"]}.get(verb, names)
     if verb == "evaluate":
         of_data = [word for word in _of_training() if word.startswith(("data=", "data."))]
         return ["which=best", "which=last", *of_data]

@@ -12,8 +12,8 @@ from frog_cli.ranks import launchers
 from frog_cli.reproduction import command, missing_jobs, progress, report, stored_rows, tables, targets, workers
 from frog_cli.reproduction.targets import Scale, Target
 
-HELP = """usage: frog reproduce TARGET ... [scale=smoke] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
-       frog reproduce --list [scale=smoke]
+HELP = """usage: frog reproduce TARGET ... [scale=laptop] [workers=N] [device=..] [data.root=..] [checkpoint.minutes=..]
+       frog reproduce --list [scale=laptop]
        frog reproduce --dry-run TARGET ...
        mpiexec -n N frog reproduce TARGET ...
 
@@ -24,7 +24,8 @@ Stopped at any time, the same command goes on.
   --list       the targets, their state, and what they have cost and will
   --dry-run    what would be run
   --only-done  run nothing: take in the runs in FROG_RUNS that are done
-  scale        paper: the papers' settings; smoke: seconds, to see that all works, kept below FROG_RUNS
+  scale        paper: the papers' settings; laptop: the same methods and seeds on smaller problems, all targets in a
+               night on two cores, kept in results/laptop/; smoke: seconds, to see that all works, kept below FROG_RUNS
   workers      processes, which share the cores (default: one for each core, or one with a GPU)
 
 A file such as my_target.yaml is a target of your own, also for frog table and frog plot:
@@ -78,9 +79,10 @@ def _finish(chosen: Sequence[Target], scale: Scale) -> None:
     """Make tables, pictures and the report anew, and print where they are."""
     from frog_cli.reproduction.figures import by_target
 
-    results = stored_rows.results_folder(scale)
     for target in chosen:
-        paths = [*tables.write_tables(target, results, scale), *by_target.draw(target, results, scale)]
+        own = targets.own_scale(target, scale)
+        results = stored_rows.results_folder(own)
+        paths = [*tables.write_tables(target, results, own), *by_target.draw(target, results, own)]
         print(f"{target.name}: {progress.describe(target, scale)}", *[f"  {path}" for path in paths], sep="\n")
-    for path in report.write_if_about(chosen, results, scale):
+    for path in report.write_if_about(chosen, scale):
         print(path)

@@ -9,6 +9,13 @@ def row(words: str, seed: int, metric: str, value: float, **more) -> dict:
     return {"request": words, "outcome": "completed", "seed": seed, metric: value, **more}
 
 
+def frames(**tables: dict[str, DataFrame]) -> dict[str, dict[str, DataFrame]]:
+    """Return the rows of targets: those given, and nothing of the others that the papers' claims are judged by."""
+    names = ("fig3", "fig4", "fig5", "fig6", "table1", "fomoh_rosenbrock_10d", "fomoh_logistic_regression", "fomoh_cnn")
+    empty = {"runs": DataFrame(), "quality": DataFrame(), "curves": DataFrame()}
+    return {name: empty | tables.get(name, {}) for name in names}
+
+
 def searches() -> tuple[DataFrame, DataFrame]:
     """Return runs and curves of K = 2 to 10 from two starts with three seeds each, and of Newton's method."""
     methods = [("fomoh_kd", k, seed) for k in range(2, 11) for seed in range(3)] + [("newton", None, 0)]

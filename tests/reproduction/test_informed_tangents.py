@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction.claims_beyond import BEYOND
+from frog_cli.reproduction.claims_beyond import CLAIMS
 from frog_cli.reproduction.figures import informed_tangents
 from frog_cli.reproduction.informed_tangents import compare
 
@@ -105,7 +105,7 @@ def test_cosines_leave_out_what_was_before_the_first_step_and_costs_are_the_meth
 
 
 def test_claims_are_judged_by_the_rows():
-    of_target = [claim for claim in BEYOND if "local" in claim.text]
+    of_target = [claim for claim in CLAIMS if "local" in claim.text]
     assert len(of_target) >= 3
     verdicts = [str(claim.judge({"informed_tangents": frames(ROWS)})) for claim in of_target]
     assert any("holds" in verdict for verdict in verdicts)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction.claims_beyond import BEYOND
+from frog_cli.reproduction.claims_beyond import CLAIMS
 from frog_cli.reproduction.figures import step_lengths
 from frog_cli.reproduction.lengths_beside_rates import compare
 
@@ -60,12 +60,12 @@ def test_the_best_rate_has_the_lowest_mean_and_stands_beside_the_published_one()
 def test_without_runs_there_is_nothing_to_compare_or_to_judge():
     empty = {"runs": DataFrame(), "curves": DataFrame()}
     assert compare(empty).empty
-    assert [claim.judge({"step_lengths": empty}).holds for claim in BEYOND[:2]] == [None, None]
+    assert [claim.judge({"step_lengths": empty}).holds for claim in CLAIMS[:2]] == [None, None]
 
 
 def test_runs_that_have_no_counterpart_are_not_judged():
     for alone in (network("0.1", "0.1", 5.0), network("curvature", "curvature", 5.0)):
-        assert [claim.judge({"step_lengths": frames(alone)}).holds for claim in BEYOND[:2]] == [None, None]
+        assert [claim.judge({"step_lengths": frames(alone)}).holds for claim in CLAIMS[:2]] == [None, None]
 
 
 @pytest.mark.parametrize(("error", "above", "holds"), [(6.2, 2.4, [True, True]), (6.3, 2.6, [False, False])])
@@ -73,7 +73,7 @@ def test_claims_hold_up_to_their_factor(error, above, holds):
     rows = frames(
         *ALL[:3], network("curvature", "curvature", error), *ALL[4:6], function("curvature", "curvature", above)
     )
-    verdicts = [claim.judge({"step_lengths": rows}) for claim in BEYOND[:2]]
+    verdicts = [claim.judge({"step_lengths": rows}) for claim in CLAIMS[:2]]
     assert [verdict.holds for verdict in verdicts] == holds
     assert all(("1 of 1" if verdict.holds else "0 of 1") in verdict.numbers for verdict in verdicts)
     assert ("mlp, w = 256, mnist, mean, k = 16: 6.3 for 5" in verdicts[0].numbers) is not holds[0]
@@ -81,7 +81,7 @@ def test_claims_hold_up_to_their_factor(error, above, holds):
 
 def test_what_is_as_good_as_at_the_minimum_counts_as_near():
     rows = frames(function("published", "0.05", 0.0), function("curvature", "curvature", 1e-13))
-    assert BEYOND[1].judge({"step_lengths": rows}).holds
+    assert CLAIMS[1].judge({"step_lengths": rows}).holds
 
 
 def test_the_figure_has_two_panels_for_each_problem_and_lines_at_the_rates():

@@ -93,3 +93,29 @@ def test_two_files_of_one_name_are_refused(folder):
     (folder / "other" / "my_target.yaml").write_text(TARGET.replace("seeds=2", "seeds=3"))
     with pytest.raises(RequestError, match=r"other/my_target.yaml: must have another name: my_target.yaml has it"):
         targets.chosen(["my_target.yaml", "other/my_target.yaml"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_searches_come_before_the_runs_that_look_up_what_they_find(workers, tmp_path, runs, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
+    sphere = "objective=sphere objective.n=4 steps=20"
+    (tmp_path / "my_search.yaml").write_text(
+        f"train: ['{sphere} gradient=mean,projection learning_rate=searched searched.evaluations=3']\n"
+        f"search: ['{sphere} gradient=mean,projection search.method=grid search.evaluations=3 seeds=1']\n"
+    )
+    assert main(["reproduce", "--dry-run", "my_search.yaml"]) == 0
+    planned = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+    assert planned == ["search", "search", "train", "train"]
+    assert main(["reproduce", "my_search.yaml", f"workers={workers}"]) == 0
+    assert "my_search: done" in capsys.readouterr().out
+    made = read_csv(tmp_path / "results" / "my_search" / "runs.csv")
+    searched = {
+        row["gradient"]: float(row["learning_rate"])
+        for path in (tmp_path / "sweeps" / "searched").glob("learning_rates_*.csv")
+        for row in read_csv(path)
+    }
+    assert {row["gradient"]: float(row["learning_rate"]) for row in made} == searched
+    (table,) = (tmp_path / "results").glob("my_search.csv")
+    assert [row["missing"] for row in read_csv(table)] == ["0", "0"]  # of the runs, not of the searches

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from frog_cli.reproduction import stored_rows, targets
-from frog_cli.reproduction.claims import CLAIMS
-from frog_cli.reproduction.claims_beyond import BEYOND
+from frog_cli.reproduction import claims_beyond, claims_multi_tangent, claims_second_order, stored_rows, targets
+from frog_cli.reproduction.progress import Hours
 from frog_cli.reproduction.report import write
-from frog_cli.reproduction.report_content import ClaimVerdict, Part, Report, Section, Table
+from frog_cli.reproduction.report_content import AtScale, ClaimVerdict, Part, Report, Section, Table
 from frog_cli.reproduction.report_html import html, inline
 from frog_cli.reproduction.targets import Target, Work
 from tests.browser import look, needs_chromium
@@ -61,7 +60,7 @@ class Page(HTMLParser):
 def made_up(table: Table, title: str = "A title", remarks: str = "", picture: Path | None = None) -> Report:
     """Return a report of one target."""
     target = Target(name="mine", title=title, source="arXiv 2410.17764", paper=Work(), smoke=Work(), remarks=remarks)
-    section = Section(target, 3, 1, "none", picture, [table])
+    section = Section(target, "none", [AtScale("paper", 3, 1, Hours(2.0, None), picture, [table])])
     claims = [ClaimVerdict("It works.", "frog", True, "holds: 3 < 4"), ClaimVerdict("No.", "frog", None, "not run yet")]
     return Report([section], [Part("What is claimed", claims, [section])])
 
@@ -94,7 +93,7 @@ def test_the_page_needs_nothing_else_and_says_all(results):
     within = {value[1:] for _, value in page.values("href") if value.startswith("#")}
     assert within == {*ids} == {"Overview", "What-the-papers-claim", "Beyond-the-papers", *targets.names()}
     cells, paragraphs = page.texts["td"], page.texts["p"]
-    for claim in (*CLAIMS, *BEYOND):
+    for claim in (*claims_multi_tangent.CLAIMS, *claims_second_order.CLAIMS, *claims_beyond.CLAIMS):
         assert cells[cells.index(claim.text) + 1] == claim.source
         assert cells[cells.index(claim.text) + 2].split(":")[0] in {"holds", "does not hold as stated", "not run yet"}
     for name in targets.names():
@@ -159,7 +158,7 @@ def test_long_tables_wait_until_asked_for_and_tables_without_results_are_only_na
     assert page.texts["td"].count("missing") == 60
     page = Page(html(made_up(Table("empty.csv", 9, False, [], []))))
     assert "Table: empty.csv, 9 rows." in page.texts["p"]
-    assert len(page.texts["table"]) == 2  # overview and claims
+    assert len(page.texts["table"]) == 3  # verdicts, overview and claims
 
 
 SORT = """
@@ -235,7 +234,8 @@ def test_the_page_of_our_results_fits_a_telephone_and_shows_each_picture(tmp_pat
     write(results, with_html=True)
     seen = look(results, WIDTH, tmp_path / "profile")
     assert seen.found["tooWide"] == 0
-    assert seen.found["sizes"] == [[True, True]] * len(list(results.glob("*.png")))
+    pictures = [*results.glob("*.png"), *(results / "laptop").glob("*.png")]
+    assert seen.found["sizes"] == [[True, True]] * len(pictures)
     assert seen.found["heads"] > 100
     assert seen.console == []
     assert sorted({*seen.requested}) == ["/check.html", "/index.html"]

@@ -37,3 +37,54 @@ def test_only_what_waits_for_a_run_is_missing_in_the_report(place):
     report = write(place)[0].read_text()
     assert f"| {job.words} | 1 | 4 | 0 | 0.5 |  |" in report  # one run has no deviation
     assert f"| {other.words} | 0 | 5 | 0 | missing | missing |" in report
+
+
+def test_a_claim_without_runs_at_the_papers_scale_is_judged_by_those_of_a_laptop(place):
+    """The curves of width 1024 stand for those of width 4096, with the scale and the number of runs."""
+    fig6 = targets.load("fig6")
+    claim = "projection trains slightly more smoothly than the mean (shown for w = 4096). | arXiv 2410.17764, IV-D | "
+    assert f"{claim}not run yet | papers' |  | in [fig6](#fig6) |" in write(place)[0].read_text()
+    runs, curves = [], []
+    for job in targets.jobs(fig6, "laptop"):
+        options = job.options
+        if job.kind == "train" and options["model.width"] == "1024" and options.get("gradient.k") == "16":
+            losses = [3, 2, 1] if options["gradient"] == "projection" else [3, 2, 2.5]
+            about = {"model": "mlp", "width": 1024, "gradient": options["gradient"], "k": 16, "data_variant": "mnist"}
+            runs += [row(job.words, seed, "best_test_error_percent", 4.0 + seed, **about) for seed in (0, 1)]
+            curves += [
+                {"request": job.words, "seed": seed, "epoch": epoch, "test_loss": loss}
+                for seed in (0, 1) for epoch, loss in enumerate(losses)
+            ]  # fmt: skip
+    stored_rows.add(fig6, "laptop", "runs", runs)
+    stored_rows.add(fig6, "laptop", "curves", curves)
+    report = write(place)[0].read_text()
+    assert f"{claim}holds | laptop | 4 runs, 2 seeds | in [fig6](#fig6) |" in report
+    assert "MLP, w = 1024, k = 16: 0.0% and 50.0% (seeds 0, 1) | laptop |" in report
+    assert "Fig. 6 | 0 | 72 | as a picture only | - | - | 4 | 92 | - |" in report
+    assert "| 1024 | projection | 16 | missing | 4.5 (4 to 5), 2 of 3 runs |" in report
+    assert fig6.reductions.strip() in report
+    assert "Table: [laptop/fig6.csv](laptop/fig6.csv), 24 rows.\n" in report
+    assert (place / "laptop" / "fig6.csv").exists()
+
+
+def test_a_claim_with_runs_at_both_scales_has_a_verdict_on_each(place):
+    fig6 = targets.load("fig6")
+    for scale, errors in (("paper", {"1": 8.0, "16": 3.0}), ("laptop", {"1": 8.0, "16": 9.0})):
+        for job in targets.jobs(fig6, scale):
+            options = job.options
+            if (job.kind, options["model.width"], options["gradient"]) == ("train", "256", "mean"):
+                error = errors.get(options["gradient.k"])
+                about = {"model": "mlp", "width": 256, "gradient": "mean", "k": options["gradient.k"]}
+                if error is not None:
+                    stored_rows.add(fig6, scale, "runs", [row(job.words, 0, fig6.metrics[0], error, **about)])
+    lines = [line for line in write(place)[0].read_text().splitlines() if "test errors of networks. |" in line]
+    verdicts = [line.split(" | ")[2:5] for line in lines[:2]]
+    assert verdicts == [["holds", "papers'", "2 runs, 1 seed"], ["does not hold as stated", "laptop", "2 runs, 1 seed"]]
+
+
+def test_what_is_missing_at_the_papers_scale_has_its_cost(place):
+    report = write(place)[0].read_text()
+    costs = report[report.index("## What we could not run") : report.index("## What the papers claim")]
+    for name in ("fig6", "table1", "fomoh_cnn", "learning_rates"):
+        assert f"| [{name}](#{name}) | " in costs
+        assert targets.load(name).cost.strip() in costs

@@ -35,3 +35,26 @@ def test_a_target_without_rows_says_how_to_make_them(tmp_path, monkeypatch, caps
     assert capsys.readouterr().err == "frog: fig4: has no rows yet; frog reproduce fig4 makes them\n"
     assert main(["plot"]) == 2
     assert main(["plot", "fig9"]) == 2
+
+
+def test_a_laptops_pictures_and_tables_have_a_folder_of_their_own_and_say_their_scale(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FROG_RESULTS", str(tmp_path))
+    assert main(["plot", "fig6", "scale=laptop"]) == 2
+    told = "frog: fig6: has no rows yet; frog reproduce fig6 scale=laptop makes them\n"
+    assert capsys.readouterr().err == told
+    fig6 = targets.load("fig6")
+    for job in [job for job in targets.jobs(fig6, "laptop") if job.kind == "train"][:1]:
+        about = {"outcome": "completed", "gradient": "backprop", "width": 64, "data_variant": "mnist"}
+        rows = [{"request": job.words, "seed": seed, "best_test_error_percent": 5.0, **about} for seed in job.seeds]
+        curves = [{"request": job.words, "seed": 0, "epoch": epoch, "test_loss": 1.0} for epoch in range(3)]
+        stored_rows.add(fig6, "laptop", "curves", curves)
+        stored_rows.add(fig6, "laptop", "runs", rows)
+    for verb in ("table", "plot"):
+        assert main([verb, "fig6", "scale=laptop"]) == 0
+    made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("fig6*") if path.is_file()}
+    assert made >= {"laptop/fig6.csv", "laptop/fig6.png", "laptop/fig6.pdf", "fig6.csv"}  # the report writes all tables
+    assert "fig6.png" not in made
+    report = (tmp_path / "README.md").read_text()
+    assert "(laptop/fig6.png)" in report
+    assert not (tmp_path / "laptop" / "README.md").exists()
+    assert main(["plot", "fig6", "scale=huge"]) == 2

@@ -52,7 +52,12 @@ def draw(target: Target, results: Path, scale: Scale = "paper") -> list[Path]:
         return []
     figures = {"": FIGURES[target.name](frames)} if target.name in FIGURES else own.draw(target, frames)
     paths = []
+    results.mkdir(parents=True, exist_ok=True)
     for suffix, figure in figures.items():
+        if scale == "laptop":
+            figure.suptitle(
+                "\n".join(filter(None, [figure.get_suptitle(), "smaller than in the papers: scale=laptop"]))
+            )
         paths += [results / f"{target.name}{suffix}.png", results / f"{target.name}{suffix}.pdf"]
         figure.savefig(paths[-2], dpi=150)
         figure.savefig(paths[-1], metadata={"CreationDate": None})

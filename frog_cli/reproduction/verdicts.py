@@ -1,0 +1,64 @@
+"""Claims, and verdicts on them: what rows say of what is claimed, and on how many runs that stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pandas import DataFrame, Series
+
+from frog_cli.reproduction.frames import Frames
+
+FIRST, SECOND = "arXiv 2410.17764", "arXiv 2408.10419"
+
+
+class Verdict(NamedTuple):
+    """Whether a claim holds, and the numbers that say so."""
+
+    holds: bool | None  # None: there are no rows yet
+    numbers: str
+    basis: str = ""  # how many runs of how many seeds it stands on
+
+    def __str__(self) -> str:
+        words = {True: "holds", False: "does not hold as stated", None: "not run yet"}
+        return words[self.holds] + (f": {self.numbers}" if self.numbers else "")
+
+
+class Claim(NamedTuple):
+    """A claim of a paper, and how the rows of targets judge it."""
+
+    text: str
+    source: str
+    judge: Callable[[dict[str, Frames]], Verdict]
+    targets: tuple[str, ...]  # whose rows judge it
+    judge_laptop: Callable[[dict[str, Frames]], Verdict] | None = None  # how a laptop's rows do, if otherwise
+
+
+UNKNOWN = Verdict(None, "")
+
+
+def count(*groups: DataFrame) -> str:
+    """Return how many runs there are in some groups, of how many seeds."""
+    seeds = {int(seed) for group in groups for seed in group["seed"]}
+    return f"{sum(map(len, groups))} runs, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+
+
+def describe_seeds(rows: DataFrame) -> str:
+    """Return which seeds a verdict stands on if they are few, else how many."""
+    if "seeds" in rows:  # of a study of approximation quality
+        return f"{rows['seeds'].min():g} seeds"
+    seeds = sorted({int(seed) for seed in rows["seed"]})
+    if len(seeds) == 1:
+        return f"seed {seeds[0]} only"
+    return f"seeds {', '.join(map(str, seeds))}" if len(seeds) < 4 else f"{len(seeds)} seeds"
+
+
+def series(values: Series, form: str) -> str:
+    """Return values one behind the other, each with its key, as a form such as `{} {:.4f}` has them."""
+    return ", ".join(form.format(key, value) for key, value in values.items())
+
+
+def of_shared_seeds(runs: DataFrame, by: str) -> DataFrame:
+    """Return the runs of the seeds that all values of a column have, so that like is compared with like."""
+    values = runs.groupby("seed")[by].nunique()
+    return runs[runs["seed"].isin(values[values == runs[by].nunique()].index)]

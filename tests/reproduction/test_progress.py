@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from frog_cli.files.csv import as_csv
+from frog_cli.reproduction import progress, stored_rows, targets
+from tests.reproduction.made_up_rows import row
+
+FIG6 = targets.load("fig6")
+
+
+def test_what_is_missing_is_taken_to_cost_as_much_as_what_is_done_of_its_kind(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path))
+    assert progress.hours(FIG6, "laptop").texts() == ["-", "-"]
+    searches, runs = ([job for job in targets.jobs(FIG6, "laptop") if job.kind == kind] for kind in ("search", "train"))
+    stored_rows.add(FIG6, "laptop", "runs", [row(runs[0].words, seed, "seconds", 1800 + seed) for seed in (0, 1)])
+    hours = progress.hours(FIG6, "laptop")
+    assert hours.spent == pytest.approx(3601 / 3600)
+    assert hours.left is None  # nobody knows what a search costs
+    found = tmp_path / "searched"
+    found.mkdir()
+    (found / "learning_rates_one.csv").write_text(as_csv([{"search_request": searches[3].words, "learning_rate": 0.1}]))
+    (found / "evaluations_one.csv").write_text(as_csv([{"seconds": 300}, {"seconds": 420.0}]))
+    hours = progress.hours(FIG6, "laptop")
+    assert hours.spent == pytest.approx((3601 + 720) / 3600)
+    assert hours.left == pytest.approx((70 * 3601 / 2 + 23 * 720) / 3600)
+    assert progress.hours(FIG6, "paper").texts() == ["-", "-"]
+
+
+def test_a_target_that_is_small_enough_has_the_papers_rows_on_a_laptop(place):
+    fig4 = targets.load("fig4")
+    job = targets.jobs(fig4, "laptop")[0]
+    stored_rows.add(fig4, "laptop", "runs", [row(job.words, 0, "best_value", 1.0, seconds=36)])
+    assert (place / "fig4" / "runs.csv").exists()
+    assert not (place / "laptop").exists()
+    for scale in ("paper", "laptop"):
+        assert progress.describe(fig4, scale) == "1 of 1320 done"
+        assert math.isclose(progress.hours(fig4, scale).spent, 0.01)
