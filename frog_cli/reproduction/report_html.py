@@ -104,18 +104,10 @@ def _link(title: str) -> str:
 
 def _verdicts(parts: Sequence[Part]) -> str:
     """Return all claims with the words of their verdicts, and on what these stand."""
-    rows = [
-        [
-            inline(one.claim),
-            inline(one.source),
-            _words(one, one.words),
-            one.scale,
-            one.basis,
-            f"in {', '.join(map(_link, one.targets))}",
-        ]
-        for part in parts
-        for one in part.claims
-    ]
+    rows = []
+    for one in (claim for part in parts for claim in part.claims):
+        shown = f"in {', '.join(map(_link, one.targets))}"
+        rows += [[inline(one.claim), inline(one.source), _words(one, one.words), one.scale, one.basis, shown]]
     return _table("Verdicts", VERDICTS_HEAD, rows, kind="claims")
 
 

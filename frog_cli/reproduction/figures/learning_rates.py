@@ -6,15 +6,23 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from pandas import DataFrame
 
 from frog_cli.reproduction.frames import Frames, describe_problem
 from frog_cli.settings import methods
 
+_LONG = 60  # searches, of which no more are drawn line by line
+
 
 def draw(frames: Frames) -> Figure:
-    """Draw searched beside published learning rates, a line for each search."""
+    """Draw searched beside published learning rates, a line for each search; many as points, one against the other."""
     table = frames["searched"].dropna(subset=["searched"])
     table = table.reindex(columns=[*dict.fromkeys([*table, "published", "ratio", "k", "search_epochs"])])
+    return _draw_lines(table) if len(table) <= _LONG else _draw_points(table.dropna(subset=["published"]))
+
+
+def _draw_lines(table: DataFrame) -> Figure:
+    """Draw a line for each search."""
     names = [_searched_name(row) for _, row in table.iterrows()]
     heights = np.arange(len(table))
     figure = Figure(figsize=(10, 1.6 + 0.38 * len(table)), layout="constrained")
@@ -34,6 +42,33 @@ def draw(frames: Frames) -> Figure:
     axes.grid(alpha=0.3, axis="x")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
+
+
+def _draw_points(table: DataFrame) -> Figure:
+    """Draw searched against published rates, a marker for each problem and method."""
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    axes = figure.subplots()
+    ends = np.array([table["published"].min() / 2, table["published"].max() * 2])
+    axes.fill_between(ends, ends / 3, ends * 3, color="0.9", label="within a factor of 3")
+    axes.plot(ends, ends, color="0.5", linewidth=1)
+    kinds = [f"{_kind(row)}, {row['gradient']}" for _, row in table.iterrows()]
+    problems = list(dict.fromkeys(_kind(row) for _, row in table.iterrows()))
+    colours = {gradient: f"C{index}" for index, gradient in enumerate(dict.fromkeys(table["gradient"]))}
+    for kind, group in table.groupby(kinds, sort=False):
+        marker = "osD^vP*X<>"[problems.index(_kind(group.iloc[0])) % 10]
+        colour = colours[group["gradient"].iloc[0]]
+        axes.plot(group["published"], group["searched"], marker, color=colour, alpha=0.8, label=str(kind))
+    near = int(table["ratio"].between(1 / 3, 3).sum())
+    axes.set(xscale="log", yscale="log", xlabel="published learning rate", ylabel="searched learning rate")
+    axes.set_title(f"{near} of {len(table)} searched rates are within a factor of 3 of the published one")
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize="small")
+    return figure
+
+
+def _kind(row: Any) -> str:
+    """Return what a row is about without its size: a function, or a network."""
+    return str(row["function"]) if isinstance(row.get("function"), str) else str(row["model"]).replace("_", " ")
 
 
 def _searched_name(row: Any) -> str:

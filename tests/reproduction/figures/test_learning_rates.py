@@ -15,3 +15,16 @@ def test_searched_rates_stand_beside_the_name_of_their_problem():
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["logistic regression, mnist: FoMoH-2D, 5 epochs", "sphere, n = 64: projection, k = 16"]
     assert [text.get_text() for text in axes.texts] == ["5 times", "none published"]
+
+
+def test_many_searches_are_points_of_searched_against_published_rates():
+    rows = [
+        {"searched": 0.001 * number, "published": 0.001 * number * (1 if number % 2 else 4), "gradient": "mean", "k": 4,
+         "ratio": 1 if number % 2 else 0.25, "function": "sphere" if number < 40 else "rosenbrock", "n": number}
+        for number in range(1, 81)
+    ]  # fmt: skip
+    without = {**rows[0], "published": None, "ratio": None}
+    (axes,) = learning_rates.draw({"searched": DataFrame([*rows, without])}).axes
+    points = {line.get_label(): line.get_xdata() for line in axes.lines if line.get_linestyle() == "None"}
+    assert {label: len(values) for label, values in points.items()} == {"sphere, mean": 39, "rosenbrock, mean": 41}
+    assert axes.get_title() == "40 of 80 searched rates are within a factor of 3 of the published one"
