@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import cache
@@ -58,23 +58,35 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     given = {override.get_key_element(): str(override.input_line).partition("=")[2] for override in parsed}
     from_outside = idea_groups.chosen(given, groups(verb)) if groups(verb) else []
     choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
-    values = {key: value for key, value in given.items() if key not in groups(verb)}
+    values = {override.get_key_element(): override for override in parsed}
+    values = {key: override for key, override in values.items() if key not in groups(verb)}
     with _hydra(verb, from_outside):
         outside = {one.group for one in from_outside}
-        options = frozenset(_names(_compose_choices(verb, choices, outside))) if outside else _own(verb, tuple(choices))
-        for key, value in values.items():
-            _check_known(verb, key, value, choices, options)
-        lines = [f"{'++' if key.startswith(FREE_OPTIONS) else ''}{key}={value}" for key, value in values.items()]
-        try:
-            composed = compose(verb, choices + lines)
-            settings = OmegaConf.to_container(composed, resolve=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise RequestError(" ".join(overrides), str(error).splitlines()[0]) from None
-    assert isinstance(settings, dict)
+        composed, options = _with_names(verb, choices, outside) if outside else _own(verb, tuple(choices))
+        for key in values:
+            _check_known(verb, key, given[key], choices, options)
+    settings = _with_values(composed, values)
     settings.pop("experiment", None)
     for one in from_outside:
         settings[one.group] |= idea_groups.where_from(one.source)
     return given, {str(name): value for name, value in settings.items()}
+
+
+def _with_values(composed: DictConfig, values: Mapping[str, Override]) -> dict[Any, Any]:
+    """Return what has been composed as plain values, with some options set as Hydra sets them."""
+    composed = deepcopy(composed)
+    for key, override in values.items():
+        try:
+            OmegaConf.update(composed, key, override.value(), force_add=key.startswith(FREE_OPTIONS))
+        except OmegaConfBaseException as error:
+            raise RequestError(str(override.input_line), str(error).splitlines()[0]) from None
+    try:
+        settings = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        words = " ".join(str(override.input_line) for override in values.values())
+        raise RequestError(words, str(error).splitlines()[0]) from None
+    assert isinstance(settings, dict)
+    return settings
 
 
 @contextmanager
@@ -179,9 +191,15 @@ def _compose_choices(verb: str, choices: list[str], from_outside: Collection[str
 
 
 @cache
-def _own(verb: str, choices: tuple[str, ...]) -> frozenset[str]:
-    """Return the dotted names of all options with choices among frog's own, which a process composes once."""
-    return frozenset(_names(_compose_choices(verb, list(choices), ())))
+def _own(verb: str, choices: tuple[str, ...]) -> tuple[DictConfig, frozenset[str]]:
+    """Return what choices among frog's own lead to, which a process composes once, and the names of all options."""
+    return _with_names(verb, list(choices), ())
+
+
+def _with_names(verb: str, choices: list[str], from_outside: Collection[str]) -> tuple[DictConfig, frozenset[str]]:
+    """Return what some choices lead to, and the dotted names of all options that it has."""
+    composed = _compose_choices(verb, choices, from_outside)
+    return composed, frozenset(_names(composed))
 
 
 def _composes(verb: str, choices: list[str]) -> DictConfig | None:
