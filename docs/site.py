@@ -25,7 +25,8 @@ def on_files(files: Files, config: Any) -> Files:
     for name, text in (("index.md", readme), ("changelog.md", changelog), ("options.md", options())):
         files.append(File.generated(config, name, content=text))
     for path in sorted((ROOT / "results").rglob("*")):
-        if path.suffix in OF_RESULTS and len(path.relative_to(ROOT).parts) <= (3 if "bench" in path.parts else 2):
+        deep = {"bench", "laptop"} & {*path.parts}  # other folders have rows, which no page links to
+        if path.suffix in OF_RESULTS and len(path.relative_to(ROOT).parts) <= (3 if deep else 2):
             files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
     return files
 
