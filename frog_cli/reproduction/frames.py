@@ -33,8 +33,8 @@ def read_frames(target: Target, results: Path, scale: Scale = "paper") -> Frames
 
 
 def _numbers(column: Any) -> Any:
-    """Return a column as numbers if it has nothing else; an empty cell is no number."""
-    filled = column.replace("", np.nan)
+    """Return a column as numbers if it has nothing else; an empty cell is none, nor is the loss of a diverged run."""
+    filled = column.replace(["", "nan"], np.nan)
     numbers = pd.to_numeric(filled, errors="coerce")
     return numbers if numbers.notna().sum() == filled.notna().sum() else filled
 
