@@ -99,7 +99,7 @@ def test_jobs_that_differ_in_a_pooled_option_alone_are_taken_together():
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in targets.names() if targets.load(name).laptop is not None])
+@pytest.mark.parametrize("name", ["fig6", "table1", "fomoh_logistic_regression", "fomoh_cnn"])
 def test_what_is_run_on_a_laptop_is_complete_and_looks_up_what_it_searches(name, tmp_path, monkeypatch):
     """Each run, with the rate that one of the searches found, is as long as the runs of that search."""
     monkeypatch.setenv("FROG_SWEEPS", str(tmp_path))
@@ -117,4 +117,4 @@ def test_what_is_run_on_a_laptop_is_complete_and_looks_up_what_it_searches(name,
             found += [round(runs[0].learning_rate / 0.001) - 1]
             searched = plans[found[-1]].request.runs[0]
             assert runs[0].model_copy(update={"learning_rate": searched.learning_rate}) == searched
-    assert sorted(found) == (list(range(len(plans))) if found else [])
+    assert sorted(found) == list(range(len(plans)))
