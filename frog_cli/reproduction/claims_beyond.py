@@ -8,7 +8,7 @@ import numpy as np
 
 from frog_cli.reproduction import informed_tangents
 from frog_cli.reproduction.frames import Frames
-from frog_cli.reproduction.lengths_beside_rates import compare
+from frog_cli.reproduction.lengths_beside_rates import KEY, compare, with_results
 from frog_cli.reproduction.verdicts import UNKNOWN, Claim, Verdict, count
 from frog_cli.settings import methods
 
@@ -30,7 +30,8 @@ def lengths_are_near_the_best_rate(frames: dict[str, Frames], networks: bool, at
         for _, row in found[~near].iterrows()
     ]
     text = f"{near.sum()} of {len(near)} cases" + (f"; not {'; '.join(others)}" if others else "")
-    return Verdict(bool(near.all()), text, count(frames["step_lengths"]["runs"]))
+    judged = with_results(frames["step_lengths"]["runs"]).merge(found[KEY], on=KEY)
+    return Verdict(bool(near.all()), text, count(judged))
 
 
 def local_tangents_are_near_backpropagation(frames: dict[str, Frames], method: str, points: float) -> Verdict:
@@ -39,7 +40,8 @@ def local_tangents_are_near_backpropagation(frames: dict[str, Frames], method: s
     if not {method, informed_tangents.BACKPROP} <= errors.keys():
         return UNKNOWN
     ours, backprop = errors[method], errors[informed_tangents.BACKPROP]
-    return Verdict(ours - backprop <= points, f"{ours:.2f} % for {backprop:.2f} %", _basis(frames, "mlp"))
+    basis = _basis(frames, "mlp", {method, informed_tangents.BACKPROP})
+    return Verdict(ours - backprop <= points, f"{ours:.2f} % for {backprop:.2f} %", basis)
 
 
 def local_tangents_close_the_gap(frames: dict[str, Frames], model: str, shares: dict[str, float]) -> Verdict:
@@ -48,12 +50,14 @@ def local_tangents_close_the_gap(frames: dict[str, Frames], model: str, shares: 
     if not shares.keys() <= closed.keys():
         return UNKNOWN
     text = ", ".join(f"{method.removeprefix('projection, ')} {closed[method]:.2f}" for method in shares)
-    return Verdict(all(closed[method] > share - 1e-9 for method, share in shares.items()), text, _basis(frames, model))
+    basis = _basis(frames, model, {*shares, informed_tangents.RANDOM, informed_tangents.BACKPROP})
+    return Verdict(all(closed[method] > share - 1e-9 for method, share in shares.items()), text, basis)
 
 
-def _basis(frames: dict[str, Frames], model: str) -> str:
-    runs = frames["informed_tangents"]["runs"]
-    return count(runs[runs["model"] == model])
+def _basis(frames: dict[str, Frames], model: str, methods_compared: set[str]) -> str:
+    """Return how many runs of a network are compared: those of some methods at their best rates."""
+    best = informed_tangents.at_best_rates(informed_tangents.with_results(frames["informed_tangents"]["runs"]))
+    return count(best[(best["model"] == model) & best["method"].isin(methods_compared)])
 
 
 def _of_methods(frames: dict[str, Frames], model: str, column: str) -> dict[str, float]:

@@ -43,7 +43,8 @@ def more_tangents_help_functions(frames: dict[str, Frames]) -> Verdict:
         return UNKNOWN
     above = runs[runs["n"] > 16]
     where = f"{', '.join(above['function'].unique())}; {_range(above, 'n')}; {describe_seeds(above)}"
-    return Verdict(all(better == cases for better, cases in counts), f"{'; '.join(texts)} ({where})", count(above))
+    compared = above[(above["k"] == 16) | ((above["gradient"] == "mean") & (above["k"] == 1))]
+    return Verdict(all(better == cases for better, cases in counts), f"{'; '.join(texts)} ({where})", count(compared))
 
 
 def more_tangents_help_networks(frames: dict[str, Frames]) -> Verdict:

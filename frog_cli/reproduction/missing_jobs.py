@@ -26,10 +26,13 @@ def missing(request: Request) -> list[Order]:
 
 
 def phases(orders: Sequence[Order]) -> list[list[Order]]:
-    """Return jobs in two parts, or one: searches first, whose rates the runs behind them may look up."""
-    searches = [order for order in orders if order.job.kind == "search"]
+    """Return jobs in two parts, or one: searches first, whose rates the runs behind them may look up.
+
+    A search that several targets want is there once.
+    """
+    searches = {order.job.words: order for order in reversed(orders) if order.job.kind == "search"}
     others = [order for order in orders if order.job.kind != "search"]
-    return [phase for phase in (searches, others) if phase]
+    return [phase for phase in (list(searches.values())[::-1], others) if phase]
 
 
 def make(

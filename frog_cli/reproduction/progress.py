@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from frog_cli.files.csv import read_csv
@@ -23,24 +24,33 @@ class Hours(NamedTuple):
 
 
 def hours(target: Target, scale: Scale) -> Hours:
-    """Return what a target has cost and will; what is missing is taken to cost as much as what is done of its kind."""
-    spent = left = 0.0
-    known = False
-    done, missing = targets.jobs(target, scale), stored_rows.missing(target, scale)
-    for kind in ("train", "search"):
-        seconds = (
-            _of_runs(target, scale)
-            if kind == "train"
-            else _of_searches([job.words for job in done if job.kind == kind])
-        )
-        waiting = targets.count([job for job in missing if job.kind == kind])
-        if not seconds and waiting:
-            left = float("nan")
-        elif seconds:
-            known = True
-            spent += sum(seconds) / 3600
-            left += sum(seconds) / len(seconds) * waiting / 3600
-    return Hours(spent if known else None, None if left != left else left)
+    """Return what a target has cost and will.
+
+    What is missing is taken to cost as much as what is done of its kind; nobody knows it if nothing is done, or if the
+    target itself says what the rest would cost. A search that several targets want counts for the first of them.
+    """
+    searches = _first_wanted(target, scale)
+    missing = stored_rows.missing(target, scale)
+    of_kind = {"train": _of_runs(target, scale), "search": _of_searches(searches), "quality": []}
+    spent, left = 0.0, 0.0
+    for kind, seconds in of_kind.items():
+        waiting = [job for job in missing if job.kind == kind and (kind != "search" or job.words in searches)]
+        spent += sum(seconds) / 3600
+        if waiting:
+            left += sum(seconds) / len(seconds) * targets.count(waiting) / 3600 if seconds else math.nan
+    known = any(of_kind.values())
+    unknown = math.isnan(left) or (left > 0 and scale == "paper" and bool(target.cost))
+    return Hours(spent if known else None, None if unknown else left)
+
+
+def _first_wanted(target: Target, scale: Scale) -> list[str]:
+    """Return the searches of a target that no target before it wants."""
+    before: set[str] = set()
+    for name in targets.names() if target.name in targets.names() else []:
+        if name == target.name:
+            break
+        before |= {job.words for job in targets.jobs(targets.load(name), scale) if job.kind == "search"}
+    return [job.words for job in targets.jobs(target, scale) if job.kind == "search" and job.words not in before]
 
 
 def _of_runs(target: Target, scale: Scale) -> list[float]:

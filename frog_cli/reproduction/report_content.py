@@ -23,7 +23,8 @@ folders beside this file, each of which says on what it was computed. `frog repr
 
 Targets whose runs are long have two scales: the papers' settings, and one that two cores finish overnight
 (`scale=laptop`; its rows are in `laptop/`), of which each section says what is smaller. Hours are those of all runs and
-searches one after the other; what is missing is taken to cost as much as what is done.
+searches one after the other, each counted once; what is missing is taken to cost as much as what is done, unless it is
+said below what it would cost.
 
 A published number is within our spread if it lies between the lowest and the highest of our seeds; two methods differ
 within the spread if the ranges of their seeds overlap. $g_v$ and FGD are the papers' names for
@@ -109,7 +110,7 @@ class Section(NamedTuple):
         first, *others = self.scales
         cells = [self.target.source, str(first.done), str(first.missing), self.published, *first.hours.texts()]
         if not others:
-            return [*cells, "the same", "", ""]
+            return [*cells, "the same" if first.scale == "paper" else "", "", ""]
         return [*cells, str(others[0].done), str(others[0].missing), others[0].hours.texts()[0]]
 
 
@@ -147,7 +148,8 @@ class Report(NamedTuple):
     @property
     def not_run(self) -> list[Section]:
         """Return what is missing at the papers' scale."""
-        return [one for one in self.overview if one.scales[0].missing and one.target.cost]
+        of_papers = [one for one in self.overview if one.scales[0].scale == "paper"]
+        return [one for one in of_papers if one.scales[0].missing and one.target.cost]
 
 
 def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:

@@ -33,7 +33,7 @@ def scales_side_by_side(target: Target, folders: Mapping[Scale, Path]) -> list[R
             values.setdefault(row["request"], []).extend([float(row[metric])] if row.get(metric) else [])
         for job in of_scale[scale]:
             key = tuple(_settings(job).get(name, "") for name in names)
-            row = table.setdefault(key, dict(zip((name.rpartition(".")[2] for name in names), key, strict=True)))
+            row = table.setdefault(key, dict(zip(map(_heading, names), key, strict=True)))
             for value in published(target, job, metric).values():
                 row["published"] = f"{value:.4g}"
             row[column] = _with_spread(values.get(job.words, []), len(job.seeds))
@@ -53,6 +53,12 @@ def _compared(settings: Sequence[dict[str, str]]) -> list[str]:
     differ = [name for name in names if len({one.get(name) for one in settings}) > 1 and name != "gradient.measure"]
     of_method = [name for name in differ if name.startswith(("gradient", "schedule"))]
     return [name for name in differ if name not in of_method] + of_method
+
+
+def _heading(name: str) -> str:
+    """Return what an option is called above its column."""
+    group, _, last = name.rpartition(".")
+    return group if last == "name" else last
 
 
 def _with_spread(values: Sequence[float], seeds: int) -> str:

@@ -10,14 +10,11 @@ from frog_cli.settings import learning_rates
 def rates_beside_published(target: Target, scale: Scale) -> list[Row]:
     """Return searched learning rates beside the published ones: those that a target wants at a scale, found or not.
 
-    At the papers' scale all others that were found come behind them, but for those that a laptop's scale wants.
+    At the papers' scale all others that were found come behind them, but for grids, which are of a laptop's.
     """
     found = {row["search_request"]: row for row in learning_rates.rows("searched")}
     wanted = [job.words for job in jobs(target, scale) if job.kind == "search"]
-    also = [*found] if scale != "laptop" else []
-    if target.laptop is not None and scale != "laptop":
-        of_laptop = {job.words for job in jobs(target, "laptop") if job.kind == "search"}
-        also = [words for words in also if words not in of_laptop]
+    also = [words for words, row in found.items() if row.get("search_method") != "grid"] if scale != "laptop" else []
     table = []
     for words in dict.fromkeys([*wanted, *also]):
         searched = found.get(words, {})

@@ -18,6 +18,7 @@ from frog_cli.reproduction.targets import Job, Scale, Target, jobs
 from frog_cli.runs.folder import runs_location
 from frog_cli.runs.lock import locked
 from frog_cli.settings import idea_groups, learning_rates
+from frog_cli.settings.requests import train_request
 
 KINDS = {"runs": ("request", "seed"), "quality": ("request", "tangents", "angle", "gradient", "k"), "curves": ()}
 """The files of a target, and the columns that identify a row; those of curves are request, seed and the step."""
@@ -76,7 +77,12 @@ def _in_columns(row: Row, columns: Sequence[str]) -> Row:
 def missing(target: Target, scale: Scale) -> list[Job]:
     """Return the jobs of a target that have no row yet, with the seeds that are missing."""
     results = results_folder(targets.own_scale(target, scale))
-    done = {(row["request"], int(row["seed"])) for row in read(target, results, "runs") if not _is_outdated(row)}
+    rates: dict[str, float | None] = {}
+    done = {
+        (row["request"], int(row["seed"]))
+        for row in read(target, results, "runs")
+        if not _is_outdated(row) and _has_rate_of_now(row, rates)
+    }
     studies = read(target, results, "quality")
     studied = {row["request"] for row in studies} - {row["request"] for row in studies if _is_outdated(row)}
     searched = {row["search_request"] for row in learning_rates.rows("searched")}
@@ -88,6 +94,24 @@ def missing(target: Target, scale: Scale) -> list[Job]:
         elif job.words not in (studied if job.kind == "quality" else searched):
             left.append(job)
     return left
+
+
+def _has_rate_of_now(row: Mapping[str, str], rates: dict[str, float | None]) -> bool:
+    """Return whether a run with a searched rate had the one that is found now; True if there is none any more.
+
+    Args:
+        row: of the run.
+        rates: by requests, those that were looked up already, to which it adds.
+    """
+    words = row["request"]
+    if "learning_rate=searched" not in words.split() or not row.get("learning_rate"):
+        return True
+    if words not in rates:
+        try:
+            rates[words] = float(train_request(words.split()).runs[0].learning_rate)
+        except (RequestError, ValueError):  # the row is all that is left of its search
+            rates[words] = None
+    return rates[words] is None or rates[words] == float(row["learning_rate"])
 
 
 def _is_outdated(row: Mapping[str, str]) -> bool:

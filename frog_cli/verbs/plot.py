@@ -25,9 +25,9 @@ def help_text() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out `frog plot` and return its exit status."""
-    if not arguments:
-        raise RequestError("frog plot", f"needs targets: {', '.join(targets.names())}, all")
     scale, words = split_scale(arguments)
+    if not words:
+        raise RequestError("frog plot", f"needs targets: {', '.join(targets.names())}, all")
     chosen = targets.chosen(words)
 
     from frog_cli.reproduction.figures import by_target

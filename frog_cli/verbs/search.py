@@ -28,7 +28,7 @@ lowest value of a function. Examples:
 
 The best rate goes to sweeps/searched (or below FROG_SWEEPS), where learning_rate=searched finds it, with a table of
 all evaluations and a picture. The same command goes on with a search that was stopped, with any number of processes,
-and repeats no evaluation; with more search.evaluations it goes further.
+and repeats no evaluation; with more search.evaluations it goes further, but for a grid, which is another one then.
 
 options of the search (frog train --help has the others), their defaults, and in brackets what is allowed:
 """

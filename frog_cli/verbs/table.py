@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError("frog table", f"needs runs, or targets: {', '.join(targets.names())}, all")
     if arguments[0] != "runs":
         return _of_targets(arguments)
-    if len(arguments) > 2 or HTML in arguments:
+    if len(arguments) > 2 or HTML in arguments or arguments[-1].startswith("scale="):
         raise RequestError(f"table {' '.join(arguments)}", "must be frog table runs, or frog table runs FILE")
     parent = runs_location()
     if not parent.is_dir():

@@ -77,6 +77,7 @@ def test_claims_hold_up_to_their_factor(error, above, holds):
     assert [verdict.holds for verdict in verdicts] == holds
     assert all(("1 of 1" if verdict.holds else "0 of 1") in verdict.numbers for verdict in verdicts)
     assert ("mlp, w = 256, mnist, mean, k = 16: 6.3 for 5" in verdicts[0].numbers) is not holds[0]
+    assert [verdict.basis for verdict in verdicts] == ["7 runs, 2 seeds", "3 runs, 1 seed"]
 
 
 def test_what_is_as_good_as_at_the_minimum_counts_as_near():

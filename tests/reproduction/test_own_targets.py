@@ -100,7 +100,7 @@ def test_searches_come_before_the_runs_that_look_up_what_they_find(workers, tmp_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
-    sphere = "objective=sphere objective.n=4 steps=20"
+    sphere, rate = "objective=sphere objective.n=4 steps=20", "learning_rate=searched searched.evaluations=3"
     (tmp_path / "my_search.yaml").write_text(
         f"train: ['{sphere} gradient=mean,projection learning_rate=searched searched.evaluations=3']\n"
         f"search: ['{sphere} gradient=mean,projection search.method=grid search.evaluations=3 seeds=1']\n"
@@ -119,3 +119,11 @@ def test_searches_come_before_the_runs_that_look_up_what_they_find(workers, tmp_
     assert {row["gradient"]: float(row["learning_rate"]) for row in made} == searched
     (table,) = (tmp_path / "results").glob("my_search.csv")
     assert [row["missing"] for row in read_csv(table)] == ["0", "0"]  # of the runs, not of the searches
+
+    found = next((tmp_path / "sweeps" / "searched").glob("learning_rates_*mean*.csv"))
+    text = found.read_text()
+    found.write_text(text.replace(str(searched["mean"]), "0.0123"))  # as a longer search might
+    own = targets.load_file(tmp_path / "my_search.yaml")
+    assert [job.words for job in stored_rows.missing(own, "paper")] == [f"{sphere} gradient=mean {rate}"]
+    found.write_text("search_request\n")
+    assert [job.kind for job in stored_rows.missing(own, "paper")] == ["search"]  # the run is all that is left of it

@@ -27,6 +27,20 @@ def test_what_is_missing_is_taken_to_cost_as_much_as_what_is_done_of_its_kind(pl
     assert hours.spent == pytest.approx((3601 + 720) / 3600)
     assert hours.left == pytest.approx((70 * 3601 / 2 + 23 * 720) / 3600)
     assert progress.hours(FIG6, "paper").texts() == ["-", "-"]
+    rates = targets.load("learning_rates")
+    assert searches[3].words in {job.words for job in targets.jobs(rates, "laptop")}
+    assert progress.hours(rates, "laptop").texts() == ["-", "-"]  # that search counts for fig6
+
+
+def test_what_a_target_says_its_rest_would_cost_is_not_guessed(place):
+    job = targets.jobs(FIG6, "paper")[0]
+    stored_rows.add(FIG6, "paper", "runs", [row(job.words, 0, "seconds", 360)])
+    assert progress.hours(FIG6, "paper").texts() == ["0.10", "-"]
+    assert "a run" in FIG6.cost
+
+
+def test_nobody_knows_what_a_study_costs(place):
+    assert progress.hours(targets.load("fig3"), "paper").texts() == ["-", "-"]
 
 
 def test_a_target_that_is_small_enough_has_the_papers_rows_on_a_laptop(place):

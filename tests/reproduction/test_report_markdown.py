@@ -88,3 +88,10 @@ def test_what_is_missing_at_the_papers_scale_has_its_cost(place):
     for name in ("fig6", "table1", "fomoh_cnn", "learning_rates"):
         assert f"| [{name}](#{name}) | " in costs
         assert targets.load(name).cost.strip() in costs
+
+
+def test_the_report_of_a_smoke_test_tells_of_nothing_else(place):
+    report = write(place, "smoke")[0].read_text()
+    assert "Fig. 6 | 0 | 8 | as a picture only | - | - |  |  |  |" in report
+    assert "What we could not run" not in report
+    assert not (place / "laptop").exists()

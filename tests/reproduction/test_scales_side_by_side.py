@@ -48,7 +48,7 @@ def test_settings_of_one_scale_only_have_no_value_at_the_other(place):
 
 def test_runs_with_and_without_a_schedule_have_rows_of_their_own(place):
     table = rows_of("fomoh_cnn", place, {})
-    methods = [(one["gradient"], one["k"], one["name"]) for one in table]
+    methods = [(one["gradient"], one["k"], one["schedule"]) for one in table]
     assert len(methods) == len({*methods}) == 9
     assert ("fomoh", "", "every") in methods
     assert ("fomoh", "", "") in methods

@@ -116,6 +116,7 @@ def test_a_file_is_written_whole(run, tmp_path):
         (["fig9"], "must be one of fig3"),
         (["runs", "a", "b"], "must be frog table runs"),
         (["runs", "--html"], "must be frog table runs, or frog table runs FILE"),
+        (["runs", "scale=laptop"], "must be frog table runs, or frog table runs FILE"),
         (["--htm"], "--htm: must be --html"),
         (["fig3", "--list"], "--list: must be --html"),
     ],

@@ -18,7 +18,8 @@ def draw(frames: Frames) -> Figure:
     """Draw searched beside published learning rates, a line for each search; many as points, one against the other."""
     table = frames["searched"].dropna(subset=["searched"])
     table = table.reindex(columns=[*dict.fromkeys([*table, "published", "ratio", "k", "search_epochs"])])
-    return _draw_lines(table) if len(table) <= _LONG else _draw_points(table.dropna(subset=["published"]))
+    few = len(table) <= _LONG or table["published"].notna().sum() < 2
+    return _draw_lines(table) if few else _draw_points(table.dropna(subset=["published"]), len(table))
 
 
 def _draw_lines(table: DataFrame) -> Figure:
@@ -44,8 +45,8 @@ def _draw_lines(table: DataFrame) -> Figure:
     return figure
 
 
-def _draw_points(table: DataFrame) -> Figure:
-    """Draw searched against published rates, a marker for each problem and method."""
+def _draw_points(table: DataFrame, searches: int) -> Figure:
+    """Draw searched against published rates, of so many searches, a marker for each problem and method."""
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     axes = figure.subplots()
     ends = np.array([table["published"].min() / 2, table["published"].max() * 2])
@@ -60,7 +61,8 @@ def _draw_points(table: DataFrame) -> Figure:
         axes.plot(group["published"], group["searched"], marker, color=colour, alpha=0.8, label=str(kind))
     near = int(table["ratio"].between(1 / 3, 3).sum())
     axes.set(xscale="log", yscale="log", xlabel="published learning rate", ylabel="searched learning rate")
-    axes.set_title(f"{near} of {len(table)} searched rates are within a factor of 3 of the published one")
+    told = f"{near} of {len(table)} searched rates are within a factor of 3 of the published one"
+    axes.set_title(told + (f" ({searches - len(table)} without one)" if searches > len(table) else ""))
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize="small")
     return figure
