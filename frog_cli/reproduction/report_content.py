@@ -39,8 +39,7 @@ OVERVIEW_HEAD = (
 COSTS_HEAD = ("target", "missing", "what it would cost")
 CLAIMS_HEAD = ("claim", "source", "verdict by our runs", "scale")
 SCALES = {"paper": "papers'", "laptop": "laptop", "smoke": "smoke test"}
-SMALL = {True: "papers', small enough for a laptop", False: "own, small enough for a laptop"}
-"""What scales are called in a cell, and that of a target of the papers, or of frog's own, which has only one."""
+"""What scales are called in a cell."""
 SCALE_TITLES = {"paper": "the papers' scale", "laptop": "a laptop's scale", "smoke": "a smoke test"}
 NO_PICTURE = "No runs yet, so no picture."
 MISSING = "missing"  # what a cell says that waits for a run
@@ -190,12 +189,12 @@ def _verdicts(claim: Claim, frames: Mapping[Scale, dict[str, Frames]]) -> list[C
     """Return the verdicts on a claim at all scales at which there are rows for one; that there are none if so."""
     judging = [targets.load(name) for name in claim.targets]
     of_laptop = any(target.laptop is not None for target in judging)
-    small = None if of_laptop or "smoke" in frames else SMALL[all(target.of_papers for target in judging)]
+    own = "paper" in frames and not any(target.of_papers for target in judging)
     found = []
     for scale in frames if of_laptop else [*frames][:1]:
         judge = claim.judge_laptop if scale == "laptop" and claim.judge_laptop is not None else claim.judge
         verdict = judge(frames[scale])
-        shown = (verdict.holds, str(verdict), small or SCALES[scale], verdict.basis, claim.targets)
+        shown = (verdict.holds, str(verdict), "own" if own else SCALES[scale], verdict.basis, claim.targets)
         found.append(ClaimVerdict(claim.text, claim.source, *shown))
     return [one for one in found if one.holds is not None] or found[:1]
 
