@@ -168,12 +168,15 @@ def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
     folders: dict[Scale, Path] = {one: results / "laptop" if one == "laptop" else results for one in scales}
     loaded = [targets.load(name) for name in targets.names()]
     overview = [_section(target, folders) for target in loaded]
-    frames = {}
-    for one in scales:
-        own = {target.name: targets.own_scale(target, one) for target in loaded}
-        frames[one] = {
-            target.name: read_frames(target, folders[own[target.name]], own[target.name]) for target in loaded
-        }
+    read = {
+        (target.name, one): read_frames(target, folders[one], one)
+        for target in loaded
+        for one in scales
+        if targets.own_scale(target, one) == one
+    }
+    frames = {
+        one: {target.name: read[target.name, targets.own_scale(target, one)] for target in loaded} for one in scales
+    }
     parts = []
     of_papers = (*claims_multi_tangent.CLAIMS, *claims_second_order.CLAIMS)
     for title, claims, is_of_papers in (
