@@ -209,17 +209,18 @@ def _section(target: Target, folders: Mapping[Scale, Path]) -> Section:
         scale: {path.name: read_csv(path) for path in tables.write_tables(target, folders[scale], scale)}
         for scale in own
     }
-    beside = scales_side_by_side(target, folders) if len(own) > 1 and target.metrics else []
     return Section(
         target,
         _reproduced(target, [row for of_one in rows[own[0]].values() for row in of_one]),
         [_at_scale(target, scale, folders[scale], rows[scale]) for scale in own],
-        Table(
-            "", len(beside), False, [name.replace("_", " ") for name in beside[0]], [[*row.values()] for row in beside]
-        )
-        if beside
-        else None,
+        _beside(target, folders) if len(own) > 1 and target.metrics else None,
     )
+
+
+def _beside(target: Target, folders: Mapping[Scale, Path]) -> Table:
+    """Return published numbers, and ours at both scales, as a table that is no file."""
+    rows = scales_side_by_side(target, folders)
+    return Table("", len(rows), False, [name.replace("_", " ") for name in rows[0]], [[*row.values()] for row in rows])
 
 
 def _at_scale(target: Target, scale: Scale, folder: Path, rows: Mapping[str, list[dict[str, str]]]) -> AtScale:
