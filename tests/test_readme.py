@@ -36,7 +36,7 @@ def test_the_library_example_lowers_the_loss():
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) == 41
+    assert len(COMMANDS) == 43
     assert len(README.splitlines()) <= 150
 
 

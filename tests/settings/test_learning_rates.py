@@ -167,5 +167,7 @@ def test_every_rate_that_frog_comes_with_is_found_by_the_words_of_its_search():
     for row in learning_rates.rows("searched"):
         words = [word for word in row["search_request"].split() if not word.startswith("search.")]
         looked_up = {name: row[name] for name in learning_rates.FOUND if row.get(name)}
+        if row.get("search_method") == "grid":  # which must be asked for
+            words += [f"searched.{name}={row[f'search_{name}']}" for name in ("evaluations", "low", "high")]
         (run, *_) = train_request([*words, "learning_rate=searched"]).runs
         assert run.learning_rate == float(looked_up["learning_rate"]), row
