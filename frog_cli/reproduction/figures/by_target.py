@@ -55,9 +55,7 @@ def draw(target: Target, results: Path, scale: Scale = "paper") -> list[Path]:
     results.mkdir(parents=True, exist_ok=True)
     for suffix, figure in figures.items():
         if scale == "laptop":
-            figure.suptitle(
-                "\n".join(filter(None, [figure.get_suptitle(), "smaller than in the papers: scale=laptop"]))
-            )
+            figure.supxlabel("smaller than in the papers: scale=laptop", fontsize="small")  # where no legend stands
         paths += [results / f"{target.name}{suffix}.png", results / f"{target.name}{suffix}.pdf"]
         figure.savefig(paths[-2], dpi=150)
         figure.savefig(paths[-1], metadata={"CreationDate": None})
