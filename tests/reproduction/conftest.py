@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from frog_cli.settings import learning_rates
+
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of results of this test."""
     monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
     return tmp_path / "results"
+
+
+@pytest.fixture
+def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of searched rates of this test, which are all that there are: frog comes with none."""
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
+    monkeypatch.setattr(learning_rates, "folder", lambda name: tmp_path / "shipped" / name)
+    return tmp_path / "sweeps" / "searched"

@@ -11,24 +11,24 @@ from tests.reproduction.made_up_rows import row
 FIG6 = targets.load("fig6")
 
 
-def test_what_is_missing_is_taken_to_cost_as_much_as_what_is_done_of_its_kind(place, tmp_path, monkeypatch):
-    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path))
+def test_what_is_missing_is_taken_to_cost_as_much_as_what_is_done_of_its_kind(place, searches):
     assert progress.hours(FIG6, "laptop").texts() == ["-", "-"]
-    searches, runs = ([job for job in targets.jobs(FIG6, "laptop") if job.kind == kind] for kind in ("search", "train"))
+    wanted, runs = ([job for job in targets.jobs(FIG6, "laptop") if job.kind == kind] for kind in ("search", "train"))
     stored_rows.add(FIG6, "laptop", "runs", [row(runs[0].words, seed, "seconds", 1800 + seed) for seed in (0, 1)])
     hours = progress.hours(FIG6, "laptop")
     assert hours.spent == pytest.approx(3601 / 3600)
     assert hours.left is None  # nobody knows what a search costs
-    found = tmp_path / "searched"
-    found.mkdir()
-    (found / "learning_rates_one.csv").write_text(as_csv([{"search_request": searches[3].words, "learning_rate": 0.1}]))
-    (found / "evaluations_one.csv").write_text(as_csv([{"seconds": 300}, {"seconds": 420.0}]))
+    searches.mkdir(parents=True)
+    (searches / "learning_rates_one.csv").write_text(
+        as_csv([{"search_request": wanted[3].words, "learning_rate": 0.1}])
+    )
+    (searches / "evaluations_one.csv").write_text(as_csv([{"seconds": 300}, {"seconds": 420.0}]))
     hours = progress.hours(FIG6, "laptop")
     assert hours.spent == pytest.approx((3601 + 720) / 3600)
     assert hours.left == pytest.approx((70 * 3601 / 2 + 23 * 720) / 3600)
     assert progress.hours(FIG6, "paper").texts() == ["-", "-"]
     rates = targets.load("learning_rates")
-    assert searches[3].words in {job.words for job in targets.jobs(rates, "laptop")}
+    assert wanted[3].words in {job.words for job in targets.jobs(rates, "laptop")}
     assert progress.hours(rates, "laptop").texts() == ["-", "-"]  # that search counts for fig6
 
 

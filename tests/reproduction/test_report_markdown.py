@@ -39,7 +39,7 @@ def test_only_what_waits_for_a_run_is_missing_in_the_report(place):
     assert f"| {other.words} | 0 | 5 | 0 | missing | missing |" in report
 
 
-def test_a_claim_without_runs_at_the_papers_scale_is_judged_by_those_of_a_laptop(place):
+def test_a_claim_without_runs_at_the_papers_scale_is_judged_by_those_of_a_laptop(place, searches):
     """The curves of width 1024 stand for those of width 4096, with the scale and the number of runs."""
     fig6 = targets.load("fig6")
     claim = "projection trains slightly more smoothly than the mean (shown for w = 4096). | arXiv 2410.17764, IV-D | "
