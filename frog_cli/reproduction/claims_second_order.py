@@ -70,15 +70,14 @@ def whole_space_is_newton(frames: dict[str, Frames]) -> Verdict:
     curves, runs = frames["fomoh_rosenbrock_10d"]["curves"], frames["fomoh_rosenbrock_10d"]["runs"]
     if runs.empty:
         return UNKNOWN
-    search = _medians(curves, runs[(runs["gradient"] == "fomoh_kd") & (runs["k"] == 10)])
-    newton = _medians(curves, runs[runs["gradient"] == "newton"])
+    judged = [runs[(runs["gradient"] == "fomoh_kd") & (runs["k"] == 10)], runs[runs["gradient"] == "newton"]]
+    search, newton = (_medians(curves, group) for group in judged)
     if search.empty or newton.empty:
         return UNKNOWN
     both = (search > 1e-12) & (newton > 1e-12)
     difference = float(((search - newton).abs() / newton)[both].max())
     text = f"largest relative difference of the medians while above 1e-12: {difference:.2g} ({describe_starts(runs)})"
-    judged = runs[(runs["gradient"] == "newton") | ((runs["gradient"] == "fomoh_kd") & (runs["k"] == 10))]
-    return Verdict(difference < 1e-3, text, count(judged))
+    return Verdict(difference < 1e-3, text, count(*judged))
 
 
 _METHODS = {"FGD": ("mean", 1), "FoMoH": ("fomoh", None), "FoMoH-2D": ("fomoh_kd", 2), "FoMoH-3D": ("fomoh_kd", 3)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from frog_cli.files.csv import read_csv
 from frog_cli.reproduction import stored_rows, targets
-from frog_cli.reproduction.targets import Scale, Target
+from frog_cli.reproduction.targets import Job, Scale, Target
 from frog_cli.search import tables as tables_of_searches
 from frog_cli.settings import learning_rates
 
@@ -23,14 +24,13 @@ class Hours(NamedTuple):
         return ["-" if hours is None else f"{hours:.2f}" if hours else "0" for hours in self]
 
 
-def hours(target: Target, scale: Scale) -> Hours:
+def hours(target: Target, scale: Scale, missing: Sequence[Job]) -> Hours:
     """Return what a target has cost and will.
 
     What is missing is taken to cost as much as what is done of its kind; nobody knows it if nothing is done, or if the
     target itself says what the rest would cost. A search that several targets want counts for the first of them.
     """
     searches = _first_wanted(target, scale)
-    missing = stored_rows.missing(target, scale)
     of_kind = {"train": _of_runs(target, scale), "search": _of_searches(searches), "quality": []}
     spent, left = 0.0, 0.0
     for kind, seconds in of_kind.items():
@@ -72,7 +72,7 @@ def _of_searches(wanted: list[str]) -> list[float]:
 
 def describe(target: Target, scale: Scale) -> str:
     """Return how much of a target is done."""
-    total, left = _numbers(target, scale)
+    total, left = targets.count(targets.jobs(target, scale)), targets.count(stored_rows.missing(target, scale))
     return "done" if not left else f"{total - left} of {total} done"
 
 
@@ -81,12 +81,8 @@ def table(scale: Scale) -> str:
     lines = [f"{'target':<26} {'done':>5} {'missing':>8}  {'hours so far':>12} {'hours left':>10}  title"]
     for name in targets.names():
         target = targets.load(name)
-        total, left = _numbers(target, scale)
-        spent, rest = hours(target, scale).texts()
+        missing = stored_rows.missing(target, scale)
+        total, left = targets.count(targets.jobs(target, scale)), targets.count(missing)
+        spent, rest = hours(target, scale, missing).texts()
         lines.append(f"{name:<26} {total - left:>5} {left:>8}  {spent:>12} {rest:>10}  {target.title}")
     return "\n".join(lines)
-
-
-def _numbers(target: Target, scale: Scale) -> tuple[int, int]:
-    """Return how many runs, studies and searches a target has, and how many of them are missing."""
-    return targets.count(targets.jobs(target, scale)), targets.count(stored_rows.missing(target, scale))

@@ -226,13 +226,14 @@ def _beside(target: Target, folders: Mapping[Scale, Path]) -> Table:
 def _at_scale(target: Target, scale: Scale, folder: Path, rows: Mapping[str, list[dict[str, str]]]) -> AtScale:
     """Return what is said of a target at one scale, whose tables have these rows."""
     total = targets.count(targets.jobs(target, scale))
-    missing = targets.count(stored_rows.missing(target, scale))
+    jobs_missing = stored_rows.missing(target, scale)
+    missing = targets.count(jobs_missing)
     picture = folder / f"{target.name}.png"
     return AtScale(
         scale,
         total - missing,
         missing,
-        hours(target, scale),
+        hours(target, scale, jobs_missing),
         picture if picture.exists() else None,
         [_table(target, file, of_one) for file, of_one in rows.items()],
         "laptop/" if scale == "laptop" else "",

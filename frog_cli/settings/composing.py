@@ -58,8 +58,7 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     given = {override.get_key_element(): str(override.input_line).partition("=")[2] for override in parsed}
     from_outside = idea_groups.chosen(given, groups(verb)) if groups(verb) else []
     choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
-    values = {override.get_key_element(): override for override in parsed}
-    values = {key: override for key, override in values.items() if key not in groups(verb)}
+    values = {key: override for override in parsed if (key := override.get_key_element()) not in groups(verb)}
     with _hydra(verb, from_outside):
         outside = {one.group for one in from_outside}
         composed, options = _with_names(verb, choices, outside) if outside else _own(verb, tuple(choices))
