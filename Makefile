@@ -22,7 +22,7 @@ demo: $(INSTALLED) ## train on handwritten digits without backpropagation or a l
 	$(BIN)/frog train -m gradient=projection,backprop tangents=local learning_rate=curvature overwrite=true
 
 test: $(INSTALLED) ## run the tests that take seconds (those on MNIST need FROG_DATA)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

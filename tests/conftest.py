@@ -12,6 +12,12 @@ from tests import installation
 from tests.installation import Installation
 
 
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are cores, for some tests only wait for the processes that they start."""
+    return min(8, len(os.sched_getaffinity(0)) + 1)
+
+
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of this test's runs."""
