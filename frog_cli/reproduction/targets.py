@@ -99,6 +99,7 @@ def names() -> list[str]:
     return [str(name) for name in listed]
 
 
+@cache
 def load(name: str) -> Target:
     """Return a target of frog's own."""
     settings = yaml.safe_load((folder("conf") / "targets" / f"{name}.yaml").read_text(encoding="utf-8"))

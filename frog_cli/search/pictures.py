@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _LOOKS = {"ran to its end": ("o", "C0"), "given up": ("v", "0.6"), "diverged": ("x", "C3")}
 """Marker and colour of evaluations by how they ended."""
 
+_COLOURS = 32  # three, black, and what smooths their edges
+
 
 def draw_all() -> list[Path]:
     """Draw all searches anew and return the paths of the pictures."""
@@ -25,9 +28,13 @@ def draw_all() -> list[Path]:
 
 
 def draw(place: Path, name: str) -> Path:
-    """Draw one search anew and return the path of its picture."""
-    picture = place / f"{name}.png"
-    figure(place, name).savefig(picture, dpi=120)
+    """Draw one search anew and return the path of its picture, of few colours, as there are many pictures."""
+    from PIL import Image
+
+    picture, drawn = place / f"{name}.png", BytesIO()
+    figure(place, name).savefig(drawn, dpi=120)
+    with Image.open(drawn) as coloured:
+        coloured.convert("RGB").quantize(_COLOURS).save(picture, optimize=True)
     return picture
 
 

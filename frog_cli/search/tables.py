@@ -23,6 +23,7 @@ from frog_cli.settings.requests import SearchRequest
 from frog_cli.settings.schema import ClassificationRun, Run
 
 _EVALUATIONS = "evaluations_"
+_FOUND = "learning_rates_"
 _LONGEST = 180  # letters of a search's name, which is a part of names of files
 
 
@@ -33,12 +34,12 @@ def evaluations_path(place: Path, name: str) -> Path:
 
 def found_path(place: Path, name: str) -> Path:
     """Return the file of the values that a search has found."""
-    return place / f"learning_rates_{name}.csv"
+    return place / f"{_FOUND}{name}.csv"
 
 
 def evaluations_beside(found: Path) -> Path:
     """Return the file of all evaluations of a search that has left its values in a file."""
-    return evaluations_path(found.parent, found.stem.removeprefix("learning_rates_"))
+    return evaluations_path(found.parent, found.stem.removeprefix(_FOUND))
 
 
 def names(place: Path) -> list[str]:

@@ -17,7 +17,7 @@ _LONG = 60  # searches, of which no more are drawn line by line
 def draw(frames: Frames) -> Figure:
     """Draw searched beside published learning rates, a line for each search; many as points, one against the other."""
     table = frames["searched"].dropna(subset=["searched"])
-    table = table.reindex(columns=[*dict.fromkeys([*table, "published", "ratio", "k", "search_epochs"])])
+    table = table.reindex(columns=[*dict.fromkeys([*table, "published", "ratio", "k", "schedule", "search_epochs"])])
     few = len(table) <= _LONG or table["published"].notna().sum() < 2
     return _draw_lines(table) if few else _draw_points(table.dropna(subset=["published"]), len(table))
 
@@ -75,5 +75,6 @@ def _kind(row: Any) -> str:
 
 def _searched_name(row: Any) -> str:
     """Return what a search was for."""
+    schedule = f", {row['schedule'].replace('_', ' ')}" if isinstance(row["schedule"], str) else ""
     epochs = f", {row['search_epochs']:g} epochs" if row["search_epochs"] > 0 else ""
-    return f"{describe_problem(row)}: {methods.of_row(row).name_in_papers()}{epochs}"
+    return f"{describe_problem(row)}: {methods.of_row(row).name_in_papers()}{schedule}{epochs}"
