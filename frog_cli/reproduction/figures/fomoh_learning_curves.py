@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -30,10 +31,22 @@ def draw(frames: Frames) -> Figure:
                 if not part.empty:
                     draw_against_epochs(axes, part, curves, "moment", f"{split}_{what}", spread=True)
             axes.set(xlabel="epoch + 1", ylabel=f"{split} {unit}", xscale="log", yscale="log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+            if what == "loss":
+                _leave_out_what_diverges(axes)
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 300 * low else (1, 3)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_locator(NullLocator())
             axes.grid(alpha=0.3)
     draw_legend(figure, panels[0][0])
-    figure.suptitle(f"Mean of {count_seeds(runs)} seeds, band of one standard deviation")
+    figure.suptitle(f"Mean of {count_seeds(runs)} seeds, band of one standard deviation where it ends above zero")
     return figure
+
+
+def _leave_out_what_diverges(axes: Axes) -> None:
+    """End an axis at ten times the loss before the first step, so that the others can be told apart."""
+    curves = [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]
+    highest = 10 * max(curve[0] for curve in curves)
+    if axes.get_ylim()[1] > highest:
+        axes.set_ylim(min(np.nanmin(curve) for curve in curves) / 2, highest)
+        axes.annotate("a curve that leaves the panel diverges", (0.02, 0.97), xycoords="axes fraction", va="top")

@@ -38,4 +38,5 @@ def draw_against_epochs(axes: Axes, runs: DataFrame, curves: DataFrame, x: str, 
         axes.plot(mean.index, mean, label=label, linewidth=1.3, markevery=0.1, markersize=4, **look)
         if spread:
             band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
-            axes.fill_between(mean.index, mean - deviation, mean + deviation, **band)
+            above_zero = deviation < mean  # elsewhere it would reach to the end of a logarithmic axis
+            axes.fill_between(mean.index, mean - deviation, mean + deviation, where=above_zero, **band)
