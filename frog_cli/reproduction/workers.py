@@ -6,14 +6,28 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from frog_cli.errors import Interrupted
 from frog_cli.reproduction.jobs import Order, Outcome, carry_out
 from frog_cli.runs.interruption import Interruption
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+_NEEDED_BY_RUNS = (
+    "frog_cli.reproduction.jobs",
+    "frog_cli.objectives.classification",
+    "frog_cli.objectives.minimisation",
+    "frog_cli.runs.curve",
+    "matplotlib.figure",
+    "torch.fx.experimental.proxy_tensor",
+)
+"""Modules that are imported once for all workers; none of them starts threads, MPI or CUDA."""
 
 
 def default_number() -> int:
@@ -31,12 +45,13 @@ def outcomes(
     Raises:
         Interrupted: after a signal, when all that was in progress has been yielded.
     """
-    spawn = multiprocessing.get_context("spawn")
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     left = list(reversed(orders))
     with (
         Interruption() as interruption,
-        ProcessPoolExecutor(min(workers, len(orders)), spawn, initializer=_begin, initargs=(threads,)) as pool,
+        ProcessPoolExecutor(
+            min(workers, len(orders)), _forks(), initializer=_begin, initargs=(threads, dict(os.environ))
+        ) as pool,
     ):
         working: dict[Future[Outcome], Order] = {}
         while working or (left and not interruption()):
@@ -54,14 +69,36 @@ def outcomes(
             raise Interrupted(interruption.number)
 
 
-def _begin(threads: int) -> None:
-    """Prepare a worker: it shares the cores, ends with its parent, and between two runs ignores signals."""
+def _forks() -> BaseContext:
+    """Return where workers come from: a server that has imported all that they need, once for all of them.
+
+    It starts with signals blocked, so that one to the whole group does not end it before its workers have saved.
+    """
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(list(_NEEDED_BY_RUNS))
+    resource_tracker.ensure_running()  # which unblocks signals when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return forks
+
+
+def _begin(threads: int, environment: Mapping[str, str]) -> None:
+    """Prepare a worker: it shares the cores, ends with its parent, and between two runs ignores signals.
+
+    The environment is that of the parent, for that of the server is as old as the server.
+    """
     import torch
 
+    os.environ.clear()
+    os.environ.update(environment)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def _end_with_parent() -> None:

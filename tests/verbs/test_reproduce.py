@@ -160,14 +160,17 @@ def _alive(session: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_done_twice_after_a_signal(number, runs):
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGTERM, True)],
+)
+def test_nothing_is_done_twice_after_a_signal(number, to_all, runs):
     process = subprocess.Popen(command("fig4", "scale=smoke", "workers=2"), start_new_session=True)
     deadline = time.monotonic() + 60
     while len(summaries(runs)) < 4 and time.monotonic() < deadline:
         time.sleep(0.02)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as the terminal does with Ctrl-C
+    if to_all:
+        os.killpg(process.pid, number)  # as the terminal does with Ctrl-C, and a batch system at its time limit
     else:
         process.send_signal(number)
     status = process.wait(timeout=60)
