@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 COLOURS = {"training": "0.55", "validation": "C1", "test": "C0"}
 STYLES = {"training": "-", "validation": "--", "test": "-"}
@@ -15,14 +15,15 @@ STYLES = {"training": "-", "validation": "--", "test": "-"}
 
 def draw_curve(metrics: Path, title: str, picture: Path) -> None:
     """Draw losses and errors by epoch, or the value of a function by step, and lengths where they vary, as a PNG."""
-    table = pd.read_csv(metrics)
-    lengths = "step_length_median" in table
-    panels = (2 if "epoch" in table else 1) + lengths
+    table = np.genfromtxt(metrics, delimiter=",", names=True, ndmin=1)  # pandas takes long to import
+    columns = table.dtype.names or ()
+    lengths = "step_length_median" in columns
+    panels = (2 if "epoch" in columns else 1) + lengths
     figure = Figure(figsize=(4.5 * max(2, panels), 3.6), layout="constrained")
     loss, *others = np.atleast_1d(figure.subplots(1, panels))
     if lengths:
-        _draw_lengths(others.pop(), table, "epoch" if "epoch" in table else "step")
-    if "epoch" in table:
+        _draw_lengths(others.pop(), table, "epoch" if "epoch" in columns else "step")
+    if "epoch" in columns:
         (error,) = others
         for split, colour in COLOURS.items():
             style = {"color": colour, "linestyle": STYLES[split], "label": split}
@@ -45,7 +46,7 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
     figure.savefig(picture, dpi=150)
 
 
-def _draw_lengths(axes: Axes, table: pd.DataFrame, over: str) -> None:
+def _draw_lengths(axes: Axes, table: NDArray[np.void], over: str) -> None:
     """Draw the median and the quartiles of the steps' lengths."""
     axes.plot(table[over], table["step_length_median"], color="C0", label="median")
     quartiles = table["step_length_lower_quartile"], table["step_length_upper_quartile"]
