@@ -72,7 +72,8 @@ def outcomes(
 def _forks() -> BaseContext:
     """Return where workers come from: a server that has imported all that they need, once for all of them.
 
-    It starts with signals blocked, so that one to the whole group does not end it before its workers have saved.
+    It starts with signals blocked, so that one to the whole group does not end it before its workers have saved. Where
+    the folder for temporary files cannot have its socket, each worker imports what it needs.
     """
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(list(_NEEDED_BY_RUNS))
@@ -80,6 +81,8 @@ def _forks() -> BaseContext:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         forkserver.ensure_running()
+    except OSError:
+        return multiprocessing.get_context("spawn")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return forks

@@ -26,3 +26,12 @@ def test_modules_imported_for_all_workers_start_neither_mpi_nor_cuda():
         assert pool.submit(eval, loaded).result() == []
         assert not pool.submit(eval, "__import__('torch').cuda.is_initialized()").result()
         assert pool.submit(eval, "__import__('torch').cuda._is_in_bad_fork()").result() is False
+
+
+def test_without_a_socket_workers_import_what_they_need(monkeypatch):
+    def fail():
+        raise OSError("AF_UNIX path too long")
+
+    monkeypatch.setattr(workers.forkserver, "ensure_running", fail)
+    assert workers._forks().get_start_method() == "spawn"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
