@@ -39,6 +39,7 @@ def test_the_ideas_of_the_page_keep_their_contracts(folder, capsys):
     assert kinds == {"tangents", "aggregation", "step_rule", "function", "model", "data"}
 
 
+@pytest.mark.first
 def test_the_commands_of_the_page_run(folder, runs, capsys):
     commands = [line.partition("  #")[0] for line in "".join(blocks("ideas.md", "sh")).splitlines()]
     assert len(commands) == 6

@@ -17,6 +17,7 @@ from tests.engine.test_recording import SPACES, change, replayed
 from tests.engine.test_recording import generator as new_generator
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("aggregation", ["mean", "projection"])
 @pytest.mark.parametrize("space", SPACES)
 def test_a_compiled_step_follows_the_weights_as_they_change(space, aggregation):

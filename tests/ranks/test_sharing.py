@@ -63,6 +63,7 @@ def found_by(ranks: int, asked: list[list[object]], limit: float = 500) -> list[
     return json.loads(first.stdout)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("ranks", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)])
 def test_slopes_are_those_of_one_process_to_the_last_bit(ranks):
     alone = losses(1, "")
@@ -104,6 +105,7 @@ SHARED = {
 }
 
 
+@pytest.mark.first
 def test_whatever_two_ranks_share_rounds_otherwise_at_most():
     options = "model=mlp model.width=12 batch_size=64 learning_rate=0.05"
     alone = found_by(1, [[f"{options} {method}", DIGITS, 5] for method in SHARED])

@@ -185,6 +185,7 @@ def check(root: Path, name: str, numbers, times: int, seed: int) -> None:
         assert results(root / str(index)) == results(root / "reference")
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("name", SHORT)
 def test_killed_runs_end_as_others_do(name, tmp_path):
     check(tmp_path, name, [signal.SIGKILL], times=1, seed=0)

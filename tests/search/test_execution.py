@@ -215,6 +215,7 @@ def needs_mpiexec() -> None:
         pytest.skip("needs mpiexec")
 
 
+@pytest.mark.first
 def test_several_processes_share_one_search(runs):
     needs_mpiexec()
     done = subprocess.run(command(3, "search.evaluations=12"), capture_output=True, text=True, timeout=120, check=False)
@@ -284,6 +285,7 @@ def _kill_all(process: subprocess.Popen[bytes]) -> None:
         process.stderr.close()
 
 
+@pytest.mark.first
 def test_a_killed_search_goes_on_with_other_numbers_of_processes(runs):
     killed_and_resumed(runs, kills=2, seed=0)
 

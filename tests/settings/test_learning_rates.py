@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import pytest
 
@@ -107,8 +108,16 @@ LONG = ["experiment=mlp_mnist", "model.width=256", "gradient=mean", "gradient.k=
 
 @pytest.fixture
 def short_search(tmp_path, monkeypatch):
-    """Let somebody's short search of the same runs stand beside the one that frog comes with; return its table."""
-    (shipped,) = (folder("sweeps") / "searched").glob("learning_rates_mlp-mnist-256-2-mean-4-*.csv")
+    """Let somebody's short search of the same runs stand beside the one that frog comes with; return its table.
+
+    There are no others, so that the next search that frog comes with changes nothing here.
+    """
+    name = "learning_rates_mlp-mnist-256-2-mean-4-*-100evaluations-*.csv"
+    (shipped,) = (folder("sweeps") / "searched").glob(name)
+    alone = tmp_path / "shipped" / "sweeps" / "searched"
+    alone.mkdir(parents=True)
+    shutil.copy(shipped, alone)
+    monkeypatch.setattr(learning_rates, "folder", lambda name: tmp_path / "shipped" / name)
     with shipped.open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     row |= {"learning_rate": "0.5", "search_epochs": "1", "search_limit": "200", "search_evaluations": "4"}

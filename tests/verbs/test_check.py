@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from frog_cli.cli import main
 
 IDEAS = """
@@ -28,6 +30,7 @@ def test_each_idea_of_a_file_is_judged_and_a_failed_check_is_told(tmp_path, caps
     assert out.endswith("1 of 2 ideas keep the contract of their kind\n")
 
 
+@pytest.mark.first
 def test_frogs_own_ideas_keep_their_contracts(capsys):
     assert main(["check"]) == 0
     out = capsys.readouterr().out

@@ -31,6 +31,7 @@ def summaries(runs: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in runs.glob("smoke-runs/*/summary.json")}
 
 
+@pytest.mark.first
 def test_a_target_is_made_once_with_its_table_and_picture(runs, capsys):
     assert main(["reproduce", "fomoh_rosenbrock_10d", "scale=smoke", "workers=1"]) == 0
     told = capsys.readouterr().out
@@ -78,6 +79,7 @@ def test_rows_say_what_was_run_and_on_what(runs):
     assert len(curves) == len(found) * 3  # epochs 0, 1 and 2
 
 
+@pytest.mark.first
 def test_all_targets_run_end_to_end(runs, mnist_root, capsys):
     assert main(["reproduce", "all", "scale=smoke"]) == 0
     told = capsys.readouterr().out
@@ -160,6 +162,7 @@ def _alive(session: int) -> bool:
     return False
 
 
+@pytest.mark.first
 @pytest.mark.parametrize(
     ("number", "to_all"),
     [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGTERM, True)],
