@@ -19,8 +19,10 @@ def draw(frames: Frames) -> Figure:
             values = of_method["best_test_error_percent"]
             bars = [[values.mean() - values.min()], [values.max() - values.mean()]]
             axes.errorbar([index], [values.mean()], bars, **{**look, "linestyle": "none"})
-            axes.annotate(f" {name}", (index, values.mean()), rotation=90, ha="center", va="bottom", fontsize="x-small")
+            above = {"xytext": (0, 6), "textcoords": "offset points", "rotation": 90, "ha": "center", "va": "bottom"}
+            axes.annotate(name, (index, values.max()), **above, fontsize="x-small")
         axes.set(title=f"{model}, {data}", ylabel="lowest test error in %", xticks=[])
-        axes.margins(y=0.4)
+        low, high = axes.get_ylim()
+        axes.set_ylim(top=high + 0.4 * (high - low))  # room for the names
         axes.grid(alpha=0.3)
     return figure
