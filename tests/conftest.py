@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,18 @@ from tests.installation import Installation
 def pytest_xdist_auto_num_workers() -> int:
     """Return one more than there are cores, for some tests only wait for the processes that they start."""
     return min(8, len(os.sched_getaffinity(0)) + 1)
+
+
+def pytest_configure() -> None:
+    """Put temporary files into memory where there is room: frog waits for the disk whenever it writes a file."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30 and not _forbids_programs(memory):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def _forbids_programs(folder: Path) -> bool:
+    """Return whether programs in a folder, such as those of an environment, cannot be started."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

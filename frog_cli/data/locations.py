@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePath
 
 from frog_cli.errors import RequestError
 from frog_cli.settings.schema import Data
@@ -52,11 +54,19 @@ def content(data: Data) -> dict[str, str]:
 
 def digest(root: str, times: bool = False) -> str:
     """Return a hash of the names and sizes of all images, and of their times of modification if asked for."""
-    found = ((path, path.stat()) for path in Path(root).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    files = sorted(
-        (path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns if times else 0) for path, stat in found
-    )
+    files = sorted((name, stat.st_size, stat.st_mtime_ns if times else 0) for name, stat in _images(root, ""))
     return hashlib.sha256(repr(files).encode()).hexdigest()
+
+
+def _images(folder: str, name: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the images below a folder, each with its path from the first one, whose own name is empty."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            below = f"{name}{entry.name}"
+            if PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                yield below, entry.stat()
+            if entry.is_dir(follow_symlinks=False):
+                yield from _images(entry.path, f"{below}/")
 
 
 def _classes(root: str, name_of_split: str) -> set[str]:

@@ -73,7 +73,9 @@ def told(error: BaseException) -> str:
 
 def seed_all_sources(seed: int) -> None:
     """Seed the global sources of random numbers of torch, Python and numpy."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed notes the stack for each kind of device not yet used
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 
 from frog_cli.data import image_folder
 from frog_cli.data.dataset import load
-from frog_cli.data.locations import check
+from frog_cli.data.locations import check, digest
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.ideas import sources
@@ -71,6 +73,22 @@ def test_other_images_are_another_run(root):
     assert before.startswith("mlp256-image_folder-")
     (root / "train" / "cat" / "0.png").rename(root / "train" / "cat" / "x.png")
     assert name() != before
+
+
+def test_the_digest_is_that_of_names_and_sizes_of_all_images_below(root):
+    (root / "train" / "cat" / "more").mkdir()
+    for name in ("more/A.JPEG", "a.b.TIFF", ".jpg", "notes.txt", "png"):
+        (root / "train" / "cat" / name).write_text(name)
+    (root / "elsewhere").symlink_to(root / "train")  # is not gone into
+    images = {".jpeg", ".png", ".tiff"}
+    expected = sorted(
+        (path.relative_to(root).as_posix(), path.stat().st_size, 0)
+        for part in ("train", "test")
+        for path in (root / part).rglob("*")
+        if path.suffix.lower() in images
+    )
+    assert [name for name, *_ in expected if "." in name[:-5]] == ["train/cat/a.b.TIFF"]
+    assert digest(str(root)) == hashlib.sha256(repr(expected).encode()).hexdigest()
 
 
 def test_different_sizes_need_a_size(root):
