@@ -25,6 +25,11 @@ def missing(request: Request) -> list[Order]:
     ]
 
 
+def behind_searches(request: Request) -> list[Order]:
+    """Return the jobs that are missing when all searches have been tried: runs and studies."""
+    return [order for order in missing(request) if order.job.kind != "search"]
+
+
 def phases(orders: Sequence[Order]) -> list[list[Order]]:
     """Return jobs in two parts, or one: searches first, whose rates the runs behind them may look up.
 

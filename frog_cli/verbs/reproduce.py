@@ -64,10 +64,12 @@ def main(arguments: Sequence[str]) -> int:
         launchers.share_cores(ranks.local_size)
         processes = (request.workers or workers.default_number()) if ranks.size == 1 else 1
         failures: list[str] = []
-        for phase in missing_jobs.phases(orders):
-            own = phase[ranks.rank :: ranks.size]
+        while phases := missing_jobs.phases(orders):
+            own = phases[0][ranks.rank :: ranks.size]
             failures += missing_jobs.make(own, request.scale, processes, request.extra, ranks.local_rank)
             ranks.wait()
+            searched = phases[0][0].job.kind == "search"  # which may have found other rates than earlier runs had
+            orders = ranks.first(lambda: missing_jobs.behind_searches(request)) if searched else []
         if ranks.rank == 0:
             _finish(request.targets, request.scale)
         for failure in failures:

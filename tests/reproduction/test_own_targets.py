@@ -126,3 +126,9 @@ def test_searches_come_before_the_runs_that_look_up_what_they_find(tmp_path, run
     assert [job.words for job in stored_rows.missing(own, "paper")] == [f"{sphere} gradient=mean {rate}"]
     found.write_text("search_request\n")
     assert [job.kind for job in stored_rows.missing(own, "paper")] == ["search"]  # the run is all that is left of it
+
+    path = tmp_path / "results" / "my_search" / "runs.csv"
+    path.write_text(path.read_text().replace(f",{searched['mean']},", ",0.0123,"))  # a search found this before
+    assert main(["reproduce", "my_search.yaml", "workers=1"]) == 0  # search and run
+    assert {row["gradient"]: float(row["learning_rate"]) for row in read_csv(path)} == searched
+    assert stored_rows.missing(own, "paper") == []
