@@ -60,9 +60,15 @@ def schedules_help(frames: dict[str, Frames], target: str = "fomoh_logistic_regr
         losses = both.groupby("scheduled")["last_validation_loss"].mean()
         if len(losses) == 2:
             better.append(bool(losses[True] < losses[False]))
-            texts.append(f"{method}: {losses[False]:.4f} without, {losses[True]:.4f} with ({describe_seeds(both)})")
+            without, with_schedule = (_loss(losses[scheduled]) for scheduled in (False, True))
+            texts.append(f"{method}: {without} without, {with_schedule} with ({describe_seeds(both)})")
             judged.append(both)
     return Verdict(all(better), "last validation loss, " + "; ".join(texts), count(*judged)) if better else UNKNOWN
+
+
+def _loss(value: float) -> str:
+    """Return a loss as text, short also if the run has diverged."""
+    return f"{value:.4f}" if value < 1e4 else f"{value:.1e}"
 
 
 def whole_space_is_newton(frames: dict[str, Frames]) -> Verdict:
