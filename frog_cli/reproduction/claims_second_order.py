@@ -60,8 +60,8 @@ def schedules_help(frames: dict[str, Frames], target: str = "fomoh_logistic_regr
         losses = both.groupby("scheduled")["last_validation_loss"].mean()
         if len(losses) == 2:
             better.append(bool(losses[True] < losses[False]))
-            without, with_schedule = (_loss(losses[scheduled]) for scheduled in (False, True))
-            texts.append(f"{method}: {without} without, {with_schedule} with ({describe_seeds(both)})")
+            pair = f"{_loss(losses[False])} without, {_loss(losses[True])} with"
+            texts.append(f"{method}: {pair} ({describe_seeds(both)})")
             judged.append(both)
     return Verdict(all(better), "last validation loss, " + "; ".join(texts), count(*judged)) if better else UNKNOWN
 
