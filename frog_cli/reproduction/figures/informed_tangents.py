@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from pandas import DataFrame
 
+from frog_cli.reproduction.figures.looks import label_parts_of_decades
 from frog_cli.reproduction.frames import Frames
 from frog_cli.reproduction.informed_tangents import at_best_rates, cost_of, curves_of, with_results
 
@@ -70,9 +71,8 @@ def _draw_courses(axes: Axes, runs: DataFrame, curves: DataFrame, what: str, cos
         axes.fill_between(x, groups.min(), groups.max(), color=look["color"], alpha=0.15, linewidth=0)
     label = {"training_loss": "training loss", "test_error": "test error in %"}[what]
     axes.set(yscale="log", xlabel="epoch", ylabel=label)
-    low, high = axes.get_ylim()
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}" if high < 20 * low else NullFormatter())
+    label_parts_of_decades(axes.yaxis)
     if costs is not None:
         axes.set(xscale="log", xlabel="forward passes, by their multiplications")
         axes.xaxis.set_minor_formatter(NullFormatter())

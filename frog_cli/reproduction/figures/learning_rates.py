@@ -12,6 +12,7 @@ from frog_cli.reproduction.frames import Frames, describe_problem
 from frog_cli.settings import methods
 
 _LONG = 60  # searches, of which no more are drawn line by line
+_FILLS = "none", "full", "left", "right", "top", "bottom"  # of markers of methods, to be told apart without colour
 
 
 def draw(frames: Frames) -> Figure:
@@ -54,11 +55,14 @@ def _draw_points(table: DataFrame, searches: int) -> Figure:
     axes.plot(ends, ends, color="0.5", linewidth=1)
     kinds = [f"{_kind(row)}, {row['gradient']}" for _, row in table.iterrows()]
     problems = list(dict.fromkeys(_kind(row) for _, row in table.iterrows()))
-    colours = {gradient: f"C{index}" for index, gradient in enumerate(dict.fromkeys(table["gradient"]))}
+    looks: dict[str, dict[str, Any]] = {
+        gradient: {"color": f"C{index}", "fillstyle": _FILLS[index % len(_FILLS)]}
+        for index, gradient in enumerate(dict.fromkeys(table["gradient"]))
+    }
     for kind, group in table.groupby(kinds, sort=False):
         marker = "osD^vP*X<>"[problems.index(_kind(group.iloc[0])) % 10]
-        colour = colours[group["gradient"].iloc[0]]
-        axes.plot(group["published"], group["searched"], marker, color=colour, alpha=0.8, label=str(kind))
+        look = looks[group["gradient"].iloc[0]] | {"markerfacecoloralt": "white", "linestyle": "none", "alpha": 0.8}
+        axes.plot(group["published"], group["searched"], marker=marker, label=str(kind), **look)
     near = int(table["ratio"].between(1 / 3, 3).sum())
     axes.set(xscale="log", yscale="log", xlabel="published learning rate", ylabel="searched learning rate")
     told = f"{near} of {len(table)} searched rates are within a factor of 3 of the published one"

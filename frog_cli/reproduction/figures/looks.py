@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from pandas import DataFrame
 
 from frog_cli.settings import methods
@@ -51,6 +53,12 @@ def _look(method: Method, largest: float, shades_of: Mapping[str, tuple[str, str
     shades, marker, line = shades_of[method.gradient]
     depth = 0.35 + 0.6 * np.log2(method.k) / np.log2(max(largest, 2))
     return {"color": colormaps[shades](min(depth, 0.95)), "marker": marker, "linestyle": line}
+
+
+def label_parts_of_decades(axis: Axis) -> None:
+    """Label the parts of decades of a logarithmic axis where there is room, that is on little more than one decade."""
+    low, high = axis.get_view_interval()
+    axis.set_minor_formatter("{x:g}" if high < 20 * low else NullFormatter())
 
 
 def draw_legend(figure: Figure, axes: Axes) -> None:

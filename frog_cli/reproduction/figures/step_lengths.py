@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from pandas import DataFrame
 
-from frog_cli.reproduction.figures.looks import SMALLEST, draw_legend, drawn_methods
+from frog_cli.reproduction.figures.looks import SMALLEST, draw_legend, drawn_methods, label_parts_of_decades
 from frog_cli.reproduction.frames import Frames
 from frog_cli.reproduction.lengths_beside_rates import compare, with_results
 
@@ -45,12 +45,12 @@ def _draw_results(axes: Axes, runs: DataFrame, compared: DataFrame) -> None:
     """Draw the results of one problem against the learning rate."""
     network = runs["function"].isna().all()
     for name, look, group in drawn_methods(runs):
-        colour = look["color"]
+        colour, of_rates = look["color"], {**look, "markersize": 3.5}
         fixed = group[group["rate"] == "fixed"]
-        axes.plot([], [], "o-", color=colour, markersize=3, label=name)
+        axes.plot([], [], label=name, **of_rates)
         if len(fixed):
             rates = fixed.assign(learning_rate=fixed["learning_rate"].astype(float)).groupby("learning_rate")["result"]
-            _draw_bars(axes, rates.mean().index, rates, {"color": colour, "marker": "o", "markersize": 3})
+            _draw_bars(axes, rates.mean().index, rates, of_rates)
         for source, marker in (("published", "D"), ("searched", "o")):
             of_source = group[group["rate"] == source]
             if len(of_source):
@@ -59,14 +59,18 @@ def _draw_results(axes: Axes, runs: DataFrame, compared: DataFrame) -> None:
                 _draw_bars(axes, [rate], of_source.groupby("rate")["result"], look_of_source)
         by_curvature, row = group[group["rate"] == "curvature"], _row_of(compared, group)
         if len(by_curvature):
-            star = {"color": colour, "marker": "*", "markersize": 13, "markeredgecolor": "black", "zorder": 5}
+            star = {"color": colour, "marker": "*", "markersize": 14, "markeredgecolor": "black", "zorder": 5}
             _draw_bars(axes, [row["median_length"]], by_curvature.groupby("rate")["result"], star)
+            in_star = {"color": "white", "marker": look["marker"], "markersize": 2.2, "zorder": 6}
+            axes.plot([row["median_length"]], [max(SMALLEST, by_curvature["result"].mean())], **in_star)
     axes.set(xscale="log", yscale="log", xlabel="learning rate, or median length")
     axes.set_ylabel("lowest test error in %" if network else "lowest value above the minimum")
     axes.yaxis.set_major_formatter("{x:g}")
     if network:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        label_parts_of_decades(axes.yaxis)
     axes.grid(alpha=0.3)
 
 
@@ -87,7 +91,7 @@ def _draw_lengths(axes: Axes, runs: DataFrame, curves: DataFrame, compared: Data
             ]
             low, middle, high = by_step.mean().to_numpy().T
             steps = by_step.mean().index
-            axes.plot(steps, middle, color=colour, linewidth=1.3)
+            axes.plot(steps, middle, color=colour, linewidth=1.3, marker=look["marker"], markersize=4, markevery=0.2)
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.axhline(row["best_rate"], color=colour, linestyle="--", linewidth=1)
         axes.axhline(row["published_rate"], color=colour, linestyle=":", linewidth=1)
