@@ -245,7 +245,9 @@ def _reproduced(target: Target, rows: Sequence[dict[str, str]]) -> str:
     if target.name == "learning_rates":
         ratios = [float(row["ratio"]) for row in rows if row.get("ratio")]
         near = sum(1 / 3 <= ratio <= 3 for ratio in ratios)
-        return f"{near} of {len(ratios)} that are searched are within a factor of 3"
+        at_end = sum(bool(row.get("at_end")) for row in rows)
+        told = f"; {at_end} at an end of what was searched, so that a better one may lie beyond" if at_end else ""
+        return f"{near} of {len(ratios)} that are searched are within a factor of 3{told}"
     found = [{name: value for name, value in row.items() if "_published" in name and value} for row in rows]
     published = sum(name.endswith("_published") for row in found for name in row)
     judged = [value for row in found for name, value in row.items() if name.endswith("_published_within_spread")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from frog_cli.files.csv import Row
 from frog_cli.reproduction.targets import Scale, Target, jobs
+from frog_cli.search.proposals import end_of_interval
 from frog_cli.settings import learning_rates
 
 
@@ -24,6 +25,9 @@ def rates_beside_published(target: Target, scale: Scale) -> list[Row]:
         if len(published) == 1:
             row["published"] = published[0]["learning_rate"]
             row["ratio"] = float(searched["learning_rate"]) / float(row["published"])
+        if searched:
+            limits = (float(searched[f"{learning_rates.OF_THE_SEARCH}{end}"]) for end in ("low", "high"))
+            row["at_end"] = end_of_interval(float(row["searched"]), *limits)
         row |= {name: value for name, value in searched.items() if name.startswith(learning_rates.OF_THE_SEARCH)}
         table.append(row)
     return table

@@ -25,6 +25,7 @@ from frog_cli.runs.progress import Progress
 from frog_cli.search import pictures, tables
 from frog_cli.search.curves import mean_curve
 from frog_cli.search.judge import Judge
+from frog_cli.search.proposals import end_of_interval, propose
 from frog_cli.search.record import Evaluation, Record, Values, best_of
 from frog_cli.settings import composing, learning_rates
 from frog_cli.settings.requests import SearchRequest, with_values, without_weights
@@ -93,8 +94,6 @@ def _proposals(
     plan: SearchRequest, record: Record, unfinished: Mapping[int, Values], ranks: MpiRanks
 ) -> Iterator[tuple[int, Values]]:
     """Yield what a rank evaluates: its share of what was in progress, then whatever no rank has proposed yet."""
-    from frog_cli.search.proposals import propose
-
     yield from list(unfinished.items())[ranks.rank :: ranks.size]
     for number in range(plan.search.evaluations):
         if not record.proposed(number):
@@ -155,12 +154,22 @@ def _report(plan: SearchRequest, best: Evaluation, evaluations: Sequence[Evaluat
     lines = [
         f"{name}: {_as_text(best.values)}, loss {best.loss:.6g}, the best of {len(evaluations)} evaluations "
         f"({diverged} diverged, {given_up} given up)",
+        *_beyond(plan, float(best.values[plan.searched])),
         f"  published      {'none' if published is None else format(published, '.4g')}",
         f"  evaluations    {tables.evaluations_path(place, name)}",
         f"  picture        {picture}",
         f"  used by        runs like those of the search, with {asked}",
     ]
     print("\n".join(lines))
+
+
+def _beyond(plan: SearchRequest, found: float) -> list[str]:
+    """Return a line that asks for a wider search if the best value lies at an end of the interval."""
+    low, high = plan.search.low, plan.search.high
+    end = end_of_interval(found, low, high)
+    wider = {"lower": f"below: search.low={low - 1:g}", "upper": f"above: search.high={high + 1:g}"}
+    told = f"  at an end      the best is at the {end} end of what was searched; a better one may lie {wider.get(end)}"
+    return [told] if end else []
 
 
 def _published(run: Run) -> float | None:

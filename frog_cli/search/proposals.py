@@ -13,6 +13,7 @@ from frog_cli.settings.verb_options import Interval, Search
 
 _RANDOM = 0.1  # a share of proposals that owe nothing to earlier ones; Propulate's 0.4 is for spaces of many dimensions
 _WIDEST, _NARROWEST = 0.05, 0.004  # how far mutations reach, as a share of the interval: ever closer to the best
+_AT_END = 0.02  # of the interval: bred values come close to an end without being on it
 _REFINED = 150  # after so many evaluations a tenth as far
 
 
@@ -58,6 +59,22 @@ def propose(search: Search, searched: str, evaluations: Sequence[Evaluation], nu
 def intervals(search: Search, searched: str) -> dict[str, Interval | list[bool | int | float | str]]:
     """Return the whole space: the learning rate, or what stands for it, and what is searched with it."""
     return {searched: Interval(low=10**search.low, high=10**search.high, log=True), **search.also}
+
+
+def end_of_interval(value: float, low: float, high: float) -> str:
+    """Return "lower" or "upper" if the best value lies at that end of what was searched, else "".
+
+    A better one may lie beyond.
+
+    Args:
+        value: the best value, above zero.
+        low: the interval's lower end as a logarithm to base 10, as search.low is.
+        high: its upper end.
+    """
+    near = _AT_END * (high - low)
+    if math.log10(value) <= low + near:
+        return "lower"
+    return "upper" if math.log10(value) >= high - near else ""
 
 
 def _limits(interval: Interval) -> tuple[float, float]:

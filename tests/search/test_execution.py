@@ -100,6 +100,16 @@ def test_a_search_that_is_done_is_not_repeated_and_can_be_made_longer(runs, caps
     capsys.readouterr()
 
 
+def test_a_best_rate_at_an_end_of_the_grid_asks_for_a_wider_one(runs, sweeps, capsys):
+    grid = [*SPHERE, "search.method=grid", "search.evaluations=3"]
+    assert main(["search", *grid, "search.low=-6", "search.high=-5"]) == 0
+    assert (
+        "at the upper end of what was searched; a better one may lie above: search.high=-4\n" in capsys.readouterr().out
+    )
+    assert main(["search", *grid, "search.low=-3", "search.high=1"]) == 0
+    assert "at an end" not in capsys.readouterr().out
+
+
 def test_networks_are_judged_by_their_lowest_validation_loss(runs, sweeps):
     assert main(["search", *DIGITS, "search.evaluations=4", "seeds=2"]) == 0
     (found,) = table(next(sweeps.glob("learning_rates_*.csv")))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from frog_cli.search.proposals import propose
+from frog_cli.search.proposals import end_of_interval, propose
 from frog_cli.search.record import Evaluation
 from frog_cli.settings.verb_options import Interval, Search
 
@@ -52,6 +52,19 @@ def test_a_grid_is_evenly_spaced_from_low_to_high_whatever_comes_out(low, high, 
     for loss in (lambda values: values["learning_rate"], lambda values: math.inf):
         found = [math.log10(evaluation.values["learning_rate"]) for evaluation in follow(grid, loss, count)]
         assert found == pytest.approx(logarithms, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["grid", "evolution"])
+@pytest.mark.parametrize(("best", "end"), [(-6.0, "lower"), (-1.0, "upper"), (-3.0, ""), (-3.9, ""), (-2.1, "")])
+def test_a_best_value_at_an_end_of_the_interval_is_told(method, best, end):
+    settings = search(method=method, low=-4.0, high=-2.0, evaluations=9 if method == "grid" else 100)
+    evaluations = follow(
+        settings, lambda values: (math.log10(values["learning_rate"]) - best) ** 2, settings.evaluations
+    )
+    found = min(evaluations, key=lambda one: one.loss).values["learning_rate"]
+    if method == "grid" and abs(best + 3) > 0.8:  # the nearest of its points is the end
+        end = "lower" if best < -3 else "upper"
+    assert end_of_interval(found, settings.low, settings.high) == end
 
 
 def test_infinite_losses_are_bred_from_only_while_there_is_nothing_else():
