@@ -161,7 +161,13 @@ def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
     Returns:
         What they and the pictures there say.
     """
-    from frog_cli.reproduction import claims_beyond, claims_multi_tangent, claims_second_order
+    from frog_cli.reproduction import (
+        claims_beyond,
+        claims_multi_tangent,
+        claims_multi_tangent_networks,
+        claims_second_order,
+        claims_second_order_networks,
+    )
     from frog_cli.reproduction.frames import read_frames
 
     scales: list[Scale] = ["smoke"] if scale == "smoke" else ["paper", "laptop"]
@@ -178,9 +184,10 @@ def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
         one: {target.name: read[target.name, targets.own_scale(target, one)] for target in loaded} for one in scales
     }
     parts = []
-    of_papers = (*claims_multi_tangent.CLAIMS, *claims_second_order.CLAIMS)
+    of_first = (*claims_multi_tangent.CLAIMS, *claims_multi_tangent_networks.CLAIMS)
+    of_second = (*claims_second_order.CLAIMS, *claims_second_order_networks.CLAIMS)
     for title, claims, is_of_papers in (
-        ("What the papers claim", of_papers, True),
+        ("What the papers claim", (*of_first, *of_second), True),
         ("Beyond the papers", claims_beyond.CLAIMS, False),
     ):
         verdicts = [verdict for claim in claims for verdict in _verdicts(claim, frames)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pandas import DataFrame, Series
@@ -62,3 +63,27 @@ def of_shared_seeds(runs: DataFrame, by: str) -> DataFrame:
     """Return the runs of the seeds that all values of a column have, so that like is compared with like."""
     values = runs.groupby("seed")[by].nunique()
     return runs[runs["seed"].isin(values[values == runs[by].nunique()].index)]
+
+
+def ranges_overlap(groups: Sequence[Series]) -> bool:
+    """Return whether the ranges of some groups of values, from the lowest to the highest, have a value in common."""
+    return bool(max(group.min() for group in groups) <= min(group.max() for group in groups))
+
+
+def chance_of_as_many_apart(apart: int, seeds: Sequence[int]) -> float:
+    """Return how probable it is that the ranges of so many pairs or more do not overlap by chance alone.
+
+    Of two samples of s values of one continuous distribution all of one lie below all of the other, or above, with
+    probability 2 / binomial(2 s, s).
+
+    Args:
+        apart: pairs whose ranges do not overlap.
+        seeds: how many values each of the two of a pair has, for each independent pair.
+    """
+    of_counts = [1.0]
+    for s in seeds:
+        one = 2 / math.comb(2 * s, s)
+        of_counts = [
+            stays * (1 - one) + joins * one for stays, joins in zip([*of_counts, 0.0], [0.0, *of_counts], strict=True)
+        ]
+    return sum(of_counts[apart:])

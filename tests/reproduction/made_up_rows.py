@@ -11,9 +11,10 @@ def row(words: str, seed: int, metric: str, value: float, **more) -> dict:
 
 def frames(**tables: dict[str, DataFrame]) -> dict[str, dict[str, DataFrame]]:
     """Return the rows of targets: those given, and nothing of the others that the papers' claims are judged by."""
-    names = ("fig3", "fig4", "fig5", "fig6", "table1", "fomoh_rosenbrock_10d", "fomoh_logistic_regression", "fomoh_cnn")
+    of_first = ("fig3", "fig4", "fig5", "fig6", "table1")
+    of_second = ("step", "rosenbrock_2d", "rosenbrock_10d", "logistic_regression", "cnn")
     empty = {"runs": DataFrame(), "quality": DataFrame(), "curves": DataFrame()}
-    return {name: empty | tables.get(name, {}) for name in names}
+    return {name: empty | tables.get(name, {}) for name in (*of_first, *(f"fomoh_{one}" for one in of_second))}
 
 
 def searches() -> tuple[DataFrame, DataFrame]:

@@ -77,7 +77,9 @@ def test_a_claim_with_runs_at_both_scales_has_a_verdict_on_each(place):
                 about = {"model": "mlp", "width": 256, "gradient": "mean", "k": options["gradient.k"]}
                 if error is not None:
                     stored_rows.add(fig6, scale, "runs", [row(job.words, 0, fig6.metrics[0], error, **about)])
-    lines = [line for line in write(place)[0].read_text().splitlines() if "test errors of networks. |" in line]
+    lines = [
+        line for line in write(place)[0].read_text().splitlines() if "test errors of networks, 16 the lowest. |" in line
+    ]
     verdicts = [line.split(" | ")[2:5] for line in lines[:2]]
     assert verdicts == [["holds", "papers'", "2 runs, 1 seed"], ["does not hold as stated", "laptop", "2 runs, 1 seed"]]
 
