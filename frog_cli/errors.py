@@ -42,6 +42,13 @@ class RankLostError(Exception):
     """Another rank of the same command has ended or no longer answers, so that this one ends as well."""
 
 
+class WorkerLostError(Exception):
+    """A worker process was killed, which ends the command; what is done is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("a worker was killed, for want of memory perhaps; the same command goes on")
+
+
 def in_one_line(error: RequestError | Interrupted) -> str:
     """Return what a person is told of a wrong request, or of runs that were stopped."""
     if isinstance(error, Interrupted):

@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 
 from frog_cli.errors import RequestError
 from frog_cli.reproduction import targets
-from frog_cli.reproduction.targets import Scale, Target
+from frog_cli.reproduction.targets import Scale, Target, Work
 from frog_cli.runs.folder import runs_root
 
 FLAGS = ("--list", "--dry-run", "--only-done")
@@ -45,6 +45,9 @@ def parse(arguments: Sequence[str]) -> Request:
     if not named and "--list" not in flags:
         raise RequestError("frog reproduce", f"needs a target: {', '.join(targets.names())}, all")
     chosen = targets.chosen(named)
+    for target in chosen:
+        if scale == "smoke" and target.smoke == Work():
+            raise RequestError("scale=smoke", f"is for frog's own targets; {target.source} has one size only")
     runs_root()
     return Request(flags, chosen, scale, workers, [f"{name}={value}" for name, value in options.items()])
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from frog_cli.cluster.mpi import MpiRanks
@@ -14,6 +17,7 @@ from frog_cli.runs import execution
 from frog_cli.runs import row as rows
 from frog_cli.runs.environment import environment
 from frog_cli.runs.folder import RunFolder
+from frog_cli.runs.interruption import HANDLED
 from frog_cli.runs.progress import Progress
 from frog_cli.search import execution as search
 from frog_cli.settings.requests import quality_request, search_request, train_request, without_weights
@@ -28,6 +32,7 @@ class Order(NamedTuple):
     target: Target
     job: Job
     only_done: bool  # run nothing: take in the runs that are done
+    searches: Collection[str] = ()  # the words of the target's, which find the rates of its runs
 
 
 class Outcome(NamedTuple):
@@ -52,7 +57,8 @@ def carry_out(order: Order, parent: Path, extra: Sequence[str], local_rank: int 
         if order.job.kind == "train":
             return _train(order, parent, extra, local_rank)
         if order.job.kind == "quality":
-            return _study(order.job)
+            with _ended_by_signals():
+                return _study(order.job)
         return _search(order.job, extra)
     except Interrupted as interrupted:
         return Outcome([], [], [], interrupted.status - 128)
@@ -64,9 +70,9 @@ def carry_out(order: Order, parent: Path, extra: Sequence[str], local_rank: int 
 def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | None) -> Outcome:
     """Carry out runs that differ in their seeds; those that are done already only become rows."""
     words = order.job.arguments
-    request = train_request(words)
+    request = train_request(words, order.searches)
     if extra:
-        request = train_request([*words, *_fitting(extra, request.runs[0])])
+        request = train_request([*words, *_fitting(extra, request.runs[0])], order.searches)
     if order.only_done:
         done = [run for run in request.runs if RunFolder(parent, run).finished() is not None]
         if not done:
@@ -80,7 +86,12 @@ def _train(order: Order, parent: Path, extra: Sequence[str], local_rank: int | N
         if result.error is not None:
             failures.append(f"{order.target.name}, {result.folder.path.name}: {first_line(result.error)}")
             continue
-        found.append(where | rows.of_run(result.folder.path))
+        try:
+            found.append(where | rows.of_run(result.folder.path))
+        except (OSError, ValueError) as error:
+            damaged = f"{result.folder.path} cannot be read, delete it to run it again: {first_line(error)}"
+            failures.append(f"{order.target.name}: {damaged}")
+            continue
         if order.target.curves is not None:
             curve = _curve(read_csv(result.folder.path / "metrics.csv"), order.target.curves)
             curves += [{**where, "seed": result.folder.run.seed, **row} for row in curve]
@@ -101,6 +112,21 @@ def _curve(metrics: Sequence[Row], kept: Curves) -> list[Row]:
 def _fitting(extra: Sequence[str], run: Run) -> list[str]:
     """Return the options that a run has: functions have no data."""
     return [word for word in extra if isinstance(run, ClassificationRun) or not word.startswith(_OF_NETWORKS)]
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let signals end at once, by an Interrupted, what has no state to save."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, end) for number in HANDLED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _study(job: Job) -> Outcome:

@@ -18,7 +18,7 @@ def missing(request: Request) -> list[Order]:
     """Return the jobs that are missing; with --only-done those of runs, which alone can be taken in."""
     only_done = "--only-done" in request.flags
     return [
-        Order(target, job, only_done)
+        Order(target, job, only_done, targets.searches(target, request.scale))
         for target in request.targets
         for job in stored_rows.missing(target, request.scale)
         if job.kind == "train" or not only_done
@@ -42,15 +42,17 @@ def phases(orders: Sequence[Order]) -> list[list[Order]]:
 
 def make(
     orders: Sequence[Order], scale: Scale, processes: int, extra: Sequence[str], local_rank: int | None
-) -> list[str]:
-    """Carry out jobs and add their rows as they end; return what could not be made.
+) -> Iterator[str]:
+    """Carry out jobs and add their rows as they end.
+
+    Yields:
+        What cannot be made, and why.
 
     Raises:
         Interrupted: after a signal, when all that was in progress has saved its state.
     """
     if not orders:
-        return []
-    failures: list[str] = []
+        return
     interrupted = None
     done, total = 0, targets.count([order.job for order in orders])
     parent = runs_root() / "smoke-runs" if scale == "smoke" else runs_root()
@@ -65,7 +67,7 @@ def make(
             # curves first: a row among the runs says that all of them is there
             stored_rows.add(order.target, scale, "curves", outcome.curves)
             stored_rows.add(order.target, scale, "quality" if order.job.kind == "quality" else "runs", outcome.rows)
-            failures += outcome.failures
+            yield from outcome.failures
             interrupted = interrupted or outcome.interrupted
             done += 0 if outcome.interrupted else max(1, len(order.job.seeds))
             progress.show(
@@ -73,7 +75,6 @@ def make(
             )
     if interrupted:
         raise Interrupted(interrupted)
-    return failures
 
 
 def _one_by_one(

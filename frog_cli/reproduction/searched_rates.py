@@ -13,7 +13,7 @@ def rates_beside_published(target: Target, scale: Scale) -> list[Row]:
 
     At the papers' scale all others that were found come behind them, but for grids, which are of a laptop's.
     """
-    found = {row["search_request"]: row for row in learning_rates.rows("searched")}
+    found = {row["search_request"]: row for row in learning_rates.rows("searched") if row.get("learning_rate")}
     wanted = [job.words for job in jobs(target, scale) if job.kind == "search"]
     also = [words for words, row in found.items() if row.get("search_method") != "grid"] if scale != "laptop" else []
     table = []
@@ -25,9 +25,9 @@ def rates_beside_published(target: Target, scale: Scale) -> list[Row]:
         if len(published) == 1:
             row["published"] = published[0]["learning_rate"]
             row["ratio"] = float(searched["learning_rate"]) / float(row["published"])
-        if searched:
-            limits = (float(searched[f"{learning_rates.OF_THE_SEARCH}{end}"]) for end in ("low", "high"))
-            row["at_end"] = end_of_interval(float(row["searched"]), *limits)
+        low, high = (searched.get(f"{learning_rates.OF_THE_SEARCH}{end}") for end in ("low", "high"))
+        if low and high:
+            row["at_end"] = end_of_interval(float(searched["learning_rate"]), float(low), float(high))
         row |= {name: value for name, value in searched.items() if name.startswith(learning_rates.OF_THE_SEARCH)}
         table.append(row)
     return table

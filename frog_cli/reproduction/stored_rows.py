@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,11 @@ def add(target: Target, scale: Scale, kind: str, rows: Sequence[Row]) -> None:
     key = KINDS[kind] or ("request", "seed", list(rows[0])[2])
     position = {job.words: index for index, job in enumerate(jobs(target, scale))}
     with _hold_lock(results / target.name):
-        merged = {_key(row, key): row for row in [*read(target, results, kind), *rows]}
+        before = read(target, results, kind)
+        if kind == "curves":  # of a run that is made again, all of the curve before goes
+            again = {_key(row, key[:2]) for row in rows}
+            before = [row for row in before if _key(row, key[:2]) not in again]
+        merged = {_key(row, key): row for row in [*before, *rows]}
 
         def order(row: Row) -> Any:
             seed = int(row["seed"]) if "seed" in row else 0
@@ -78,14 +82,17 @@ def missing(target: Target, scale: Scale) -> list[Job]:
     """Return the jobs of a target that have no row yet, with the seeds that are missing."""
     results = results_folder(targets.own_scale(target, scale))
     rates: dict[str, float | None] = {}
+    own_searches = targets.searches(target, scale)
     done = {
         (row["request"], int(row["seed"]))
         for row in read(target, results, "runs")
-        if not _is_outdated(row) and _has_rate_of_now(row, rates)
+        if not _is_outdated(row) and _has_rate_of_now(row, own_searches, rates)
     }
     studies = read(target, results, "quality")
     studied = {row["request"] for row in studies} - {row["request"] for row in studies if _is_outdated(row)}
-    searched = {row["search_request"] for row in learning_rates.rows("searched")}
+    request = f"{learning_rates.OF_THE_SEARCH}request"
+    searches = [{**row, "request": row[request]} for row in learning_rates.rows("searched")]
+    searched = {row["request"] for row in searches if not _is_outdated(row)}
     left = []
     for job in jobs(target, scale):
         if job.kind == "train":
@@ -96,19 +103,22 @@ def missing(target: Target, scale: Scale) -> list[Job]:
     return left
 
 
-def _has_rate_of_now(row: Mapping[str, str], rates: dict[str, float | None]) -> bool:
+def _has_rate_of_now(row: Mapping[str, str], searches: Collection[str], rates: dict[str, float | None]) -> bool:
     """Return whether a run with a searched rate had the one that is found now; True if there is none any more.
+
+    Searches that are none of the target's change nothing that is done.
 
     Args:
         row: of the run.
+        searches: the words of the target's.
         rates: by requests, those that were looked up already, to which it adds.
     """
     words = row["request"]
-    if "learning_rate=searched" not in words.split() or not row.get("learning_rate"):
+    if not searches or "learning_rate=searched" not in words.split() or not row.get("learning_rate"):
         return True
     if words not in rates:
         try:
-            rates[words] = float(train_request(words.split()).runs[0].learning_rate)
+            rates[words] = float(train_request(words.split(), searches).runs[0].learning_rate)
         except (RequestError, ValueError):  # the row is all that is left of its search
             rates[words] = None
     return rates[words] is None or rates[words] == float(row["learning_rate"])

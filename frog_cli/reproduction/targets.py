@@ -160,6 +160,11 @@ def jobs(target: Target, scale: Scale) -> tuple[Job, ...]:
     return _jobs(tuple(work.train), tuple(work.quality), tuple(work.search))
 
 
+def searches(target: Target, scale: Scale) -> frozenset[str]:
+    """Return the words of a target's searches."""
+    return frozenset(job.words for job in jobs(target, scale) if job.kind == "search")
+
+
 @cache
 def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, ...]) -> tuple[Job, ...]:
     """Return what lines stand for, of which several may give the same run different seeds.
@@ -169,9 +174,11 @@ def _jobs(train: tuple[str, ...], quality: tuple[str, ...], search: tuple[str, .
     seeds_of: dict[str, dict[int, None]] = {}
     for line in train:
         for combination in composing.sweep(line.split()):
-            given = options(combination).get("seeds")
-            seeds = [0] if given is None else seed_list(yaml.safe_load(given), {})
-            words = [word for word in combination if not word.startswith("seeds=")]
+            given = options(combination)
+            seeds = (
+                [int(given.get("seed", 0))] if "seeds" not in given else seed_list(yaml.safe_load(given["seeds"]), {})
+            )
+            words = [word for word in combination if not word.startswith(("seeds=", "seed="))]
             seeds_of.setdefault(" ".join(words), {}).update(dict.fromkeys(seeds or ()))
     found = [Job("train", words, tuple(seeds)) for words, seeds in seeds_of.items()]
     found += [Job("quality", line, ()) for line in quality]

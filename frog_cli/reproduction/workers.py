@@ -8,12 +8,14 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
-from frog_cli.errors import Interrupted
+from frog_cli.errors import Interrupted, WorkerLostError
 from frog_cli.reproduction.jobs import Order, Outcome, carry_out
 from frog_cli.runs.interruption import Interruption
 
@@ -44,27 +46,35 @@ def outcomes(
 
     Raises:
         Interrupted: after a signal, when all that was in progress has been yielded.
+        WorkerLostError: if a worker was killed; the others have saved their state.
     """
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     left = list(reversed(orders))
+    ends, lasts = multiprocessing.Pipe(duplex=False)
+    given = threads, dict(os.environ), ends
     with (
         Interruption() as interruption,
-        ProcessPoolExecutor(
-            min(workers, len(orders)), _forks(), initializer=_begin, initargs=(threads, dict(os.environ))
-        ) as pool,
+        ends,
+        lasts,
+        ProcessPoolExecutor(min(workers, len(orders)), _forks(), initializer=_begin, initargs=given) as pool,
     ):
         working: dict[Future[Outcome], Order] = {}
         while working or (left and not interruption()):
             while left and len(working) < workers and not interruption():  # what waits in a queue cannot be stopped
                 order = left.pop()
-                working[pool.submit(carry_out, order, parent, extra)] = order
+                working[pool.submit(_carry_out, order, parent, extra)] = order
             ended, _ = wait(working, timeout=0.5, return_when=FIRST_COMPLETED)
             if interruption():
                 for child in multiprocessing.active_children():
                     with suppress(ProcessLookupError):  # again and again: between two runs a worker does not listen
                         os.kill(child.pid or 0, signal.SIGTERM)
             for future in ended:
-                yield working.pop(future), future.result()
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    lasts.close()
+                    raise WorkerLostError from None
+                yield working.pop(future), outcome
         if interruption.number is not None:
             raise Interrupted(interruption.number)
 
@@ -88,25 +98,40 @@ def _forks() -> BaseContext:
     return forks
 
 
-def _begin(threads: int, environment: Mapping[str, str]) -> None:
-    """Prepare a worker: it shares the cores, ends with its parent, and between two runs ignores signals.
+_busy = threading.Lock()
+"""Held by a worker while it carries out a job."""
 
-    The environment is that of the parent, for that of the server is as old as the server.
+
+def _carry_out(order: Order, parent: Path, extra: Sequence[str]) -> Outcome:
+    with _busy:
+        return carry_out(order, parent, extra)
+
+
+def _begin(threads: int, environment: Mapping[str, str], ends: Connection) -> None:
+    """Prepare a worker: it shares the cores, ends when the command does, and between two runs ignores signals.
+
+    Args:
+        threads: of the worker.
+        environment: that of the parent, for that of the server is as old as the server.
+        ends: readable when its other end, which the parent has, is closed.
     """
     import torch
 
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=[ends], daemon=True).start()
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def _end_with_parent() -> None:
-    """End a worker whose parent was killed, which would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with(ends: Connection) -> None:
+    """End a worker whose parent has ended or has lost another one, when the job in progress has saved its state.
+
+    It may wait for work for ever otherwise: a worker that was killed may have held the lock of what they wait for.
+    """
+    ends.poll(None)
+    while not _busy.acquire(timeout=0.5):
+        os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(1)

@@ -18,12 +18,13 @@ from frog_cli.files.atomic import write_atomically
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
 from frog_cli.runs.folder import runs_root
-from frog_cli.runs.identity import digest, identity_settings, slug
+from frog_cli.runs.identity import slug
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
 from frog_cli.runs.progress import Progress
 from frog_cli.search import pictures, tables
 from frog_cli.search.curves import mean_curve
+from frog_cli.search.identity import identity, identity_settings
 from frog_cli.search.judge import Judge
 from frog_cli.search.proposals import end_of_interval, propose
 from frog_cli.search.record import Evaluation, Record, Values, best_of
@@ -38,8 +39,8 @@ def carry_out(plan: SearchRequest, ranks: MpiRanks) -> bool:
     Raises:
         Interrupted: after a signal, when the runs in progress have saved their state.
     """
-    settings = _identity_settings(plan)
-    folder = runs_root() / f"search-{slug(plan.request.runs[0])}-{digest(settings)}"
+    settings = identity_settings(plan)
+    folder = runs_root() / f"search-{slug(plan.request.runs[0])}-{identity(plan)}"
     record = Record(folder)
     total = plan.search.evaluations
     with ExitStack() as locks, Interruption() as interruption:
@@ -55,24 +56,14 @@ def carry_out(plan: SearchRequest, ranks: MpiRanks) -> bool:
                 _show(progress, record)
             ranks.wait()
             _show(progress, record, last=True)
-        best = best_of(record.evaluations())
+        asked_for = [one for one in record.evaluations() if one.number < total]  # a longer search may have been here
+        best = best_of(asked_for)
         if ranks.rank == 0 and best is None:
             print(f"frog: none of {total} runs ended well; see {folder / 'trials'}", file=sys.stderr)
         elif ranks.rank == 0 and best is not None:
-            _report(plan, best, record.evaluations())
+            _report(plan, best, asked_for)
         ranks.wait()
     return best is not None
-
-
-def _identity_settings(plan: SearchRequest) -> dict[str, Any]:
-    """Return all settings that determine a search; more evaluations only make it longer, unless they are a grid."""
-    settings = identity_settings(plan.request.runs[0])
-    left_out = {"method", "evaluations"} if plan.search.method == "evolution" else set[str]()
-    return {
-        "search": plan.search.model_dump(exclude=left_out),
-        "run": {name: value for name, value in settings.items() if name not in (plan.searched, "seed")},
-        "seeds": [run.seed for run in plan.request.runs],
-    }
 
 
 def _begin(folder: Path, settings: Mapping[str, Any], record: Record, locks: ExitStack) -> dict[int, Values]:
@@ -85,7 +76,7 @@ def _begin(folder: Path, settings: Mapping[str, Any], record: Record, locks: Exi
             write_atomically(kept, text)
     except (InProgressError, OSError) as error:
         raise RequestError(str(folder), str(error)) from None
-    if kept.read_text(encoding="utf-8") != text:
+    if yaml.safe_load(kept.read_text(encoding="utf-8")) != yaml.safe_load(text):
         raise RequestError(str(folder), "holds another search; move it away, or set FROG_RUNS to another folder")
     return record.unfinished()
 

@@ -2,7 +2,8 @@
 
 A search for step.factor leaves a row with that column instead, which no learning rate is looked up in.
 
-Both carry the search's name: what was searched, and with how much effort, so that no search hides another.
+Both carry the search's name: what was searched, with how much effort, and the digits of all that determines it, which
+the folder of its evaluations has as well, so that no search hides another.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from frog_cli.files.atomic import write_atomically
 from frog_cli.files.csv import as_csv
 from frog_cli.runs.environment import environment
-from frog_cli.runs.identity import digest
+from frog_cli.search.identity import identity
 from frog_cli.search.record import Evaluation
 from frog_cli.settings import composing, learning_rates
 from frog_cli.settings.requests import SearchRequest
@@ -71,7 +72,7 @@ def _name(plan: SearchRequest, run: Run, evaluations: int) -> str:
         for name, value in changed(plan, ("method", "low", "high", "seed", "margin", "patience")).items()
     ]
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(words))
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 11]}-{digest({'words': words})}"
+    return f"{name[: _LONGEST - 11]}-{identity(plan)}"
 
 
 def _row(evaluation: Evaluation) -> dict[str, Any]:
@@ -98,17 +99,17 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: int) ->
         "high": search.high,
         "seed": search.seed,
         "seeds": " ".join(str(one.seed) for one in plan.request.runs),
-        "early_stopping": run.early_stopping.patience,
         "torch": environment()["versions"]["torch"],
         "commit": environment()["commit"],
     }
     cost = learning_rates.cost_of(run)
     if isinstance(run, ClassificationRun):
         row["batch_size"] = cost.pop("batch_size")
-        of_the_search["validation"] = run.data.validation
         of_the_search["data"] = run.data.variant
     of_the_search |= cost
     also = {name: value for name, value in best.values.items() if name not in (plan.searched, "batch_size")}
+    further = {name: value for name, value in learning_rates.further_settings(run).items() if name not in also}
+    of_the_search["settings"] = " ".join(f"{name}={value}" for name, value in further.items())
     of_the_search |= {f"also_{name}": value for name, value in also.items()}
     row[plan.searched] = best.values[plan.searched]
     return row | {f"{learning_rates.OF_THE_SEARCH}{name}": value for name, value in of_the_search.items()}

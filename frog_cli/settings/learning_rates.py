@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,7 +68,7 @@ def factors(run: Run) -> dict[str, str]:
             found |= {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
     found |= methods.of_run(run).columns()
     if run.optimizer.name != "SGD" or run.optimizer.options:
-        found["optimizer"] = " ".join([run.optimizer.name, *map(str, run.optimizer.options)])
+        found["optimizer"] = " ".join([run.optimizer.name, *sorted(map(str, run.optimizer.options))])
     if isinstance(run, ClassificationRun) and run.schedule.name != "none":
         found["schedule"] = run.schedule.name
     if isinstance(run.gradient, Forward) and run.gradient.measure in ("greedy", "difference"):  # another gradient
@@ -93,6 +94,34 @@ def _options_beside(group: str, idea: Idea) -> dict[str, Any]:
     return {name: value for name, value in idea.options.items() if name not in _WITHOUT_GROUP}
 
 
+def further_settings(run: Run) -> dict[str, str]:
+    """Return what a result depends on beside `factors` and `cost_of`, by the names of its options."""
+    told = {"name", "k", "measure", "spacing", "perturb", "chunk_size", "source", "sha256"}
+    found = {f"gradient.{name}": value for name, value in run.gradient.model_dump(exclude=told).items()}
+    found |= {f"optimizer.{name}": value for name, value in run.optimizer.options.items()}
+    found |= {"early_stopping.patience": run.early_stopping.patience, "diverged_above": run.diverged_above}
+    if isinstance(run, FunctionRun):
+        found["objective.dtype"] = run.objective.dtype
+    if isinstance(run, ClassificationRun):
+        found["data.validation"] = run.data.validation
+        if run.schedule.name != "none":
+            found |= {"schedule.factor": run.schedule.factor, "schedule.epochs": run.schedule.epochs}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for name, value in found.items()
+    }
+
+
+SETTINGS = f"{OF_THE_SEARCH}settings"
+"""The column for the further settings of a search's runs, as words."""
+
+
+def _made_otherwise(row: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """Return the further settings of the search behind a row that are not as wanted, as name=value."""
+    made_with = (word.partition("=")[::2] for word in row.get(SETTINGS, "").split())
+    return [f"{name}={value}" for name, value in made_with if wanted.get(name, "") != value]
+
+
 class Found(NamedTuple):
     """A learning rate or a batch size that was found before, as it is written in a table."""
 
@@ -105,7 +134,9 @@ class Found(NamedTuple):
         return f"{self.value}, from {self.table}" + (f", a search with {how}" if how else "")
 
 
-def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = None) -> Found:
+def look_up(
+    name: str, source: str, run: Run, cost: Mapping[str, str] | None = None, searches: Collection[str] = ()
+) -> Found:
     """Return the learning rate or the batch size of a run from sweeps/`source`.
 
     Args:
@@ -115,6 +146,7 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
         cost: of searched rates, what the runs of the search must have cost, as `cost_of` has it, and under
             `evaluations` how many runs; at least so many if that ends in `+`. Of several searches, that with most runs
             counts.
+        searches: the words of some searches; where one of them has found it, no others count.
 
     Raises:
         RequestError: if there is none, or more than one.
@@ -122,7 +154,10 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
     wanted = factors(run)
     having = [(row, table) for row, table in tables(source) if name in row]
     similar = [(row, table) for row, table in having if not _difference(row, wanted)]
-    matches = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
+    further = further_settings(run)
+    of_cost = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
+    matches = [(row, table) for row, table in of_cost if not _made_otherwise(row, further)]
+    matches = [one for one in matches if one[0].get(f"{OF_THE_SEARCH}request") in searches] or matches
     setting = ", ".join(f"{name}={value}" for name, value in wanted.items())
     if matches:
         most = max(_runs(row) for row, _ in matches)
@@ -131,6 +166,12 @@ def look_up(name: str, source: str, run: Run, cost: Mapping[str, str] | None = N
             raise RequestError(f"{name}={source}", f"{len(longest)} are known for {setting}; give a number")
         row, table = longest[0]
         return Found(row[name], table, _cost(row) if source == "searched" else {})
+    if of_cost:
+        others = " or ".join(sorted({" ".join(_made_otherwise(row, further)) for row, _ in of_cost}))
+        raise RequestError(
+            f"{name}={source}",
+            f"no search was made with runs like this one for {setting}; there is one with {others}; else give a number",
+        )
     if similar:
         ways = " or ".join(sorted({_asking(_cost(row), cost or {}) for row, _ in similar}))
         raise RequestError(

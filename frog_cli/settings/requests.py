@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import yaml
@@ -34,8 +34,13 @@ class Request(NamedTuple):
     notes: Sequence[str] = ()  # what was looked up, and where
 
 
-def train_request(overrides: Sequence[str]) -> Request:
-    """Compose and check the settings of `frog train`."""
+def train_request(overrides: Sequence[str], searches: Collection[str] = ()) -> Request:
+    """Compose and check the settings of `frog train`.
+
+    Args:
+        overrides: the words behind the verb.
+        searches: the words of some searches, which come first where learning_rate=searched has a choice.
+    """
     given, settings = compose_settings("train", overrides)
     request = {name: settings.pop(name) for name in RequestOptions.model_fields if name != "objective"}
     request["objective"] = {name: settings["objective"].pop(name) for name in Preset.model_fields}
@@ -62,7 +67,8 @@ def train_request(overrides: Sequence[str]) -> Request:
             f"gradient.k={given['gradient.k']}",
             "tangents=local has one or more for each layer; tangents.random adds some",
         )
-    found = {name: _look_up(name, source, runs[0], looked_up, checked.searched) for name, source in looked_up.items()}
+    asked = checked.searched
+    found = {name: _look_up(name, source, runs[0], looked_up, asked, searches) for name, source in looked_up.items()}
     for name, one in found.items():
         number = float(one.value) if name == "learning_rate" else int(one.value)
         runs = [run.model_copy(update={name: number}) for run in runs]
@@ -73,7 +79,9 @@ def train_request(overrides: Sequence[str]) -> Request:
     return Request(runs, rate, checked.overwrite, checked.fail_fast, notes)
 
 
-def _look_up(name: str, source: str, run: Run, looked_up: Mapping[str, str], asked: Searched) -> learning_rates.Found:
+def _look_up(
+    name: str, source: str, run: Run, looked_up: Mapping[str, str], asked: Searched, searches: Collection[str]
+) -> learning_rates.Found:
     """Return a learning rate or a batch size from a search that was like the run, or as is asked for."""
     if source != "searched":
         return learning_rates.look_up(name, source, run)
@@ -82,7 +90,7 @@ def _look_up(name: str, source: str, run: Run, looked_up: Mapping[str, str], ask
     cost |= {name: value for name, value in learning_rates.cost_of(run).items() if name not in looked_up}
     cost |= {name: str(value) for name, value in asked if value is not None and (name in cost or name in looked_up)}
     cost = {name: "" if value == "none" else value for name, value in cost.items()}
-    return learning_rates.look_up(name, source, run, cost)
+    return learning_rates.look_up(name, source, run, cost, searches)
 
 
 class SearchRequest(NamedTuple):

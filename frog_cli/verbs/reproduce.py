@@ -64,16 +64,21 @@ def main(arguments: Sequence[str]) -> int:
         launchers.share_cores(ranks.local_size)
         processes = (request.workers or workers.default_number()) if ranks.size == 1 else 1
         failures: list[str] = []
-        while phases := missing_jobs.phases(orders):
-            own = phases[0][ranks.rank :: ranks.size]
-            failures += missing_jobs.make(own, request.scale, processes, request.extra, ranks.local_rank)
-            ranks.wait()
-            searched = phases[0][0].job.kind == "search"  # which may have found other rates than earlier runs had
-            orders = ranks.first(lambda: missing_jobs.behind_searches(request)) if searched else []
-        if ranks.rank == 0:
-            _finish(request.targets, request.scale)
-        for failure in failures:
-            print(f"frog: {failure}", file=sys.stderr)
+        try:
+            while phases := missing_jobs.phases(orders):
+                own = phases[0][ranks.rank :: ranks.size]
+                for failure in missing_jobs.make(own, request.scale, processes, request.extra, ranks.local_rank):
+                    failures.append(failure)
+                ranks.wait()
+                searched = phases[0][0].job.kind == "search"  # which may have found other rates than earlier runs had
+                orders = ranks.first(lambda: missing_jobs.behind_searches(request)) if searched else []
+            if failures and not missing_jobs.missing(request):  # another command has made them
+                failures.clear()
+            if ranks.rank == 0:
+                _finish(request.targets, request.scale)
+        finally:
+            for failure in failures:
+                print(f"frog: {failure}", file=sys.stderr)
         return 1 if failures else 0
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of results of this test."""
     monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
     return tmp_path / "results"
+
+
+@pytest.fixture
+def never_closed() -> Iterator[Connection]:
+    """Let a worker's command go on.
+
+    Yields:
+        The end of a pipe by which the worker would know that it does not.
+    """
+    ends, lasts = multiprocessing.Pipe(duplex=False)
+    with ends, lasts:
+        yield ends
 
 
 @pytest.fixture

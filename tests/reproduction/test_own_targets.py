@@ -7,7 +7,8 @@ import pytest
 from frog_cli.cli import main
 from frog_cli.errors import RequestError
 from frog_cli.files.csv import read_csv
-from frog_cli.reproduction import stored_rows, targets
+from frog_cli.reproduction import missing_jobs, stored_rows, targets
+from frog_cli.settings.requests import train_request
 from tests.test_outside_ideas import IDEAS
 
 TARGET = """
@@ -132,3 +133,102 @@ def test_searches_come_before_the_runs_that_look_up_what_they_find(tmp_path, run
     assert main(["reproduce", "my_search.yaml", "workers=1"]) == 0  # search and run
     assert {row["gradient"]: float(row["learning_rate"]) for row in read_csv(path)} == searched
     assert stored_rows.missing(own, "paper") == []
+
+
+SPHERE = "objective=sphere objective.n=4 steps=20"
+GRID = "search.method=grid search.evaluations=3"
+
+
+@pytest.fixture
+def alone(tmp_path, runs, monkeypatch):
+    """Let all that a test makes be in its own folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FROG_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("FROG_SWEEPS", str(tmp_path / "sweeps"))
+    return tmp_path
+
+
+def test_a_search_of_somebody_else_changes_no_rate_of_a_target(alone, capsys):
+    """Neither one with more seeds, whose rate everybody else gets, nor one that differs in how it gives up runs."""
+    train = f"{SPHERE} gradient=mean learning_rate=searched searched.evaluations=3"
+    words = f"train: ['{train} seeds=SEEDS']\nsearch: ['{SPHERE} gradient=mean {GRID} seeds=1']\n"
+    (alone / "mine.yaml").write_text(words.replace("SEEDS", "1"))
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    (made,) = read_csv(alone / "results" / "mine" / "runs.csv")
+    for others in (["seeds=[5,6]"], ["seeds=1", "search.patience=3"]):
+        assert main(["search", *SPHERE.split(), "gradient=mean", *GRID.split(), *others]) == 0
+    found = list((alone / "sweeps" / "searched").glob("learning_rates_*.csv"))
+    assert len(found) == 3
+    more_seeds = next(path for path in found if "2seeds" in path.name)
+    (row,) = read_csv(more_seeds)
+    more_seeds.write_text(more_seeds.read_text().replace(row["learning_rate"], "0.0123"))
+    assert train_request(train.split()).runs[0].learning_rate == 0.0123
+    assert stored_rows.missing(targets.load_file(alone / "mine.yaml"), "paper") == []
+    (alone / "mine.yaml").write_text(words.replace("SEEDS", "2"))
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    rates = [one["learning_rate"] for one in read_csv(alone / "results" / "mine" / "runs.csv")]
+    assert rates == [made["learning_rate"]] * 2
+
+
+def test_a_search_with_an_idea_that_has_changed_is_made_anew(alone):
+    (alone / "my_ideas.py").write_text(IDEAS)
+    (alone / "mine.yaml").write_text(f"search: ['ideas=[my_ideas.py] tangents=laplace {SPHERE} {GRID} seeds=1']")
+    own = targets.load_file(alone / "mine.yaml")
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    assert stored_rows.missing(own, "paper") == []
+    (alone / "my_ideas.py").write_text(IDEAS.replace("scale: float = 1.0", "scale: float = 2.0"))
+    assert [job.kind for job in stored_rows.missing(own, "paper")] == ["search"]
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    assert stored_rows.missing(own, "paper") == []
+
+
+def test_a_damaged_run_keeps_no_others_from_becoming_rows(alone, runs, capsys):
+    (alone / "mine.yaml").write_text(f"train: ['{SPHERE} learning_rate=0.1 seeds=[4,2]']")
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    path = alone / "results" / "mine" / "runs.csv"
+    whole = path.read_text()
+    path.unlink()
+    (damaged,) = runs.glob("*seed2*")
+    text = (damaged / "run.json").read_text()
+    (damaged / "run.json").write_text("")
+    capsys.readouterr()
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 1
+    assert f"mine: {damaged} cannot be read, delete it to run it again: " in capsys.readouterr().err
+    assert [row["seed"] for row in read_csv(path)] == ["4"]
+    (damaged / "run.json").write_text(text)
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    assert path.read_text() == whole
+
+
+def test_one_seed_may_be_given_as_seed(alone):
+    (alone / "mine.yaml").write_text(f"train: ['{SPHERE} learning_rate=0.1 seed=3', '{SPHERE} learning_rate=0.2']")
+    jobs = targets.jobs(targets.load_file(alone / "mine.yaml"), "paper")
+    assert [(job.words.split()[-1], job.seeds) for job in jobs] == [
+        ("learning_rate=0.1", (3,)),
+        ("learning_rate=0.2", (0,)),
+    ]
+
+
+def test_targets_of_ones_own_have_one_size(alone, capsys):
+    (alone / "mine.yaml").write_text(f"train: ['{SPHERE} learning_rate=0.1']")
+    assert main(["reproduce", "mine.yaml", "scale=smoke"]) == 2
+    assert "scale=smoke: is for frog's own targets; mine.yaml has one size only" in capsys.readouterr().err
+
+
+def test_what_another_command_has_made_meanwhile_is_no_failure(alone, monkeypatch, capsys):
+    (alone / "mine.yaml").write_text(f"train: ['{SPHERE} learning_rate=0.1 seeds=2']")
+    make, there = missing_jobs.make, []
+
+    def make_beside_another(*given):
+        yield from make(*given)
+        there.extend(read_csv(alone / "results" / "mine" / "runs.csv"))
+        yield "mine, some run: another process is carrying it out"
+
+    monkeypatch.setattr(missing_jobs, "make", make_beside_another)
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    assert len(there) == 2
+    assert "another process" not in capsys.readouterr().err
+    monkeypatch.setattr(missing_jobs, "make", lambda *given: iter(["mine, some run: it failed"]))
+    (alone / "mine.yaml").write_text(f"train: ['{SPHERE} learning_rate=0.1 seeds=3']")
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 1
+    assert "frog: mine, some run: it failed\n" in capsys.readouterr().err

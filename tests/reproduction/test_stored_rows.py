@@ -37,3 +37,20 @@ def test_what_has_no_row_is_missing_seed_by_seed():
     job, *others = targets.jobs(FIG4, "paper")
     stored_rows.add(FIG4, "paper", "runs", [row(job.words, seed, "best_value", 1.0) for seed in (0, 3)])
     assert stored_rows.missing(FIG4, "paper") == [job._replace(seeds=(1, 2, 4)), *others]
+
+
+def test_a_curve_of_a_run_that_is_made_again_is_replaced_as_a_whole(place):
+    first, second = (job.words for job in targets.jobs(FIG4, "paper")[:2])
+
+    def curve(words: str, seed: int, steps: int, value: float) -> list[dict]:
+        return [{"request": words, "seed": seed, "step": step, "best_value": value} for step in range(steps)]
+
+    stored_rows.add(FIG4, "paper", "curves", [*curve(first, 0, 5, 1.0), *curve(first, 1, 5, 1.0)])
+    stored_rows.add(FIG4, "paper", "curves", [*curve(first, 0, 3, 2.0), *curve(second, 0, 2, 3.0)])
+    found = stored_rows.read(FIG4, place, "curves")
+    values = [(one["request"] == first, one["seed"], one["step"], one["best_value"]) for one in found]
+    assert values == [
+        *((True, "0", f"{step}", "2.0") for step in range(3)),
+        *((True, "1", f"{step}", "1.0") for step in range(5)),
+        *((False, "0", f"{step}", "3.0") for step in range(2)),
+    ]

@@ -110,6 +110,20 @@ def test_a_best_rate_at_an_end_of_the_grid_asks_for_a_wider_one(runs, sweeps, ca
     assert "at an end" not in capsys.readouterr().out
 
 
+def test_no_search_hides_another(runs, sweeps):
+    """Whatever it differs in: seeds, options of the optimiser, or that it has fewer evaluations."""
+    grid = [*SPHERE, "search.method=grid", "search.evaluations=2"]
+    momenta = ["optimizer.options.momentum=0.9", "optimizer.options.dampening=0.1"]
+    for words in ([*grid, "seeds=[0,1]"], [*grid, "seeds=[2,3]"], [*grid, *momenta], [*grid, *momenta[::-1]]):
+        assert main(["search", *words]) == 0
+    assert len([*sweeps.glob("learning_rates_*.csv")]) == len([*runs.glob("search-*")]) == 3
+    for count in (4, 3):
+        assert main(["search", *SPHERE, f"search.evaluations={count}"]) == 0
+        (found,) = sweeps.glob(f"evaluations_*-{count}evaluations-*.csv")
+        assert len(table(found)) == count
+        assert train_request([*SPHERE, "learning_rate=searched", f"searched.evaluations={count}"])
+
+
 def test_networks_are_judged_by_their_lowest_validation_loss(runs, sweeps):
     assert main(["search", *DIGITS, "search.evaluations=4", "seeds=2"]) == 0
     (found,) = table(next(sweeps.glob("learning_rates_*.csv")))

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from frog_cli.errors import RequestError
+from frog_cli.files.csv import as_csv, read_csv
 from frog_cli.files.shipped import folder
 from frog_cli.settings import learning_rates
 from frog_cli.settings.requests import train_request
@@ -165,9 +166,51 @@ def test_a_search_at_less_cost_must_be_asked_for(asked, ways, short_search):
     assert ways in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("asked", "made_with"),
+    [
+        ("early_stopping.patience=5", "early_stopping.patience=10"),
+        ("data.validation=500", "data.validation=10000"),
+        ("diverged_above=7", "diverged_above=null"),
+    ],
+)
+def test_a_search_with_other_settings_is_told_and_not_taken(asked, made_with, short_search):
+    with pytest.raises(RequestError) as refusal:
+        train_request([*LONG, "epochs=3", asked])
+    assert f"there is one with {made_with}; else give a number" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["optimizer.options.momentum=0.9"],
+        ["schedule.name=every", "schedule.epochs=7"],
+        ["schedule.name=every", "schedule.factor=0.25"],
+        ["gradient=fomoh", "gradient.damping=0.5"],
+        ["gradient=fomoh_kd", "gradient.k=2", "gradient.on_failure=stop"],
+        ["gradient=fomoh_kd", "gradient.k=2", "gradient.eigenvalues=absolute"],
+    ],
+)
+def test_further_settings_tell_all_that_tables_have_no_column_for(settings):
+    *alike, changed = settings
+    name, _, value = changed.partition("=")
+    usual, other = (
+        learning_rates.further_settings(train_request([*alike, *more, "learning_rate=1"]).runs[0])
+        for more in ([], [changed])
+    )
+    told = name.replace("optimizer.options", "optimizer")
+    assert other[told] == value
+    assert {key: text for key, text in other.items() if key != told} == {
+        key: text for key, text in usual.items() if key != told
+    }
+    assert usual.get(told) != value
+    assert not any(" " in text for text in other.values())  # they stand one behind the other in a table
+
+
 def test_the_longest_search_counts(short_search):
-    text = short_search.read_text().replace(",4,-6.0,", ",200,-6.0,").replace(",1,10000,200,", ",3,10000,,")
-    short_search.write_text(text)
+    (row,) = read_csv(short_search)
+    row |= {"search_evaluations": "200", "search_epochs": "3", "search_limit": ""}
+    short_search.write_text(as_csv([row]))
     assert train_request([*LONG, "epochs=3"]).runs[0].learning_rate == 0.5
     assert train_request([*LONG, "epochs=3", "searched.evaluations=100"]).runs[0].learning_rate == 0.002554321870680994
 
