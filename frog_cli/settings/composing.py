@@ -59,11 +59,9 @@ def compose_settings(verb: str, overrides: Sequence[str]) -> tuple[dict[str, str
     from_outside = idea_groups.chosen(given, groups(verb)) if groups(verb) else []
     choices = [f"{key}={value}" for key, value in given.items() if key in groups(verb)]
     values = {key: override for override in parsed if (key := override.get_key_element()) not in groups(verb)}
-    with _hydra(verb, from_outside):
-        outside = {one.group for one in from_outside}
-        composed, options = _with_names(verb, choices, outside) if outside else _own(verb, tuple(choices))
-        for key in values:
-            _check_known(verb, key, given[key], choices, options)
+    composed, options = _with_names(verb, choices, from_outside) if from_outside else _own(verb, tuple(choices))
+    for key in values:
+        _check_known(verb, key, given[key], choices, options, from_outside)
     settings = _with_values(composed, values)
     settings.pop("experiment", None)
     for one in from_outside:
@@ -195,9 +193,12 @@ def _own(verb: str, choices: tuple[str, ...]) -> tuple[DictConfig, frozenset[str
     return _with_names(verb, list(choices), ())
 
 
-def _with_names(verb: str, choices: list[str], from_outside: Collection[str]) -> tuple[DictConfig, frozenset[str]]:
+def _with_names(
+    verb: str, choices: list[str], from_outside: Sequence[idea_groups.Chosen]
+) -> tuple[DictConfig, frozenset[str]]:
     """Return what some choices lead to, and the dotted names of all options that it has."""
-    composed = _compose_choices(verb, choices, from_outside)
+    with _hydra(verb, from_outside):
+        composed = _compose_choices(verb, choices, {one.group for one in from_outside})
     return composed, frozenset(_names(composed))
 
 
@@ -209,7 +210,14 @@ def _composes(verb: str, choices: list[str]) -> DictConfig | None:
         return None
 
 
-def _check_known(verb: str, key: str, value: str, choices: list[str], options: Collection[str]) -> None:
+def _check_known(
+    verb: str,
+    key: str,
+    value: str,
+    choices: list[str],
+    options: Collection[str],
+    from_outside: Sequence[idea_groups.Chosen],
+) -> None:
     """Refuse an option that these choices do not have, and say where it exists or what resembles it."""
     known = {name for name in options if name.removesuffix(".name") not in groups(verb)}
     if key in known or key.startswith(tuple(f"{option}." for option in FREE_OPTIONS)):
@@ -220,11 +228,12 @@ def _check_known(verb: str, key: str, value: str, choices: list[str], options: C
     if groups(verb):
         group = group if group in groups(verb) else "objective"
         others = [choice for choice in choices if not choice.startswith(f"{group}=")]
-        having = [
-            f"{group}={name}"
-            for name in groups(verb)[group]
-            if (config := _composes(verb, [*others, f"{group}={name}"])) and key in _names(config)
-        ]
+        with _hydra(verb, from_outside):
+            having = [
+                f"{group}={name}"
+                for name in groups(verb)[group]
+                if (config := _composes(verb, [*others, f"{group}={name}"])) and key in _names(config)
+            ]
         if having:
             raise RequestError(f"{key}={value}", f"exists only with {', '.join(having)}")
     candidates = sorted(known | groups(verb).keys())
