@@ -27,7 +27,8 @@ searches one after the other, each counted once; what is missing is taken to cos
 said below what it would cost.
 
 A published number is within our spread if it lies between the lowest and the highest of our seeds; two methods differ
-within the spread if the ranges of their seeds overlap. $g_v$ and FGD are the papers' names for
+within the spread if the ranges of their seeds overlap. Of many pairs some do not overlap by chance: that there is no
+difference fails where so many or more would have a probability below 5 %. Claims are in our words. $g_v$ and FGD are the papers' names for
 `gradient=mean gradient.k=1`."""
 """What a reader should know first; like remarks and cells it has `words of the command line` and $formulas$."""
 
