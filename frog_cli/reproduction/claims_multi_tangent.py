@@ -73,6 +73,23 @@ def sums_point_alike_and_projection_is_exact(frames: dict[str, Frames]) -> Verdi
     return Verdict(max(apart, angle, length) < 1e-3, text, describe_seeds(table))
 
 
+def means_are_exact_for_many_tangents(frames: dict[str, Frames]) -> Verdict:
+    """Ask whether with most tangents the mean is within a twentieth of the gradient, in direction and length."""
+    table = _of_normal_tangents(frames)
+    table = table[(table["gradient"] == "mean") & (table["k"] >= table["n"])] if len(table) else table
+    if table.empty or table["k"].max() < 8 * table["n"].iloc[0]:
+        return UNKNOWN
+    few, many = (table[table["k"] == k].iloc[0] for k in (table["k"].min(), table["k"].max()))
+    near = [max(1 - row["cosine_mean"], abs(1 - row["norm_ratio_mean"])) < 0.05 for row in (few, many)]
+    told = ", ".join(
+        f"k = {row['k']:g}: {row['cosine_mean']:.3f} and {row['norm_ratio_mean']:.3f}" for row in (few, many)
+    )
+    text = (
+        f"cosine similarity and length as a share of the gradient's, {told} (n = {few['n']:g}, {describe_seeds(table)})"
+    )
+    return Verdict(near == [False, True], text, describe_seeds(table))
+
+
 def _of_normal_tangents(frames: dict[str, Frames]) -> DataFrame:
     table = frames["fig3"]["quality"]
     return table if table.empty else table[table["tangents"] == "normal"]
@@ -267,6 +284,12 @@ CLAIMS = (
         "Sum and mean point in one direction; from k = n on the projection is the gradient, with its length.",
         f"{FIRST}, IV-A",
         sums_point_alike_and_projection_is_exact,
+        ("fig3",),
+    ),
+    Claim(
+        "The mean approaches the gradient, in direction and length, only for k much larger than n.",
+        f"{FIRST}, IV-A",
+        means_are_exact_for_many_tangents,
         ("fig3",),
     ),
     Claim(

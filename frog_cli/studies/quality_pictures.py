@@ -38,6 +38,9 @@ def draw(rows: DataFrame) -> Figure:
             axes.errorbar(x, group[f"{measure}_mean"], group[f"{measure}_standard_error"], **style)
     for axes, name in ((cosine, "cosine similarity to the gradient"), (ratio, "norm of estimate / norm of gradient")):
         axes.set(xlabel="angle to the first tangent in degrees" if by_angle else "number of tangents k", ylabel=name)
+        if not by_angle:
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:g}")
         if not by_angle and rows["k"].max() >= n:
             axes.axvline(n, color="0.4", linestyle="--", linewidth=0.8)
             axes.annotate("k = n ", (n, 0.02), xycoords=("data", "axes fraction"), color="0.4", ha="right")

@@ -108,6 +108,20 @@ def test_more_tangents_point_better(mean, holds):
 
 
 @pytest.mark.parametrize(
+    ("at_n", "last", "length", "holds"),
+    [(0.7, 0.97, 1.03, True), (0.7, 0.94, 1.03, False), (0.7, 0.97, 1.06, False), (0.96, 0.97, 1.03, False)],
+)
+def test_the_mean_of_many_tangents(at_n, last, length, holds):
+    """Of 64 dimensions 1024 tangents are many, and 256 are not."""
+    table = quality({"mean": (0.1, 0.5, at_n, last)}, norm_ratio_mean=length)
+    assert claims.means_are_exact_for_many_tangents(frames(fig3={"quality": table})).holds is None
+    table["k"] = table["k"].replace(256, 1024)
+    verdict = claims.means_are_exact_for_many_tangents(frames(fig3={"quality": table}))
+    assert verdict.holds is holds
+    assert f"k = 1024: {last:.3f} and {length:.3f} (n = 64, 1000 seeds)" in verdict.numbers
+
+
+@pytest.mark.parametrize(
     ("of_sum", "projection", "length", "holds"),
     [(0.7, 1.0, 1.0, True), (0.71, 1.0, 1.0, False), (0.7, 0.99, 1.0, False), (0.7, 1.0, 0.9, False)],
 )

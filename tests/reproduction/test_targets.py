@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from frog_cli.data import locations
 from frog_cli.errors import RequestError
 from frog_cli.files.shipped import folder
 from frog_cli.reproduction import targets
@@ -62,6 +63,17 @@ def test_jobs_compose(name, scale):
             assert run.learning_rate == "curvature" or run.learning_rate > 0
 
 
+@pytest.mark.parametrize("name", targets.names())
+def test_searched_rates_that_a_target_does_not_search_itself_are_found(name):
+    """Frog comes with them; their runs are like those of the target."""
+    target = targets.load(name)
+    if targets.searches(target, "paper"):
+        pytest.skip("it searches what it needs")
+    for job in targets.jobs(target, "paper"):
+        if job.kind == "train" and "learning_rate=searched" in job.words.split():
+            assert train_request(job.arguments).runs[0].learning_rate > 0
+
+
 def test_a_job_takes_its_words_apart():
     job = targets.Job("train", "objective=sphere objective.n=2 optimizer.options={a=b}", (0, 3))
     assert job.options == {"objective": "sphere", "objective.n": "2", "optimizer.options": "{a=b}"}
@@ -103,6 +115,7 @@ def test_jobs_that_differ_in_a_pooled_option_alone_are_taken_together():
 def test_what_is_run_on_a_laptop_is_complete_and_looks_up_what_it_searches(name, tmp_path, monkeypatch):
     """Each run, with the rate that one of the searches found, is as long as the runs of that search."""
     monkeypatch.setenv("FROG_SWEEPS", str(tmp_path))
+    monkeypatch.setattr(locations, "content", lambda data: {})  # there need not be any here
     jobs = targets.jobs(targets.load(name), "laptop")
     plans = [search_request(job.arguments) for job in jobs if job.kind == "search"]
     (tmp_path / "searched").mkdir()
