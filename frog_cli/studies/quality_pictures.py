@@ -47,7 +47,7 @@ def draw(rows: DataFrame) -> Figure:
         axes.grid(alpha=0.3)
     cosine.set_ylim(0, 1.05)
     ratio.set_yscale("log")
-    cosine.legend(loc="lower right", fontsize="x-small", labelspacing=0.8)
+    cosine.legend(loc="lower right" if by_angle else "upper left", fontsize="x-small", labelspacing=0.8)
     ratio.legend(loc="lower left", bbox_to_anchor=(1, 0), frameon=False, fontsize="x-small", labelspacing=0.8)
     seeds = rows["seeds"].iloc[0]
     figure.suptitle(

@@ -9,6 +9,7 @@ from frog_cli.reproduction import targets
 from frog_cli.reproduction.figures.by_target import FIGURES
 from frog_cli.search import tables
 from frog_cli.search.record import Evaluation
+from frog_cli.settings import learning_rates
 from frog_cli.settings.composing import sweep
 from frog_cli.settings.requests import quality_request, search_request, train_request
 
@@ -116,6 +117,7 @@ def test_what_is_run_on_a_laptop_is_complete_and_looks_up_what_it_searches(name,
     """Each run, with the rate that one of the searches found, is as long as the runs of that search."""
     monkeypatch.setenv("FROG_SWEEPS", str(tmp_path))
     monkeypatch.setattr(locations, "content", lambda data: {})  # there need not be any here
+    monkeypatch.setattr(learning_rates, "folder", lambda name: tmp_path / "shipped" / name)  # frog comes with none
     jobs = targets.jobs(targets.load(name), "laptop")
     plans = [search_request(job.arguments) for job in jobs if job.kind == "search"]
     (tmp_path / "searched").mkdir()
