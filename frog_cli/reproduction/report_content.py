@@ -13,8 +13,8 @@ from frog_cli.reproduction.scales_side_by_side import scales_side_by_side
 from frog_cli.reproduction.targets import Scale, Target
 
 if TYPE_CHECKING:  # pandas is imported only where rows are read
+    from frog_cli.reproduction.claims.verdicts import Claim
     from frog_cli.reproduction.frames import Frames
-    from frog_cli.reproduction.verdicts import Claim
 
 ABOUT = """
 Written by `frog reproduce`, `frog table` and `frog plot`; every table, verdict and picture is made from the rows in the
@@ -162,12 +162,12 @@ def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
     Returns:
         What they and the pictures there say.
     """
-    from frog_cli.reproduction import (
-        claims_beyond,
-        claims_multi_tangent,
-        claims_multi_tangent_networks,
-        claims_second_order,
-        claims_second_order_networks,
+    from frog_cli.reproduction.claims import (
+        beyond,
+        multi_tangent,
+        multi_tangent_networks,
+        second_order,
+        second_order_networks,
     )
     from frog_cli.reproduction.frames import read_frames
 
@@ -185,11 +185,11 @@ def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
         one: {target.name: read[target.name, targets.own_scale(target, one)] for target in loaded} for one in scales
     }
     parts = []
-    of_first = (*claims_multi_tangent.CLAIMS, *claims_multi_tangent_networks.CLAIMS)
-    of_second = (*claims_second_order.CLAIMS, *claims_second_order_networks.CLAIMS)
+    of_first = (*multi_tangent.CLAIMS, *multi_tangent_networks.CLAIMS)
+    of_second = (*second_order.CLAIMS, *second_order_networks.CLAIMS)
     for title, claims, is_of_papers in (
         ("What the papers claim", (*of_first, *of_second), True),
-        ("Beyond the papers", claims_beyond.CLAIMS, False),
+        ("Beyond the papers", beyond.CLAIMS, False),
     ):
         verdicts = [verdict for claim in claims for verdict in _verdicts(claim, frames)]
         parts.append(Part(title, verdicts, [one for one in overview if one.target.of_papers == is_of_papers]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction.claims_beyond import CLAIMS
+from frog_cli.reproduction.claims.beyond import CLAIMS
 from frog_cli.reproduction.figures import informed_tangents
 from frog_cli.reproduction.informed_tangents import compare
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction.claims_beyond import CLAIMS
+from frog_cli.reproduction.claims.beyond import CLAIMS
 from frog_cli.reproduction.figures import step_lengths
 from frog_cli.reproduction.lengths_beside_rates import compare
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from frog_cli.reproduction import (
-    claims_beyond,
-    claims_multi_tangent,
-    claims_multi_tangent_networks,
-    claims_second_order,
-    claims_second_order_networks,
-    stored_rows,
-    targets,
+from frog_cli.reproduction import stored_rows, targets
+from frog_cli.reproduction.claims import (
+    beyond,
+    multi_tangent,
+    multi_tangent_networks,
+    second_order,
+    second_order_networks,
 )
 from frog_cli.reproduction.progress import Hours
 from frog_cli.reproduction.report import write
@@ -101,9 +100,9 @@ def test_the_page_needs_nothing_else_and_says_all(results):
     within = {value[1:] for _, value in page.values("href") if value.startswith("#")}
     assert within == {*ids} == {"Overview", "What-the-papers-claim", "Beyond-the-papers", *targets.names()}
     cells, paragraphs = page.texts["td"], page.texts["p"]
-    of_first = (*claims_multi_tangent.CLAIMS, *claims_multi_tangent_networks.CLAIMS)
-    of_second = (*claims_second_order.CLAIMS, *claims_second_order_networks.CLAIMS)
-    for claim in (*of_first, *of_second, *claims_beyond.CLAIMS):
+    of_first = (*multi_tangent.CLAIMS, *multi_tangent_networks.CLAIMS)
+    of_second = (*second_order.CLAIMS, *second_order_networks.CLAIMS)
+    for claim in (*of_first, *of_second, *beyond.CLAIMS):
         assert cells[cells.index(claim.text) + 1] == claim.source
         assert cells[cells.index(claim.text) + 2].split(":")[0] in {"holds", "does not hold as stated", "not run yet"}
     for name in targets.names():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction import claims_second_order_networks as claims
 from frog_cli.reproduction import stored_rows
+from frog_cli.reproduction.claims import second_order_networks as claims
 from frog_cli.reproduction.frames import read_frames
 from frog_cli.reproduction.targets import jobs, load, names
 from tests.reproduction.made_up_rows import frames

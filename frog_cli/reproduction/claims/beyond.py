@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 
 from frog_cli.reproduction import informed_tangents
+from frog_cli.reproduction.claims.verdicts import UNKNOWN, Claim, Verdict, count
 from frog_cli.reproduction.frames import Frames
 from frog_cli.reproduction.lengths_beside_rates import KEY, compare, with_results
-from frog_cli.reproduction.verdicts import UNKNOWN, Claim, Verdict, count
 from frog_cli.settings import methods
 
 _REACHED = 1e-12  # so little above a minimum counts as there

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction import claims_multi_tangent_networks as claims
+from frog_cli.reproduction.claims import multi_tangent_networks as claims
 from tests.reproduction.made_up_rows import frames
 
 

@@ -7,9 +7,7 @@ from itertools import pairwise
 import numpy as np
 from pandas import DataFrame, Series
 
-from frog_cli.reproduction.frames import Frames
-from frog_cli.reproduction.lengths_beside_rates import LOWEST
-from frog_cli.reproduction.verdicts import (
+from frog_cli.reproduction.claims.verdicts import (
     FIRST,
     UNKNOWN,
     Claim,
@@ -20,6 +18,8 @@ from frog_cli.reproduction.verdicts import (
     ranges_overlap,
     series,
 )
+from frog_cli.reproduction.frames import Frames
+from frog_cli.reproduction.lengths_beside_rates import LOWEST
 
 _EQUAL = 1e-6  # relative difference up to which values count as equal
 _AT_MINIMUM = 1e-12  # of the way from the start: so little above a minimum counts as there

@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame, Series
 
-from frog_cli.reproduction.frames import Frames
-from frog_cli.reproduction.verdicts import (
+from frog_cli.reproduction.claims.verdicts import (
     FIRST,
     UNKNOWN,
     Claim,
@@ -22,6 +21,7 @@ from frog_cli.reproduction.verdicts import (
     ranges_overlap,
     series,
 )
+from frog_cli.reproduction.frames import Frames
 from frog_cli.settings import methods
 
 _CLOSE = 0.9  # share of the gap between one tangent and backpropagation that counts as closed

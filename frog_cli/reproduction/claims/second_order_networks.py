@@ -7,8 +7,7 @@ from functools import partial
 
 from pandas import DataFrame, Series
 
-from frog_cli.reproduction.frames import Frames
-from frog_cli.reproduction.verdicts import (
+from frog_cli.reproduction.claims.verdicts import (
     SECOND,
     UNKNOWN,
     Claim,
@@ -18,6 +17,7 @@ from frog_cli.reproduction.verdicts import (
     of_shared_seeds,
     series,
 )
+from frog_cli.reproduction.frames import Frames
 
 _METHODS = {"FGD": ("mean", 1), "FoMoH": ("fomoh", None), "FoMoH-2D": ("fomoh_kd", 2), "FoMoH-3D": ("fomoh_kd", 3)}
 _SEARCHES = ("FoMoH", "FoMoH-2D", "FoMoH-3D")

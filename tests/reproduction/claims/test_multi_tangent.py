@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pandas import DataFrame
 
-from frog_cli.reproduction import claims_multi_tangent as claims
+from frog_cli.reproduction.claims import multi_tangent as claims
 from tests.reproduction.made_up_rows import frames
 
 

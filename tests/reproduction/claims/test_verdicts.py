@@ -5,7 +5,7 @@ from itertools import combinations, permutations, product
 import pytest
 from pandas import Series
 
-from frog_cli.reproduction.verdicts import chance_of_as_many_apart, ranges_overlap
+from frog_cli.reproduction.claims.verdicts import chance_of_as_many_apart, ranges_overlap
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pandas import DataFrame, Series
 
+from frog_cli.reproduction.claims.verdicts import SECOND, UNKNOWN, Claim, Verdict, count, describe_seeds, series
 from frog_cli.reproduction.frames import Frames, describe_starts, values_by_run
-from frog_cli.reproduction.verdicts import SECOND, UNKNOWN, Claim, Verdict, count, describe_seeds, series
 from frog_cli.settings import methods
 
 _SECOND_ORDER = ("fomoh", "fomoh_bp", "fomoh_kd")

@@ -1,0 +1,1 @@
+"""What the papers and frog claim, in our words, and the verdicts of the rows."""
