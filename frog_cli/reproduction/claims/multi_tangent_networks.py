@@ -190,7 +190,8 @@ def a_gap_remains(frames: dict[str, Frames]) -> Verdict:
 def _networks(frames: dict[str, Frames]) -> DataFrame:
     """Return the runs on networks, with the name of each network."""
     found = [table["runs"] for table in (frames.get("fig6"), frames.get("table1")) if table and not table["runs"].empty]
-    runs = pd.concat([DataFrame(columns=["gradient", "network", "k", "seed"]), *found], ignore_index=True)
+    needed = DataFrame(columns=["gradient", "network", "k", "seed", "model", "width", "data_variant"])
+    runs = pd.concat([needed, *found], ignore_index=True)
     return runs.assign(network=runs.apply(_network, axis=1)) if len(runs) else runs
 
 
