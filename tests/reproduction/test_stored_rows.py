@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-import multiprocessing
+import os
 
 import pytest
 
 from frog_cli.reproduction import stored_rows, targets
+from tests.processes import Process
 from tests.reproduction.made_up_rows import row
 
 FIG4 = targets.load("fig4")
@@ -26,8 +27,9 @@ def test_rows_are_kept_in_the_order_of_the_target_and_replaced_by_the_same(place
 
 
 def test_processes_that_add_at_the_same_time_lose_nothing(place):
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(add_many, range(4))
+    code = "from tests.reproduction.test_stored_rows import add_many; add_many({})"
+    adding = [Process(["-c", code.format(number)], os.environ) for number in range(4)]
+    assert [process.wait(60) for process in adding] == [0] * 4
     found = stored_rows.read(FIG4, place, "runs")
     assert len({(one["request"], one["seed"]) for one in found}) == len(found) == 20
 
