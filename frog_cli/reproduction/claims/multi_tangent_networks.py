@@ -64,9 +64,11 @@ def many_tangents_come_close(frames: dict[str, Frames]) -> Verdict:
         if not (len(backward) and all(map(len, of_k.values()))):
             continue
         one, backprop = (rows[_ERROR].mean() for rows in (of_k[1], backward))
-        for family, many in of_k[16].groupby("gradient")[_ERROR].mean().items():
+        for family, rows in of_k[16].groupby("gradient"):
+            many = rows[_ERROR].mean()
             found.append(bool(one - many >= _CLOSE * (one - backprop)))
             texts.append(f"{network}, {family}: {many:.2f} %, one tangent {one:.2f} %, backprop {backprop:.2f} %")
+            texts[-1] += f" ({describe_seeds(rows)})"
         judged += [*of_k.values(), backward]
     return Verdict(all(found), f"test errors, {'; '.join(texts)}", count(*judged)) if found else UNKNOWN
 
