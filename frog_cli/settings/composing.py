@@ -232,7 +232,9 @@ def _check_known(
             having = [
                 f"{group}={name}"
                 for name in groups(verb)[group]
-                if (config := _composes(verb, [*others, f"{group}={name}"])) and key in _names(config)
+                if idea_groups.may_have(group, name, key.partition(".")[2])
+                and (config := _composes(verb, [*others, f"{group}={name}"]))
+                and key in _names(config)
             ]
         if having:
             raise RequestError(f"{key}={value}", f"exists only with {', '.join(having)}")

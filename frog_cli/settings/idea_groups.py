@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import yaml
@@ -47,6 +48,30 @@ class Chosen(NamedTuple):
 def own_names(group: str) -> list[str]:
     """Return the names of frog's own ideas of a group."""
     return [name for kind, name in sources.own_declarations() if kind in KINDS.get(group, ())]
+
+
+def may_have(group: str, name: str, option: str) -> bool:
+    """Return False if a choice is an idea of frog's own that does not declare an option, nor has it beside those.
+
+    Composing with the choice tells for certain, and takes longer.
+    """
+    if group == "objective":  # whose choices have options outside of the group
+        return True
+    for kind in KINDS.get(group, ()):
+        if (kind, name) in sources.own_declarations():
+            _, declaration = sources.own_declarations()[kind, name]
+            declared = {one.name for one in declaration.options}
+            return option in declared or option.partition(".")[0] in _names_beside(kind)
+    return True
+
+
+@cache
+def _names_beside(kind: Kind) -> frozenset[str]:
+    """Return the names of frog's own options beside those of ideas of a kind."""
+    if kind not in _BESIDE:
+        return frozenset()
+    path = folder("conf") / _GROUPS[kind] / f"{_BESIDE[kind]}.yaml"
+    return frozenset(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 @contextmanager
