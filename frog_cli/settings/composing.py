@@ -228,13 +228,16 @@ def _check_known(
     if groups(verb):
         group = group if group in groups(verb) else "objective"
         others = [choice for choice in choices if not choice.startswith(f"{group}=")]
+        told = {name: idea_groups.has_option(group, name, key.partition(".")[2]) for name in groups(verb)[group]}
+        certain = [name for name, has in told.items() if has]
         with _hydra(verb, from_outside):
+            if certain and not _composes(verb, [*others, f"{group}={certain[0]}"]):  # the group goes with no others
+                certain = []
             having = [
                 f"{group}={name}"
-                for name in groups(verb)[group]
-                if idea_groups.may_have(group, name, key.partition(".")[2])
-                and (config := _composes(verb, [*others, f"{group}={name}"]))
-                and key in _names(config)
+                for name, has in told.items()
+                if name in certain
+                or (has is None and (config := _composes(verb, [*others, f"{group}={name}"])) and key in _names(config))
             ]
         if having:
             raise RequestError(f"{key}={value}", f"exists only with {', '.join(having)}")

@@ -50,19 +50,16 @@ def own_names(group: str) -> list[str]:
     return [name for kind, name in sources.own_declarations() if kind in KINDS.get(group, ())]
 
 
-def may_have(group: str, name: str, option: str) -> bool:
-    """Return False if a choice is an idea of frog's own that does not declare an option, nor has it beside those.
-
-    Composing with the choice tells for certain, and takes longer.
-    """
+def has_option(group: str, name: str, option: str) -> bool | None:
+    """Return whether an idea of frog's own declares an option, or has it beside those; None if composing must tell."""
     if group == "objective":  # whose choices have options outside of the group
-        return True
+        return None
     for kind in KINDS.get(group, ()):
         if (kind, name) in sources.own_declarations():
             _, declaration = sources.own_declarations()[kind, name]
             declared = {one.name for one in declaration.options}
             return option in declared or option.partition(".")[0] in _names_beside(kind)
-    return True
+    return None
 
 
 @cache
