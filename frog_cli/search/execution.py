@@ -18,13 +18,13 @@ from frog_cli.files.atomic import write_atomically
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
 from frog_cli.runs.folder import runs_root
-from frog_cli.runs.identity import slug
+from frog_cli.runs.identity import digest, slug
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import locked
 from frog_cli.runs.progress import Progress
 from frog_cli.search import pictures, tables
 from frog_cli.search.curves import mean_curve
-from frog_cli.search.identity import identity, identity_settings
+from frog_cli.search.identity import identity_settings
 from frog_cli.search.judge import Judge
 from frog_cli.search.proposals import end_of_interval, propose
 from frog_cli.search.record import Evaluation, Record, Values, best_of
@@ -40,7 +40,7 @@ def carry_out(plan: SearchRequest, ranks: MpiRanks) -> bool:
         Interrupted: after a signal, when the runs in progress have saved their state.
     """
     settings = identity_settings(plan)
-    folder = runs_root() / f"search-{slug(plan.request.runs[0])}-{identity(plan)}"
+    folder = runs_root() / f"search-{slug(plan.request.runs[0])}-{digest(settings)}"
     record = Record(folder)
     total = plan.search.evaluations
     with ExitStack() as locks, Interruption() as interruption:

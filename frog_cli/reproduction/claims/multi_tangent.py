@@ -8,11 +8,12 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from frog_cli.reproduction.claims.verdicts import (
+    FAMILIES,
     FIRST,
     UNKNOWN,
     Claim,
     Verdict,
-    chance_of_as_many_apart,
+    are_apart_by_chance,
     count,
     describe_seeds,
     ranges_overlap,
@@ -23,8 +24,6 @@ from frog_cli.reproduction.lengths_beside_rates import LOWEST
 
 _EQUAL = 1e-6  # relative difference up to which values count as equal
 _AT_MINIMUM = 1e-12  # of the way from the start: so little above a minimum counts as there
-_CHANCE = 0.05  # what is less probable is more than chance
-FAMILIES = ("mean", "projection")
 
 
 def more_tangents_point_better(frames: dict[str, Frames]) -> Verdict:
@@ -201,7 +200,7 @@ def projection_is_like_mean_on_functions(frames: dict[str, Frames]) -> Verdict:
         return UNKNOWN
     where = f"{_range(runs, 'n')}; {describe_seeds(runs)}"
     text = f"the ranges of the seeds are apart in {apart} of {len(seeds)} pairs ({where})"
-    return Verdict(chance_of_as_many_apart(apart, seeds) > _CHANCE, text, count(runs))
+    return Verdict(are_apart_by_chance(apart, seeds), text, count(runs))
 
 
 def projection_beats_mean_in_descent(frames: dict[str, Frames]) -> Verdict:

@@ -10,10 +10,12 @@ import pandas as pd
 from pandas import DataFrame, Series
 
 from frog_cli.reproduction.claims.verdicts import (
+    FAMILIES,
     FIRST,
     UNKNOWN,
     Claim,
     Verdict,
+    are_apart_by_chance,
     chance_of_as_many_apart,
     count,
     describe_seeds,
@@ -25,7 +27,6 @@ from frog_cli.reproduction.frames import Frames
 from frog_cli.settings import methods
 
 _CLOSE = 0.9  # share of the gap between one tangent and backpropagation that counts as closed
-_CHANCE = 0.05  # what is less probable is more than chance
 _ERROR = "best_test_error_percent"
 
 
@@ -75,7 +76,7 @@ def many_tangents_come_close(frames: dict[str, Frames]) -> Verdict:
 
 def projection_is_like_mean_on_networks(frames: dict[str, Frames]) -> Verdict:
     """Ask whether the test errors of projection and mean are apart more often than by chance, over networks and k."""
-    apart, lower, seeds, texts, judged = 0, {"projection": 0, "mean": 0}, [], [], []
+    apart, lower, seeds, texts, judged = 0, dict.fromkeys(FAMILIES, 0), [], [], []
     for (network, k), group in _pairs(_forward(frames)):
         if group["seed"].nunique() > 1:  # one seed has no spread
             errors = {str(name): of_one[_ERROR] for name, of_one in group.groupby("gradient")}
@@ -93,7 +94,9 @@ def projection_is_like_mean_on_networks(frames: dict[str, Frames]) -> Verdict:
     chance = chance_of_as_many_apart(apart, seeds)
     told = f"{apart} of {len(seeds)} pairs beyond the spread (so many or more by chance: {chance:.2g}), "
     told += f"the projection lower in {lower['projection']} of them, the mean in {lower['mean']}"
-    return Verdict(chance > _CHANCE, f"{told}; projection and mean: {'; '.join(texts)}", count(*judged))
+    return Verdict(
+        are_apart_by_chance(apart, seeds), f"{told}; projection and mean: {'; '.join(texts)}", count(*judged)
+    )
 
 
 def projection_trains_more_smoothly(frames: dict[str, Frames], width: int = 4096) -> Verdict:
@@ -212,7 +215,7 @@ def _network(run: Series) -> str:
 def _pairs(runs: DataFrame) -> list[tuple[Any, DataFrame]]:
     """Return the runs of projection and of the mean with the same k and seeds, by network and k."""
     found = [(key, of_shared_seeds(group, "gradient")) for key, group in runs.groupby(["network", "k"], sort=False)]
-    return [(key, group) for key, group in found if {*group["gradient"]} == {"mean", "projection"}]
+    return [(key, group) for key, group in found if {*group["gradient"]} == {*FAMILIES}]
 
 
 CLAIMS = (

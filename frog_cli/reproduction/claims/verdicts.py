@@ -11,6 +11,10 @@ from pandas import DataFrame, Series
 from frog_cli.reproduction.frames import Frames
 
 FIRST, SECOND = "arXiv 2410.17764", "arXiv 2408.10419"
+FAMILIES = ("mean", "projection")
+"""What the first paper compares with each other, by the number of tangents."""
+
+_CHANCE = 0.05  # what is less probable is more than chance
 
 
 class Verdict(NamedTuple):
@@ -68,6 +72,11 @@ def of_shared_seeds(runs: DataFrame, by: str) -> DataFrame:
 def ranges_overlap(groups: Sequence[Series]) -> bool:
     """Return whether the ranges of some groups of values, from the lowest to the highest, have a value in common."""
     return bool(max(group.min() for group in groups) <= min(group.max() for group in groups))
+
+
+def are_apart_by_chance(apart: int, seeds: Sequence[int]) -> bool:
+    """Return whether chance alone may explain that the ranges of so many pairs do not overlap."""
+    return chance_of_as_many_apart(apart, seeds) > _CHANCE
 
 
 def chance_of_as_many_apart(apart: int, seeds: Sequence[int]) -> float:
