@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 Row = dict[str, Any]
@@ -30,6 +32,17 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def read_csv_once(path: Path) -> Sequence[Mapping[str, str]]:
+    """Return the rows of a CSV file that is replaced only as a whole; the same file is read once."""
+    found = path.stat()
+    return _read_once(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _read_once(path: Path, *_identity: int) -> Sequence[Mapping[str, str]]:
+    return tuple(map(MappingProxyType, read_csv(path)))
 
 
 def _safe(value: Any) -> Any:

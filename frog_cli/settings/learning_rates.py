@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from frog_cli.errors import RequestError
-from frog_cli.files.csv import read_csv
+from frog_cli.files.csv import read_csv_once
 from frog_cli.files.shipped import folder
 from frog_cli.ideas import sources
 from frog_cli.settings import methods
@@ -153,7 +153,7 @@ def look_up(
     """
     wanted = factors(run)
     having = [(row, table) for row, table in tables(source) if name in row]
-    similar = [(row, table) for row, table in having if not _difference(row, wanted)]
+    similar = [(row, table) for row, table in having if _agree(row, wanted)]
     further = further_settings(run)
     of_cost = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
     matches = [(row, table) for row, table in of_cost if not _made_otherwise(row, further)]
@@ -235,33 +235,45 @@ def _asking(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     return " ".join(options)
 
 
-def find(source: str, wanted: Mapping[str, str]) -> list[dict[str, str]]:
+def find(source: str, wanted: Mapping[str, str]) -> list[Mapping[str, str]]:
     """Return the rows of a source for some settings."""
-    return [row for row in rows(source) if not _difference(row, wanted)]
+    return [row for row in rows(source) if _agree(row, wanted)]
 
 
 def settings(row: Mapping[str, str]) -> dict[str, str]:
     """Return the columns of a row that must agree."""
-    return {name: value for name, value in row.items() if name not in FOUND and not name.startswith(OF_THE_SEARCH)}
+    return {name: value for name, value in row.items() if _must_agree(name)}
 
 
-def rows(source: str) -> list[dict[str, str]]:
+def _must_agree(column: str) -> bool:
+    """Return whether a column is a setting that a learning rate depends on."""
+    return column not in FOUND and not column.startswith(OF_THE_SEARCH)
+
+
+def rows(source: str) -> list[Mapping[str, str]]:
     """Return all rows of a source."""
     return [row for row, _ in tables(source)]
 
 
-def tables(source: str) -> list[tuple[dict[str, str], Path]]:
+def tables(source: str) -> list[tuple[Mapping[str, str], Path]]:
     """Return all rows of a source, with their tables; a user's own searches stand for frog's of the same names."""
     places = [folder("sweeps") / source, *([searched()] if source == "searched" else [])]
     files = {path.name: path for place in places for path in sorted(place.glob("learning_rates_*.csv"))}
-    return [(row, path) for path in files.values() for row in read_csv(path)]
+    return [(row, path) for path in files.values() for row in read_csv_once(path)]
+
+
+def _agree(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Return whether a row is for the wanted settings."""
+    return next(_differing(row, wanted), None) is None
 
 
 def _difference(row: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     """Return the row's columns that differ from the wanted settings, as name=value."""
-    own, others = settings(row), settings(wanted)
-    return [
-        f"{name}={own.get(name, '')}"
-        for name in own.keys() | others.keys()
-        if own.get(name, "") != others.get(name, "")
-    ]
+    return [f"{name}={row.get(name, '')}" for name in _differing(row, wanted)]
+
+
+def _differing(row: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+    """Yield the columns in which a row differs from the wanted settings."""
+    for name in row.keys() | wanted.keys():
+        if row.get(name, "") != wanted.get(name, "") and _must_agree(name):
+            yield name
