@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Generator, Tensor
@@ -30,9 +31,22 @@ def normal(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> 
 
 @ideas.tangents(unbiased=True, independent_entries=True)
 def rademacher(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype) -> Tensor:
-    """Independent entries, -1 or 1: unbiased for sum and mean."""
-    halves = torch.full(shape, 0.5, dtype=dtype, device=generator.device)
-    return torch.bernoulli(halves, generator=generator).mul_(2).sub_(1)
+    """Independent entries, -1 or 1: unbiased for sum and mean.
+
+    Each is a random bit, so that they take less time to draw than any others.
+    """
+    count = math.prod(shape)
+    words = torch.empty(-(-count // 64), dtype=torch.int64, device=generator.device)
+    words.random_(-(2**63), None, generator=generator)
+    entries = _signs_of_bytes(dtype, generator.device).index_select(0, words.view(torch.uint8).int())
+    return entries.flatten()[:count].view(shape)
+
+
+@cache
+def _signs_of_bytes(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return for each byte what its bits stand for, -1 or 1, `[256, 8]`."""
+    bits = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
+    return (1 - 2 * bits).to(device, dtype)
 
 
 @ideas.tangents

@@ -42,6 +42,24 @@ def test_rademacher_entries_are_signs():
     assert set(rademacher((50, 50), generator(), torch.float32).flatten().tolist()) == {-1.0, 1.0}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rademacher_entries_are_independent_in_a_word_and_beside_each_other(dtype):
+    rows = 20_000
+    words = rademacher((rows, 128), generator(), dtype).double()  # two words of 64 bits in a row
+    correlations = words.mT @ words / rows - torch.eye(128)
+    assert correlations.abs().max() < 5.5 / rows**0.5  # of 8128 standard normal values the largest is about 4
+    assert words.mean(0).abs().max() < 4.5 / rows**0.5
+    following = (words[:-1] * words[1:]).mean(0)
+    assert following.abs().max() < 4.5 / rows**0.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (1, 64), (2, 5, 13), (1, 65)])
+def test_rademacher_entries_need_not_fill_whole_words(shape):
+    tangents = torch.stack([rademacher(shape, generator(seed), torch.float32) for seed in range(300)])
+    assert tangents.shape[1:] == shape
+    assert tangents.mean(0).abs().max() < 4.5 / 300**0.5
+
+
 def test_normalised_tangents_have_unit_length():
     lengths = normalised(SHAPE, generator(), torch.float64).norm(dim=-1)
     torch.testing.assert_close(lengths, torch.ones(3, 5, dtype=torch.float64))
