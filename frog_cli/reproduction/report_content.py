@@ -165,6 +165,7 @@ def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
     from frog_cli.reproduction.claims import (
         beyond,
         multi_tangent,
+        multi_tangent_cones,
         multi_tangent_networks,
         second_order,
         second_order_networks,
@@ -185,7 +186,7 @@ def write_tables_and_read(results: Path, scale: Scale = "paper") -> Report:
         one: {target.name: read[target.name, targets.own_scale(target, one)] for target in loaded} for one in scales
     }
     parts = []
-    of_first = (*multi_tangent.CLAIMS, *multi_tangent_networks.CLAIMS)
+    of_first = (*multi_tangent.CLAIMS, *multi_tangent_cones.CLAIMS, *multi_tangent_networks.CLAIMS)
     of_second = (*second_order.CLAIMS, *second_order_networks.CLAIMS)
     for title, claims, is_of_papers in (
         ("What the papers claim", (*of_first, *of_second), True),

@@ -15,6 +15,7 @@ from frog_cli.reproduction import stored_rows, targets
 from frog_cli.reproduction.claims import (
     beyond,
     multi_tangent,
+    multi_tangent_cones,
     multi_tangent_networks,
     second_order,
     second_order_networks,
@@ -100,7 +101,7 @@ def test_the_page_needs_nothing_else_and_says_all(results):
     within = {value[1:] for _, value in page.values("href") if value.startswith("#")}
     assert within == {*ids} == {"Overview", "What-the-papers-claim", "Beyond-the-papers", *targets.names()}
     cells, paragraphs = page.texts["td"], page.texts["p"]
-    of_first = (*multi_tangent.CLAIMS, *multi_tangent_networks.CLAIMS)
+    of_first = (*multi_tangent.CLAIMS, *multi_tangent_cones.CLAIMS, *multi_tangent_networks.CLAIMS)
     of_second = (*second_order.CLAIMS, *second_order_networks.CLAIMS)
     for claim in (*of_first, *of_second, *beyond.CLAIMS):
         assert cells[cells.index(claim.text) + 1] == claim.source

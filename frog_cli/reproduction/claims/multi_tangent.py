@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 from pandas import DataFrame, Series
 
 from frog_cli.reproduction.claims.verdicts import (
@@ -222,51 +221,6 @@ def projection_beats_mean_in_descent(frames: dict[str, Frames]) -> Verdict:
     return Verdict(better > len(means) / 2, told, count(compared))
 
 
-def the_cone_hurts_mean(frames: dict[str, Frames]) -> Verdict:
-    """Compare the narrowest with the widest cone."""
-    table, runs = frames["fig5"]["quality"], frames["fig5"]["runs"]
-    if table.empty or runs.empty:
-        return UNKNOWN
-    runs = runs.assign(value=runs["best_value"] / runs["n"])
-    cosine = table.pivot_table(index=["gradient", "k"], columns="angle", values="cosine_mean")
-    value = runs.pivot_table(index=["gradient", "k"], columns="angle", values="value")
-    methods = {*FAMILIES}
-    complete = methods <= {*cosine.index.get_level_values("gradient")} & {*value.index.get_level_values("gradient")}
-    if not complete or {*value.columns} != {*cosine.columns} or not {*value.index} <= {*cosine.index}:
-        return UNKNOWN
-    if value.isna().any(axis=None):
-        return UNKNOWN
-    error = table["cosine_standard_error"].max()
-    spread = runs.groupby(["gradient", "k", "angle"])["value"].std().max()
-    narrow, wide = cosine.columns.min(), cosine.columns.max()
-    change, loss = cosine[narrow] - cosine[wide], value[narrow] - value[wide]
-    texts = []
-    for method in value.index:
-        ends = [*cosine.loc[method, [wide, narrow]], *value.loc[method, [wide, narrow]]]
-        name = f"{method[0]}, k = {method[1]:g}"
-        texts.append(f"{name}: cosine {ends[0]:.3f} to {ends[1]:.3f}, lowest value / n {ends[2]:.2f} to {ends[3]:.2f}")
-    hurt = bool((change["mean"] < -5 * error).all() and (loss["mean"] > 0).all())
-    unhurt = bool((change["projection"].abs() < 5 * error).all() and (loss["projection"] < max(spread, 0.05)).all())
-    where = f"cosine: {describe_seeds(table)}; Styblinski-Tang, n = {runs['n'].iloc[0]:g}: {describe_seeds(runs)}"
-    told = f"from {wide:g} to {narrow:g} degrees: {'; '.join(texts)} ({where})"
-    return Verdict(hurt and unhurt, told, f"{count(runs)}, and cosines of {describe_seeds(table)}")
-
-
-def the_mean_bears_wide_cones(frames: dict[str, Frames]) -> Verdict:
-    """Ask whether the median over the seeds is at the minimum from 60 degrees on, and above it up to 45."""
-    runs = frames["fig5"]["runs"].reindex(columns=["gradient", "k", "angle", "n", "seed", "best_value"])
-    runs = runs[runs["gradient"] == "mean"]
-    if not {45, 60} <= {*runs["angle"]}:
-        return UNKNOWN
-    above = runs.assign(above=runs["best_value"] / runs["n"] - LOWEST["styblinski-tang"])
-    medians = above.groupby(["k", "angle"])["above"].median().unstack("angle")
-    reached = medians < 1e-3
-    wide = reached.columns.to_numpy(dtype=float) >= 60
-    texts = [f"k = {k:g}: {series(medians.loc[k], '{:g}: {:.2g}')}" for k in medians.index]
-    told = f"median above the minimum / n, by the angle in degrees, {'; '.join(texts)} ({describe_seeds(runs)})"
-    return Verdict(bool(np.array_equal(reached, np.broadcast_to(wide, reached.shape))), told, count(runs))
-
-
 def _range(runs: DataFrame, name: str) -> str:
     return f"{name} = {runs[name].min():g} to {runs[name].max():g}"
 
@@ -320,12 +274,5 @@ CLAIMS = (
         f"{FIRST}, IV-B",
         projection_beats_mean_in_descent,
         ("fig4",),
-    ),
-    Claim("A narrow cone hurts the mean and not the projection.", f"{FIRST}, IV-C", the_cone_hurts_mean, ("fig5",)),
-    Claim(
-        "With a cone of 60 degrees the mean still gets to the minimum of Styblinski-Tang, with one of 45 no longer.",
-        f"{FIRST}, IV-C",
-        the_mean_bears_wide_cones,
-        ("fig5",),
     ),
 )

@@ -30,6 +30,29 @@ def a_step_in_two_directions_is_newtons(frames: dict[str, Frames]) -> Verdict:
     return Verdict(max(apart, spread) < 1e-3, text, count(runs[runs["gradient"].isin([*points])]))
 
 
+def the_mean_step_along_one_tangent_is_along_the_gradient(frames: dict[str, Frames]) -> Verdict:
+    """Ask whether the mean step of FGD from one point leads along FoMoH-BP's, but for three standard errors across."""
+    runs = frames["fomoh_step"]["runs"]
+    if runs.empty or not {"mean", "fomoh_bp"} <= {*runs["gradient"]}:
+        return UNKNOWN
+    steps = {}
+    for gradient in ("mean", "fomoh_bp"):
+        of_method = runs[runs["gradient"] == gradient]
+        ends, starts = (of_method[[f"{at}_point_0", f"{at}_point_1"]].to_numpy(dtype=float) for at in ("last", "first"))
+        steps[gradient] = ends - starts
+    if len(steps["mean"]) < 2:
+        return UNKNOWN
+    backward = steps["fomoh_bp"].mean(axis=0)
+    along = backward / np.linalg.norm(backward)
+    forward, across = steps["mean"] @ along, steps["mean"] @ np.array([-along[1], along[0]])
+    angle = np.degrees(np.arctan2(across.mean(), forward.mean()))
+    error = across.std(ddof=1) / len(across) ** 0.5
+    text = f"the mean step is {abs(angle):.2g} degrees from the gradient's direction, its part across "
+    text += f"{abs(across.mean()) / error:.2g} standard errors of the mean ({describe_seeds(runs)})"
+    judged = runs[runs["gradient"].isin([*steps])]
+    return Verdict(bool(forward.mean() > 0 and abs(across.mean()) <= 3 * error), text, count(judged))
+
+
 def forward_beats_backward_in_two_dimensions(frames: dict[str, Frames]) -> Verdict:
     """Compare the medians of FoMoH and FoMoH-2D with what goes backward, and those of all searches with the rest."""
     runs = frames["fomoh_rosenbrock_2d"]["runs"]
@@ -87,6 +110,12 @@ def _medians(curves: DataFrame, runs: DataFrame) -> Series:
 
 
 CLAIMS = (
+    Claim(
+        "From one point the expected step of FGD on two dimensions is along the gradient.",
+        f"{SECOND}, 6.1",
+        the_mean_step_along_one_tangent_is_along_the_gradient,
+        ("fomoh_step",),
+    ),
     Claim(
         "From one point a step of FoMoH-2D on two dimensions is Newton's, with very little variance.",
         f"{SECOND}, 6.1",

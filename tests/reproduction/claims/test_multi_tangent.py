@@ -138,33 +138,3 @@ def test_sums_point_alike_and_projection_is_exact(of_sum, projection, length, ho
 def test_projection_near_n(projection, holds):
     table = quality({"mean": (0.1, 0.5, 0.7, 0.9), "projection": projection})
     assert claims.projection_is_best_near_n(frames(fig3={"quality": table})).holds is holds
-
-
-@pytest.mark.parametrize(("projected", "holds"), [(0.5, True), (0.3, False)])
-def test_cone(projected, holds):
-    cosines = {("mean", 15): 0.2, ("mean", 90): 0.5, ("projection", 15): projected, ("projection", 90): 0.5}
-    quality = DataFrame(
-        {"gradient": gradient, "k": 16, "angle": angle, "cosine_mean": value, "cosine_standard_error": 0.001,
-         "seeds": 1000}
-        for (gradient, angle), value in cosines.items()
-    )  # fmt: skip
-    runs = DataFrame(
-        {"gradient": gradient, "k": 16, "angle": angle, "n": 64, "seed": seed, "best_value": 64 * (-39 + loss)}
-        for (gradient, angle), loss in {key: 3.0 * (key == ("mean", 15)) for key in cosines}.items() for seed in (0, 1)
-    )  # fmt: skip
-    verdict = claims.the_cone_hurts_mean(frames(fig5={"quality": quality, "runs": runs}))
-    assert verdict.holds is holds
-    assert "(cosine: 1000 seeds; Styblinski-Tang, n = 64: seeds 0, 1)" in verdict.numbers
-
-
-@pytest.mark.parametrize(("at_60", "at_45", "holds"), [(0.0, 0.3, True), (0.3, 0.3, False), (0.0, 0.0, False)])
-def test_how_narrow_a_cone_the_mean_bears(at_60, at_45, holds):
-    """One of three seeds in the wrong basin does not move the median."""
-    runs = DataFrame(
-        {"gradient": "mean", "k": k, "angle": float(angle), "n": 64, "seed": seed,
-         "best_value": 64 * (-39.16616570377142 + max(above, 0.2 * (seed == 2)))}
-        for k in (16, 64) for angle, above in {15: 2.0, 45: at_45, 60: at_60, 90: 0.0}.items() for seed in range(3)
-    )  # fmt: skip
-    verdict = claims.the_mean_bears_wide_cones(frames(fig5={"runs": runs}))
-    assert verdict.holds is holds
-    assert "k = 64: 15: 2, 45: " in verdict.numbers

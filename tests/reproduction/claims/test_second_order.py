@@ -49,6 +49,22 @@ def test_the_whole_space_is_newton(newton, holds):
     assert claims.whole_space_is_newton(tables).holds is holds
 
 
+@pytest.mark.parametrize(
+    ("mean", "holds"), [((2.0, 1.0), True), ((2.1, 0.9), True), ((2.5, 0.5), False), ((-2.0, -1.0), False)]
+)
+def test_the_mean_step_along_one_tangent(mean, holds):
+    """The gradient leads along (2, 1), whatever the steps' lengths; a standard error across is 0.1."""
+    runs = DataFrame(
+        {"gradient": gradient, "k": 1, "seed": seed, "first_point_0": 3.0, "first_point_1": 1.0,
+         "last_point_0": 3.0 + x + (2 * (seed % 2) - 1) * spread, "last_point_1": 1.0 + y}
+        for gradient, (x, y), spread in (("mean", mean, 2.0), ("fomoh_bp", (0.2, 0.1), 0.0), ("newton", (5, 0), 0.0))
+        for seed in range(81)
+    )  # fmt: skip
+    verdict = claims.the_mean_step_along_one_tangent_is_along_the_gradient(frames(fomoh_step={"runs": runs}))
+    assert verdict.holds is holds
+    assert verdict.basis == "162 runs, 81 seeds"
+
+
 @pytest.mark.parametrize(("off", "spread", "holds"), [(0.0, 0.0, True), (0.01, 0.0, False), (0.0, 0.01, False)])
 def test_a_step_in_two_directions(off, spread, holds):
     """Newton's step is 1 long."""
