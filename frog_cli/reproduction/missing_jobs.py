@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from frog_cli.errors import Interrupted
+from frog_cli.errors import Interrupted, RequestError
 from frog_cli.reproduction import stored_rows, targets, workers
 from frog_cli.reproduction.command import Request
 from frog_cli.reproduction.jobs import Order, Outcome, carry_out
 from frog_cli.reproduction.targets import Scale
 from frog_cli.runs.folder import runs_root
 from frog_cli.runs.progress import Progress
+from frog_cli.settings.requests import train_request
 
 
 def missing(request: Request) -> list[Order]:
@@ -25,9 +26,33 @@ def missing(request: Request) -> list[Order]:
     ]
 
 
-def behind_searches(request: Request) -> list[Order]:
-    """Return the jobs that are missing when all searches have been tried: runs and studies."""
-    return [order for order in missing(request) if order.job.kind != "search"]
+def behind_searches(request: Request) -> tuple[list[Order], list[str]]:
+    """Return the jobs that are missing when all searches have been tried: runs and studies; and what cannot be made.
+
+    Those are runs that look up what a search of their target would find which is not done.
+    """
+    left = missing(request)
+    unsearched = {order.target.name for order in left if order.job.kind == "search"}
+    others = [order for order in left if order.job.kind != "search"]
+    waiting = [order for order in others if order.target.name in unsearched and _waits_for_a_search(order)]
+    names = dict.fromkeys(order.target.name for order in waiting)
+    counts = {name: targets.count([order.job for order in waiting if order.target.name == name]) for name in names}
+    told = [
+        f"{name}, {count} run{'s' * (count > 1)}: no rate without a search that is not done"
+        for name, count in counts.items()
+    ]
+    return [order for order in others if order not in waiting], told
+
+
+def _waits_for_a_search(order: Order) -> bool:
+    """Return whether a run looks up what no search has found yet."""
+    if order.job.kind != "train":
+        return False
+    try:
+        train_request(order.job.arguments, order.searches)
+    except RequestError as error:
+        return error.given.endswith("=searched")
+    return False
 
 
 def phases(orders: Sequence[Order]) -> list[list[Order]]:

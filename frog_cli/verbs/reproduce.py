@@ -71,7 +71,8 @@ def main(arguments: Sequence[str]) -> int:
                     failures.append(failure)
                 ranks.wait()
                 searched = phases[0][0].job.kind == "search"  # which may have found other rates than earlier runs had
-                orders = ranks.first(lambda: missing_jobs.behind_searches(request)) if searched else []
+                orders, waiting = ranks.first(lambda: missing_jobs.behind_searches(request)) if searched else ([], [])
+                failures += waiting if ranks.rank == 0 else []
             if failures and not missing_jobs.missing(request):  # another command has made them
                 failures.clear()
             if ranks.rank == 0:

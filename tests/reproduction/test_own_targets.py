@@ -8,7 +8,10 @@ from frog_cli.cli import main
 from frog_cli.errors import RequestError
 from frog_cli.files.csv import read_csv
 from frog_cli.reproduction import missing_jobs, stored_rows, targets
-from frog_cli.settings.requests import train_request
+from frog_cli.runs.identity import digest, slug
+from frog_cli.runs.lock import locked
+from frog_cli.search.identity import identity_settings
+from frog_cli.settings.requests import search_request, train_request
 from tests.test_outside_ideas import IDEAS
 
 TARGET = """
@@ -178,6 +181,25 @@ def test_a_search_with_an_idea_that_has_changed_is_made_anew(alone):
     assert stored_rows.missing(own, "paper") == []
     (alone / "my_ideas.py").write_text(IDEAS.replace("scale: float = 1.0", "scale: float = 2.0"))
     assert [job.kind for job in stored_rows.missing(own, "paper")] == ["search"]
+    assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
+    assert stored_rows.missing(own, "paper") == []
+
+
+def test_runs_wait_for_a_search_that_another_command_makes(alone, runs, capsys):
+    both = f"{SPHERE} gradient=mean,projection"
+    train = f"['{both} learning_rate=searched searched.evaluations=3 seeds=2', '{SPHERE} learning_rate=0.1']"
+    (alone / "mine.yaml").write_text(f"train: {train}\nsearch: ['{both} {GRID} seeds=1']\n")
+    own = targets.load_file(alone / "mine.yaml")
+    searches = [search_request(job.arguments) for job in targets.jobs(own, "paper") if job.kind == "search"]
+    plan = next(plan for plan in searches if plan.request.runs[0].gradient.name == "projection")
+    name = f"search-{slug(plan.request.runs[0])}-{digest(identity_settings(plan))}"
+    with locked(runs / name):
+        assert main(["reproduce", "mine.yaml", "workers=1"]) == 1
+    told = capsys.readouterr()
+    assert "mine: 4 of 7 done" in told.out
+    of_search, of_runs = (line for line in told.err.splitlines() if line.startswith("frog: mine"))
+    assert of_search.startswith(f"frog: mine, {SPHERE} gradient=projection {GRID} seeds=1: {runs / name}: ")
+    assert of_runs == "frog: mine, 2 runs: no rate without a search that is not done"
     assert main(["reproduce", "mine.yaml", "workers=1"]) == 0
     assert stored_rows.missing(own, "paper") == []
 
