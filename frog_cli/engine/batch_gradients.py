@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -67,7 +67,7 @@ def fast_forward_gradient(
         loss, gradients, *_ = estimate_along(V, in_phase("aggregation", recorded_form), space, inputs, targets)
         return loss, *gradients
 
-    replay = recorded_by_shape(along, compiled, weights_and_modes(model)) if recordable(model) else None
+    replay = recorded_by_shape(along, model, compiled) if recordable(model) else None
     dimensions: dict[torch.Size, int] = {}
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
@@ -111,7 +111,7 @@ def forward_gradient_over_ranks(
     dimension, of_samples = space.dimension, space.of_samples
     aggregation, sample = method.aggregation, in_phase("tangents", method.tangents)
     if recordable(model):
-        recorder = partial(recorded_by_shape, compiled=compiled, state=weights_and_modes(model))
+        recorder = partial(recorded_by_shape, model=model, compiled=compiled)
         space, aggregation = with_recorded_parts(space, recorder), _recorded_aggregation(aggregation, recorder)
     space = in_phases(space, phase_of_step)
     if not of_samples:
@@ -150,7 +150,7 @@ def fast_backprop(model: Module, loss: SampleLoss, compiled: bool = False) -> Ba
         return value, *gradients
 
     estimate = in_phase("derivatives", estimate)
-    replay = recorded_by_shape(estimate, compiled, weights_and_modes(model)) if recordable(model) else estimate
+    replay = recorded_by_shape(estimate, model, compiled) if recordable(model) else estimate
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
         del generator
@@ -168,7 +168,7 @@ def fast_curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = 
     space = curved_weights(model, loss, curvature)
     if not recordable(model):
         return space
-    recorded = with_recorded_measurement(space, partial(recorded_by_shape, state=weights_and_modes(model)))
+    recorded = with_recorded_measurement(space, partial(recorded_by_shape, model=model))
 
     def measure(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         return (recorded if len(V) <= RECORDED_DIRECTIONS else space).measure(inputs, targets, V)
@@ -202,16 +202,3 @@ def fast_curvature(model: Module, loss: SampleLoss) -> Callable[[Tensor, Tensor,
             return measure(inputs, targets, flat(direction).unsqueeze(0))
 
     return along
-
-
-def weights_and_modes(model: Module) -> Callable[[], Hashable]:
-    """Return what tells where a model's weights are and which of its modules are in training mode."""
-    modules = list(model.modules())
-
-    def state() -> Hashable:
-        return tuple(
-            (module.training, *(weight.data_ptr() for weight in module._parameters.values() if weight is not None))
-            for module in modules
-        )
-
-    return state

@@ -21,6 +21,7 @@ from torch._subclasses import FakeTensor, FakeTensorMode
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import Module
 from torch.overrides import TorchFunctionMode
 from torch.utils._mode_utils import no_dispatch
 
@@ -30,25 +31,54 @@ from frog_cli.engine.fast_products import with_fast_products
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.overwriting import overwriting
 from frog_cli.gradients.space import Measured, Space, Tensors
+from frog_cli.modules.restoring import kept_as_it_is
+from frog_cli.modules.state import content, held, identity
+
+_MOST_STATES = 8
+"""In so many states of a model its operations are recorded; what changes more often would be recorded for ever."""
 
 
 def recorded_by_shape(
-    function: Callable[..., Tensors], compiled: bool = False, state: Callable[[], Hashable] = tuple
+    function: Callable[..., Tensors], model: Module | None = None, compiled: bool = False
 ) -> Callable[..., Tensors]:
     """Return a fast equivalent of a function that is recorded anew for each shape of its first argument.
 
     Args:
         function: what is recorded.
+        model: which it calls. Recordings are made anew when its modes, attributes, buffers, hooks or submodules are
+            others; if it changes them itself, or draws random numbers otherwise than from torch, it runs as it is.
         compiled: whether to compile the recordings, too.
-        state: returns what else the recordings hold for; they are made anew when it changes.
     """
-    recordings: dict[Hashable, Callable[..., Tensors]] = {}
+    recordings: dict[tuple[torch.Size, Hashable], tuple[Callable[..., Tensors], list[Any]]] = {}
+    plain = _as_it_is(function)
+    changes = False  # whether the model was seen to change what it keeps
 
     def replay(*arguments: Tensor) -> Tensors:
-        key = arguments[0].shape, state()
-        if key not in recordings:
-            recordings[key] = record(function, *arguments, compiled=compiled)
-        return recordings[key](*arguments)
+        nonlocal changes
+        if changes:
+            return plain(*arguments)
+        key = arguments[0].shape, () if model is None else identity(model)
+        if key in recordings:
+            return recordings[key][0](*arguments)
+        if sum(shape == key[0] for shape, _ in recordings) == _MOST_STATES:
+            changes = True
+            _warn_that_it_is_slow("of a model that changes all the time")
+            return plain(*arguments)
+        if model is None:
+            recordings[key] = record(function, *arguments, compiled=compiled), []
+        else:
+            with kept_as_it_is(model, arguments[0].device):
+                now = content(model)
+                before = now()
+
+                def changed() -> bool:
+                    nonlocal changes
+                    changes = now() != before
+                    return changes
+
+                recording = record(function, *arguments, compiled=compiled, changed=changed)
+            recordings[key] = recording, held(model)
+        return recordings[key][0](*arguments)
 
     return replay
 
@@ -101,7 +131,12 @@ def with_recorded_parts(space: Space, recorder: Callable[[Callable[..., Tensors]
     )
 
 
-def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool = False) -> Callable[..., Tensors]:
+def record(
+    function: Callable[..., Tensors],
+    *examples: Tensor,
+    compiled: bool = False,
+    changed: Callable[[], bool] = lambda: False,
+) -> Callable[..., Tensors]:
     """Return a fast equivalent of a pure function of tensors, for arguments of the examples' shapes and strides.
 
     Args:
@@ -109,23 +144,23 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
         examples: arguments to record with.
         compiled: whether to compile the recording, which takes seconds and needs a C++ compiler; numbers may then
             differ in their rounding.
+        changed: returns whether calling the function has changed what it depends on, so that a recording would not be
+            it: then it is returned as it is, with a warning.
 
     Returns:
         A callable that runs without gradients and gives the same numbers, but for the rounding of matrix products in
         float32 on the CPU; a recording that does not is refused with a RuntimeError, unless random numbers are why,
         or it is on a GPU, where some operations add in any order: then the function is returned, with a warning.
     """
-
-    def as_it_is(*arguments: Tensor) -> Tensors:
-        with torch.no_grad(), faster_jets():
-            return function(*arguments)
-
     with torch.no_grad(), torch.random.fork_rng(), faster_jets():
         try:
             recording = _traced(function, examples)
         except _NotRecordableError:
-            warnings.warn("operations branch on values, so that they run as they are, slower", SlowIdeaWarning, 1)
-            return as_it_is
+            _warn_that_it_is_slow("branch on values")
+            return _as_it_is(function)
+        if changed():
+            _warn_that_it_is_slow("change what the model keeps, or draw random numbers that are not torch's")
+            return _as_it_is(function)
         _simplify(recording)
         overwriting(recording, examples)
         try:
@@ -133,9 +168,10 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
         except RuntimeError:
             if not _draws(recording) and not examples[0].is_cuda:
                 raise
-            why = "set the state of random numbers anew" if _draws(recording) else "add in another order each time"
-            warnings.warn(f"operations {why}, so that they run as they are, slower", SlowIdeaWarning, 1)
-            return as_it_is
+            _warn_that_it_is_slow(
+                "set the state of random numbers anew" if _draws(recording) else "add in another order each time"
+            )
+            return _as_it_is(function)
         with_fast_products(recording)
         fastest = compiled_recording(recording, examples, expected) if compiled else recording
         if all(example.is_cuda for example in examples) and not _draws(recording):
@@ -146,6 +182,20 @@ def record(function: Callable[..., Tensors], *examples: Tensor, compiled: bool =
             return fastest(*arguments)
 
     return replay
+
+
+def _as_it_is(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """Return a function that is not recorded."""
+
+    def run(*arguments: Tensor) -> Tensors:
+        with torch.no_grad(), faster_jets():
+            return function(*arguments)
+
+    return run
+
+
+def _warn_that_it_is_slow(why: str) -> None:
+    warnings.warn(f"operations {why}, so that they run as they are, slower", SlowIdeaWarning, 1)
 
 
 class SlowIdeaWarning(UserWarning):

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module, ModuleList, Sequential
 
 from frog_cli import ideas
-from frog_cli.engine.batch_gradients import recordable, weights_and_modes
+from frog_cli.engine.batch_gradients import recordable
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.gradients.activities import activity_sizes
@@ -36,7 +36,7 @@ def fast_sample_tangents(
         return found.loss, found.coefficients, *found.gradients, *found.of_heads
 
     everything: Module = model if heads is None else ModuleList([model, heads])
-    replay = recorded_by_shape(along, state=weights_and_modes(everything)) if recordable(model) else None
+    replay = recorded_by_shape(along, everything) if recordable(model) else None
     dimensions: dict[torch.Size, int] = {}
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> SampleEstimate:

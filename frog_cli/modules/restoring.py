@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-_OF_EVERY_MODULE = frozenset(vars(Module())) - {"training"}
+OF_EVERY_MODULE = frozenset(vars(Module())) - {"training"}
+"""Attributes that torch gives each module: weights, buffers, hooks and submodules."""
 
 
 def random_state(device: torch.device) -> Tensor:
@@ -71,7 +72,7 @@ def random_numbers_restored() -> Callable[[], None]:
 
 def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
     """Return a function that gives an object the content that it has now, None if it has none that changes."""
-    if id(value) in seen or isinstance(value, _CONSTANT):
+    if id(value) in seen or isinstance(value, CONSTANT):
         return None
     seen.add(id(value))
     if isinstance(value, Tensor):
@@ -106,7 +107,7 @@ def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
     own = getattr(value, "__dict__", None)
     if not isinstance(own, dict) or isinstance(value, type):
         return None
-    hidden = _OF_EVERY_MODULE if isinstance(value, Module) else frozenset[str]()
+    hidden = OF_EVERY_MODULE if isinstance(value, Module) else frozenset[str]()
     attributes = {name: one for name, one in own.items() if name not in hidden}
 
     def reset() -> None:
@@ -117,7 +118,7 @@ def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
     return _together(reset, attributes.values(), seen)
 
 
-_CONSTANT = int, float, complex, str, bytes, bool, type(None), Parameter, ModuleType, FunctionType, BuiltinFunctionType
+CONSTANT = int, float, complex, str, bytes, bool, type(None), Parameter, ModuleType, FunctionType, BuiltinFunctionType
 
 
 def _together(first: Callable[[], None] | None, members: Iterable[Any], seen: set[int]) -> Callable[[], None] | None:

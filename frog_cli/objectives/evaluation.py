@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import Conv2d, Module
 
 from frog_cli.data.dataset import Split
-from frog_cli.engine.batch_gradients import weights_and_modes
 from frog_cli.engine.recording import recorded_by_shape
 from frog_cli.jets.kernels import differentiable_kernels
 from frog_cli.modules.calls import untouched
@@ -29,7 +28,7 @@ def evaluator(model: Module, batch_size: int) -> Callable[[Split], tuple[float, 
         losses, correct = sample_loss(outputs, labels), outputs.argmax(1) == labels
         return (torch.stack([losses.double().sum(), correct.double().sum()]),)
 
-    score = recorded_by_shape(sum_of_scores, state=weights_and_modes(model))
+    score = recorded_by_shape(sum_of_scores, model)
 
     def evaluate(split: Split) -> tuple[float, float]:
         model.eval()

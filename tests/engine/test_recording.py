@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import random
+import warnings
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 
 from frog_cli.engine.batch_gradients import fast_backprop, fast_forward_gradient
 from frog_cli.engine.faster_rules import faster_jets
-from frog_cli.engine.recording import record
+from frog_cli.engine.recording import SlowIdeaWarning, record
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.activities import activities, estimate_from_activities
 from frog_cli.gradients.weights import backprop, estimate_from_weights, weights
@@ -151,22 +156,112 @@ def test_what_cannot_be_recorded_is_estimated_as_it_is(space):
         change(model)
 
 
-class Counts(torch.nn.Module):
-    """Depends, slightly, on how often it was called."""
+class Changing(torch.nn.Module):
+    """Scales its outputs by something that it changes itself, or draws from elsewhere."""
 
-    def __init__(self):
+    def __init__(self, factor):
         super().__init__()
-        self.layer, self.calls = torch.nn.Linear(4, 2), 0
+        self.layer, self.factor, self.calls, self.history = torch.nn.Linear(4, 2), factor, 0, {"calls": []}
 
     def forward(self, x):
         self.calls += 1
-        return self.layer(x) * (1 + 1e-5 * self.calls)
+        self.history["calls"].append(self.calls)
+        return self.layer(x) * self.factor(self)
+
+
+FACTORS = {
+    "attribute": lambda model: 1.0 if model.calls <= 2 else 0.1,
+    "deep attribute": lambda model: 1.0 + len(model.history["calls"]),
+    "python": lambda model: random.random(),
+    "numpy": lambda model: np.random.rand(),
+}
+
+
+@pytest.mark.parametrize("estimator", ["backprop", *SPACES])
+@pytest.mark.parametrize("factor", FACTORS)
+def test_models_that_change_what_they_keep_run_as_they_are(factor, estimator):
+    images, labels = torch.randn(6, 4), torch.arange(6) % 2
+    models = [torch.nn.Sequential(Changing(FACTORS[factor])) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    method = ForwardGradient(k=3, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    if estimator == "backprop":
+        plain, fast = backprop, fast_backprop(models[1], sample_loss)
+    else:
+        plain, fast = partial(SPACES[estimator][0], method), replayed(method, SPACES[estimator][1], models[1])
+    losses: list[list[float]] = [[], []]
+    for which in range(2):
+        random.seed(0)
+        np.random.seed(0)
+        source = generator()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for _ in range(5):
+                step = fast(images, labels, source) if which else plain(models[0], sample_loss, images, labels, source)
+                losses[which].append(float(step.loss))
+                change(models[which])
+    assert losses[1] == losses[0]
+    assert models[1][0].calls == models[0][0].calls
+    assert models[1][0].history == models[0][0].history
+    assert [str(one.message) for one in told if one.category is SlowIdeaWarning] == [
+        "operations change what the model keeps, or draw random numbers that are not torch's, so that they run as they "
+        "are, slower"
+    ]
+
+
+def _replace_layer(model):
+    model[0].layer = torch.nn.Linear(4, 2)
+
+
+OTHERS = {
+    "attribute": lambda model: setattr(model[0], "scale", 0.5),
+    "tensor": lambda model: setattr(model[0], "shift", torch.ones(2)),
+    "hook": lambda model: model[0].register_forward_hook(lambda module, inputs, outputs: 2 * outputs),
+    "hook before": lambda model: model[0].register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],)),
+    "submodule": _replace_layer,
+    "activation": lambda model: setattr(model[0], "activation", torch.tanh),
+    "mode": lambda model: model.eval(),
+}
+
+
+class Configured(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.scale, self.shift, self.activation = torch.nn.Linear(4, 2), 1.0, torch.zeros(2), torch.relu
+
+    def forward(self, x):
+        return self.activation(self.layer(x) * self.scale) + self.shift * (1 if self.training else 3) + 0.1
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_changes_in_a_model_from_outside_is_recorded_anew(other):
+    images, labels = torch.randn(6, 4), torch.arange(6) % 2
+    model = torch.nn.Sequential(Configured())
+    method = ForwardGradient(k=3, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    gradient = replayed(method, weights, model)
+    for step in range(3):
+        if step == 1:
+            OTHERS[other](model)
+        expected = estimate_from_weights(method, model, sample_loss, images, labels, generator())
+        found = gradient(images, labels, generator())
+        torch.testing.assert_close(found.loss, expected.loss)
+        for one, ours in zip(expected.gradients, found.gradients, strict=True):
+            torch.testing.assert_close(ours, one)
+
+
+def test_a_model_that_is_changed_all_the_time_runs_as_it_is():
+    images, labels = torch.randn(6, 4), torch.arange(6) % 2
+    model = torch.nn.Sequential(Configured())
+    gradient = fast_backprop(model, sample_loss)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for step in range(12):
+            model[0].scale = 1.0 + 0.1 * step
+            expected = backprop(model, sample_loss, images, labels)
+            assert gradient(images, labels, generator()).loss == expected.loss
+    assert ["of a model that changes all the time" in str(one.message) for one in told] == [True]
 
 
 def test_what_does_not_repeat_itself_is_not_recorded_on_the_cpu():
-    gradient = fast_backprop(Counts(), sample_loss)
-    with pytest.raises(RuntimeError, match="a recording differs from the function that it records"):
-        gradient(torch.randn(6, 4), torch.randint(2, (6,)), generator())
     draws = iter([1.0, 1.0 + 1e-4, 1.0 + 2e-4, 1.0 + 3e-4])
     with pytest.raises(RuntimeError, match="a recording differs"):
         record(lambda x: (x * next(draws),), torch.ones(5))
