@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from frog_cli import ideas
@@ -33,8 +35,9 @@ def image_folder(
 ) -> tuple[Split, Split, int]:
     """Any images in root/train/CLASS/* and root/test/CLASS/*.
 
-    They are read as RGB, their classes sorted by name. The decoded images are kept as one file in the root, or in the
-    user's cache if nothing can be written there, and read from it as long as no image changes.
+    They are read as RGB, 8 bits a channel, their classes sorted by name. The decoded images are kept as one file in the
+    root, or in the user's cache if nothing can be written there, and read from it as long as no image changes. A run is
+    known again by the images' names and sizes: with others of the same names and sizes it needs `overwrite=true`.
 
     Args:
         root: the folder with train/ and test/; FROG_DATA or ./data unless it is given.
@@ -50,8 +53,13 @@ def image_folder(
 def _read_or_decode(root: str, size: list[int] | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return what a cache holds, or decode the images and keep them in one."""
     sides = "x".join(str(side) for side in size or ())
-    name = f"frog-{locations.digest(root, times=True)[:16]}-{sides or 'unscaled'}.npz"
-    caches = [Path(root, name), Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "frog", name).expanduser()]
+    of_images = locations.digest(root, times=True)
+    of_root = hashlib.sha256(f"{Path(root).resolve()} {of_images}".encode()).hexdigest()
+    of_user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "frog").expanduser()
+    caches = [
+        folder / f"frog-{which[:16]}-{sides or 'unscaled'}.npz"
+        for folder, which in ((Path(root), of_images), (of_user, of_root))
+    ]
     for cache in caches:
         found = _read_cache(cache)
         if found is not None:
@@ -94,7 +102,7 @@ def _decode(root: str, size: list[int] | None) -> tuple[Tensor, Tensor, Tensor, 
 
 def _read(root: str, split: str, size: list[int] | None) -> tuple[Tensor, Tensor]:
     try:
-        found = torchvision().datasets.ImageFolder(f"{root}/{split}")
+        found = torchvision().datasets.ImageFolder(f"{root}/{split}", loader=_in_colours)
     except FileNotFoundError as error:
         raise RequestError(f"data.root={root}", f"cannot be read: {error}") from error
     images = []
@@ -109,3 +117,15 @@ def _read(root: str, split: str, size: list[int] | None) -> tuple[Tensor, Tensor
         if images[-1].shape != images[0].shape:
             raise RequestError("data.size=null", f"must be [height,width], because {path} has another size")
     return torch.stack(images), torch.tensor(found.targets)
+
+
+def _in_colours(path: str) -> Image.Image:
+    """Read an image as RGB.
+
+    Raises:
+        ValueError: if its brightness has more than 8 bits, which would all become white.
+    """
+    with Image.open(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"has more than 8 bits a channel (mode {image.mode}); convert it to 8")
+        return image.convert("RGB")

@@ -53,20 +53,36 @@ def content(data: Data) -> dict[str, str]:
 
 
 def digest(root: str, times: bool = False) -> str:
-    """Return a hash of the names and sizes of all images, and of their times of modification if asked for."""
-    files = sorted((name, stat.st_size, stat.st_mtime_ns if times else 0) for name, stat in _images(root, ""))
+    """Return a hash of the names and sizes of all images, and of their times of modification if asked for.
+
+    Links to folders are followed where images are read from: in train/ and test/.
+    """
+    found = _images(root, "", follows=False, above=())
+    files = sorted((name, stat.st_size, stat.st_mtime_ns if times else 0) for name, stat in found)
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
-def _images(folder: str, name: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the images below a folder, each with its path from the first one, whose own name is empty."""
+def _images(
+    folder: str, name: str, follows: bool, above: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the images below a folder, each with its path from the first one.
+
+    Args:
+        folder: which one.
+        name: its path from the first one, whose own name is empty.
+        follows: whether links to folders are followed.
+        above: the folders that it is in, which a link may lead back to.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             below = f"{name}{entry.name}"
             if PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
                 yield below, entry.stat()
-            if entry.is_dir(follow_symlinks=False):
-                yield from _images(entry.path, f"{below}/")
+            in_split = follows or (not name and entry.name in ("train", "test"))
+            if entry.is_dir(follow_symlinks=in_split):
+                place = entry.stat().st_dev, entry.stat().st_ino
+                if place not in above:
+                    yield from _images(entry.path, f"{below}/", in_split, (*above, place))
 
 
 def _classes(root: str, name_of_split: str) -> set[str]:

@@ -1,7 +1,8 @@
 """Exact derivatives of a function from forward passes alone (arXiv 2408.10419, Section 4.1).
 
 A function takes one tensor x of any shape, n numbers, and returns a number, else it is refused with a ValueError; its
-operations are those of jets. Directions have the shape of x behind their own index.
+operations are those of jets. Directions have the shape of x behind their own index. All passes draw the same random
+numbers, and see the same attributes and buffers of a function that is a module or another object.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
+from frog_cli.modules.restoring import attributes_restored, random_state, set_random_state
 
 Function = Callable[[Tensor], Tensor]
 
@@ -28,7 +31,7 @@ def gradient(function: Function, x: Tensor, chunk_size: int | None = None) -> Te
     >>> gradient(lambda x: (x**3).sum(), torch.tensor([1.0, 2.0]))
     tensor([ 3., 12.])
     """
-    number = _number(function)
+    number = _number(function, x)
     parts = [forward(lambda point: (number(point), ()), (x,), (directions,))[1] for directions in _basis(x, chunk_size)]
     return torch.cat(parts).view_as(x)
 
@@ -41,7 +44,14 @@ def curvature(function: Function, x: Tensor, directions: Tensor) -> tuple[Tensor
     tensor([[0., 1.],
             [1., 0.]])
     """
-    return measure_second_order(_number(function), (x,), (directions,))
+    return _curvature(_number(function, x), x, directions)
+
+
+def _curvature(number: Function, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    if directions.ndim != x.ndim + 1 or directions.shape[1:] != x.shape:
+        needed = ", ".join(["K", *map(str, x.shape)])
+        raise ValueError(f"needs directions [{needed}] for x {list(x.shape)}, not {list(directions.shape)}")
+    return measure_second_order(number, (x,), (directions,))
 
 
 def hessian_vector_product(function: Function, x: Tensor, v: Tensor, chunk_size: int = 16) -> Tensor:
@@ -56,8 +66,11 @@ def hessian_vector_product(function: Function, x: Tensor, v: Tensor, chunk_size:
     >>> hessian_vector_product(lambda x: (x**3).sum(), torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
     tensor([ 6., 12.])
     """
+    if v.shape != x.shape:
+        raise ValueError(f"needs v in the shape of x, {list(x.shape)}, not {list(v.shape)}")
+    number = _number(function, x)
     with_v = (torch.cat([v.unsqueeze(0), directions]) for directions in _basis(x, chunk_size))
-    return torch.cat([curvature(function, x, V)[2][0, 1:] for V in with_v]).view_as(x)
+    return torch.cat([_curvature(number, x, V)[2][0, 1:] for V in with_v]).view_as(x)
 
 
 def hessian(function: Function, x: Tensor, chunk_size: int = 16) -> Tensor:
@@ -72,24 +85,29 @@ def hessian(function: Function, x: Tensor, chunk_size: int = 16) -> Tensor:
     tensor([[6., 2.],
             [2., 0.]])
     """
-    n = x.numel()
+    n, number = x.numel(), _number(function, x)
     found = x.new_zeros(n, n)
-    blocks = [slice(start, min(start + chunk_size, n)) for start in range(0, n, chunk_size)]
     basis = [*_basis(x, chunk_size)]
-    for number, (rows, of_rows) in enumerate(zip(blocks, basis, strict=True)):
-        found[rows, rows] = curvature(function, x, of_rows)[2]
-        for columns, of_columns in zip(blocks[number + 1 :], basis[number + 1 :], strict=True):
-            both = curvature(function, x, torch.cat([of_rows, of_columns]))[2]
+    blocks = [slice(start, min(start + chunk_size, n)) for start in range(0, n, chunk_size)]
+    for index, (rows, of_rows) in enumerate(zip(blocks, basis, strict=True)):
+        found[rows, rows] = _curvature(number, x, of_rows)[2]
+        for columns, of_columns in zip(blocks[index + 1 :], basis[index + 1 :], strict=True):
+            both = _curvature(number, x, torch.cat([of_rows, of_columns]))[2]
             found[rows, columns] = both[: len(of_rows), len(of_rows) :]
             found[columns, rows] = found[rows, columns].mT
     return found
 
 
-def _number(function: Function) -> Function:
-    """Return a function that is refused unless it returns a number."""
+def _number(function: Function, x: Tensor) -> Function:
+    """Return a function that does the same at each call, and is refused unless it returns a number."""
+    if not x.numel():
+        raise ValueError(f"needs an x with at least one number, not {list(x.shape)}")
+    random_numbers, restore = random_state(x.device), attributes_restored(Module(), function)
 
-    def checked(x: Tensor) -> Tensor:
-        value = function(x)
+    def checked(point: Tensor) -> Tensor:
+        set_random_state(x.device, random_numbers)
+        restore()
+        value = function(point)
         if value.ndim:
             raise ValueError(f"needs a function that returns one number, not {list(value.shape)}")
         return value
@@ -99,6 +117,8 @@ def _number(function: Function) -> Function:
 
 def _basis(x: Tensor, chunk_size: int | None) -> Iterator[Tensor]:
     """Yield the unit vectors of the space of x, `[K, *x.shape]` at a time."""
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"chunk_size={chunk_size} must be at least 1")
     n = x.numel()
     for start in range(0, n, chunk_size or n):
         rows = torch.arange(start, min(start + (chunk_size or n), n), device=x.device)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from frog_cli.gradients.space import Tensors
 from frog_cli.jets.jet import NoRuleError, measure_first_order
+from frog_cli.jets.kernels import differentiable_kernels
 from frog_cli.jets.transforms import measure_by_transforms
 from frog_cli.modules.restoring import random_state, set_random_state
 
@@ -83,15 +84,16 @@ def by_differences(function: Function, primals: Tensors, tangents: Tensors, epsi
         As `forward`.
     """
     random_numbers = random_state(primals[0].device)
-    value, kept = function(*primals)
     slopes = []
-    for number in range(len(tangents[0])):
-        sides = []
-        for step in (epsilon, -epsilon):
-            set_random_state(primals[0].device, random_numbers)
-            beside = (x.add(tangent[number], alpha=step) for x, tangent in zip(primals, tangents, strict=True))
-            sides.append(function(*beside)[0].detach())
-        slopes.append((sides[0] - sides[1]) / (2 * epsilon))
+    with differentiable_kernels():  # the function that other measurements see
+        value, kept = function(*primals)
+        for number in range(len(tangents[0])):
+            sides = []
+            for step in (epsilon, -epsilon):
+                set_random_state(primals[0].device, random_numbers)
+                beside = (x.add(tangent[number], alpha=step) for x, tangent in zip(primals, tangents, strict=True))
+                sides.append(function(*beside)[0].detach())
+            slopes.append((sides[0] - sides[1]) / (2 * epsilon))
     return value, torch.stack(slopes), kept
 
 

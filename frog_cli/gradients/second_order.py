@@ -29,7 +29,7 @@ class SecondOrder:
 
     Attributes:
         directions: `sampled` tangents, the `gradient` itself by one reverse pass, or the whole `basis`.
-        k: number of sampled tangents.
+        k: number of sampled tangents, at least 1.
         tangents: samples them.
         rule: makes coefficients of slopes and curvature.
         curvature: of the loss itself, or of the Gauss-Newton matrix.
@@ -40,6 +40,16 @@ class SecondOrder:
     tangents: Sampler
     rule: StepRule
     curvature: Curvature = "hessian"
+
+    def __post_init__(self) -> None:
+        if self.directions not in ("sampled", "gradient", "basis"):
+            raise ValueError(f"directions={self.directions!r} must be 'sampled', 'gradient' or 'basis'")
+        if self.curvature not in ("hessian", "gauss_newton"):
+            raise ValueError(f"curvature={self.curvature!r} must be 'hessian' or 'gauss_newton'")
+        if self.directions == "sampled" and self.k < 1:
+            raise ValueError(f"k={self.k} must be at least 1")
+        if not callable(self.tangents) or not callable(self.rule):
+            raise TypeError("tangents and rule must be functions, such as those in TANGENTS and STEP_RULES")
 
 
 def estimate_second_order(

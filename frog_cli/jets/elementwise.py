@@ -28,17 +28,20 @@ def elementwise(formulas: Callable[..., tuple[Tensor, Tensor, Tensor | None]]) -
     return rule
 
 
-def _chained(x: Jet, value: Tensor, slope: Tensor, curvature: Tensor | None) -> Jet:
-    """Apply the chain rule."""
+def _chained(x: Jet, value: Tensor, slope: Tensor, curvature: Tensor | None, finite: bool = True) -> Jet:
+    """Apply the chain rule; where a curvature is not finite, what does not vary has none."""
     scaled = x.terms * slope
     if curvature is None or x.directions.order == 1:
         return Jet(value, scaled, x.directions)
     terms = scaled if x.second is not None else with_zero_second(scaled, x.K)
     second = iter(terms[x.K :])
     for i in range(x.K):
-        bend = curvature * x.first[i]
+        bend = curvature * x.first[i] if finite else _times(curvature, x.first[i])
         for j in range(i, x.K):
-            next(second).addcmul_(bend, x.first[j])
+            if finite:
+                next(second).addcmul_(bend, x.first[j])
+            else:
+                next(second).add_(_times(bend, x.first[j]))
     return Jet(value, terms, x.directions)
 
 
@@ -72,12 +75,14 @@ def gelu(x: Jet, approximate: str = "none") -> Jet:
     return _chained(x, aten.gelu.default(x.value), slope, (2 - x.value.square()) * density)
 
 
-def power(x: Tensor, exponent: float) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return value, slope and curvature of x to the power of a number."""
+def power(x: Jet, exponent: float) -> Jet:
+    """Take the power of a number, whose curvature between 1 and 2 is infinite at 0."""
+    a = x.value
     if exponent in (0, 1):
-        return x.pow(exponent), torch.full_like(x, exponent), None
-    slope = exponent * (x if exponent == 2 else x.pow(exponent - 1))
-    return x.pow(exponent), slope, exponent * (exponent - 1) * x.pow(exponent - 2)
+        return _chained(x, a.pow(exponent), torch.full_like(a, exponent), None)
+    slope = exponent * (a if exponent == 2 else a.pow(exponent - 1))
+    curvature = exponent * (exponent - 1) * a.pow(exponent - 2)
+    return _chained(x, a.pow(exponent), slope, curvature, finite=not 1 < exponent < 2)
 
 
 def general_power(operation: Any) -> Rule:

@@ -166,7 +166,7 @@ RULES.update(
         ),
         aten.elu.default: elementwise(elu),
         aten.softplus.default: elementwise(softplus),
-        aten.pow.Tensor_Scalar: elementwise(power),
+        aten.pow.Tensor_Scalar: power,
         aten.pow.Tensor_Tensor: general_power(aten.pow.Tensor_Tensor),
         aten.pow.Scalar: general_power(aten.pow.Scalar),
         aten.relu.default: relu,

@@ -44,19 +44,32 @@ def log_softmax(x: Jet, dim: int, half_to_float: bool = False) -> Jet:
     if x.directions.order == 1:
         return Jet(value, x.terms - means, x.directions)
     i, j = pairs(x.K, value.device)
-    covariance = (p * x.first[i] * x.first[j]).sum(dim, keepdim=True) - means[: x.K][i] * means[: x.K][j]
     first = x.first - means[: x.K]
+    covariance = (p * first[i] * first[j]).sum(dim, keepdim=True)  # of what is centred, so that nothing cancels
     if x.second is None:
         return Jet(value, torch.cat([first, (-covariance).expand(-1, *value.shape)]), x.directions)
     return Jet(value, torch.cat([first, x.second - means[x.K :] - covariance]), x.directions)
 
 
 def logsumexp(x: Jet, dim: Any, keepdim: bool = False) -> Jet:
-    """Take the logarithm of sums of exponentials, shifted so that none overflows."""
-    shift = x.value.amax(dim, keepdim=True)
-    shift = shift.masked_fill(shift.isinf(), 0)
-    total = (x - shift).exp().sum(dim, keepdim).log()
-    return total + (shift if keepdim else shift.sum(dim))  # type: ignore[return-value]
+    """Take the logarithm of sums of exponentials: with softmax p, p.x_i, and p.x_ij + cov_p(x_i, x_j).
+
+    Where all numbers are -inf there is nothing to weigh, and the derivatives are 0.
+    """
+    value = aten.logsumexp.default(x.value, dim, True)
+    p = (x.value - value.masked_fill(value.isinf(), 0)).exp()
+    dims = tuple(from_right(one, x.value.ndim) for one in (dim if isinstance(dim, list | tuple) else [dim]))
+    terms = (p * x.terms).sum(dims, keepdim=True)
+    if x.directions.order > 1:
+        i, j = pairs(x.K, value.device)
+        first = x.first - terms[: x.K]
+        covariance = (p * first[i] * first[j]).sum(dims, keepdim=True)
+        second = covariance if x.second is None else terms[x.K :] + covariance
+        terms = torch.cat([terms[: x.K], second])
+    if keepdim:
+        return Jet(value, terms, x.directions)
+    flat = aten.logsumexp.default(x.value, dim, False)
+    return Jet(flat, terms.view(len(terms), *flat.shape), x.directions)
 
 
 def nll_loss(operation: Any) -> Rule:

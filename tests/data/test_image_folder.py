@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -89,6 +91,64 @@ def test_the_digest_is_that_of_names_and_sizes_of_all_images_below(root):
     )
     assert [name for name, *_ in expected if "." in name[:-5]] == ["train/cat/a.b.TIFF"]
     assert digest(str(root)) == hashlib.sha256(repr(expected).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("linked", ["splits", "classes", "root"])
+def test_links_to_folders_are_followed_where_images_are_read(root, tmp_path_factory, linked):
+    place = tmp_path_factory.mktemp("links") / "root"
+    if linked == "root":
+        place.symlink_to(root)
+    for split in ("train", "test") if linked != "root" else ():
+        if linked == "splits":
+            place.mkdir(exist_ok=True)
+            (place / split).symlink_to(root / split)
+        for name in ("cat", "dog") if linked == "classes" else ():
+            (place / split).mkdir(parents=True, exist_ok=True)
+            (place / split / name).symlink_to(root / split / name)
+    assert digest(str(place)) == digest(str(root))
+    read(settings(place))  # kept, and not to be taken for others
+    for path in root.glob("*/*/*.png"):
+        Image.new("RGB", (5, 6), "red").save(path)
+    assert digest(str(place)) == digest(str(root))
+    images, *_ = read(settings(place))
+    assert (images[:, 0] == 255).all()
+    assert not images[:, 1:].any()
+
+
+def test_a_link_that_leads_back_ends(root):
+    before = digest(str(root))
+    (root / "train" / "cat" / "again").symlink_to(root / "train")
+    assert digest(str(root)) == before
+
+
+def test_images_of_more_bits_are_refused(root):
+    for path in (root / "train" / "cat").glob("*.png"):
+        Image.fromarray(np.full((6, 5), 10_000, dtype=np.uint16)).save(path)
+    with pytest.raises(RequestError, match=r"cat/0.png cannot be decoded: has more than 8 bits a channel \(mode I"):
+        read(settings(root))
+
+
+def test_two_folders_do_not_share_the_users_cache(root, tmp_path_factory, monkeypatch):
+    other = tmp_path_factory.mktemp("other") / "root"
+    shutil.copytree(root, other)
+    for path in other.glob("*/*/*.png"):
+        stat = (root / path.relative_to(other)).stat()
+        path.write_bytes(path.read_bytes()[: stat.st_size])
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert digest(str(root), times=True) == digest(str(other), times=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    used = []
+
+    def refuse_the_root(path, content):
+        if path.is_relative_to(root) or path.is_relative_to(other):
+            raise PermissionError(path)
+        used.append(path)
+        write_atomically(path, content)
+
+    monkeypatch.setattr(image_folder, "write_atomically", refuse_the_root)
+    read(settings(root))
+    read(settings(other))
+    assert len(set(used)) == 2
 
 
 def test_different_sizes_need_a_size(root):

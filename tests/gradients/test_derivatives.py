@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import random
 
 import pytest
 import torch
@@ -65,3 +66,55 @@ def test_a_function_that_returns_several_numbers_is_refused():
 def test_the_examples_are_true():
     assert doctest.testmod(derivatives).failed == 0
     assert doctest.testmod(derivatives).attempted > 4
+
+
+class CountingCalls(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()).double())
+        self.calls = 0
+
+    def forward(self, x):
+        self.count += 1
+        self.calls += 1
+        return ((x * self.count * self.calls) ** 2).sum()
+
+
+DRAWING = {
+    "dropout": lambda: lambda x: (torch.nn.functional.dropout(x, 0.5) ** 2).sum(),
+    "python": lambda: lambda x: random.random() * (x**2).sum(),
+    "counting": CountingCalls,
+}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_all_passes_see_the_same(name):
+    x, v = torch.ones(20).double(), torch.arange(20.0).double()
+
+    def at_one_time(what, *arguments):
+        torch.manual_seed(0)
+        random.seed(0)
+        return what(DRAWING[name](), x, *arguments)
+
+    assert torch.equal(at_one_time(gradient, 3), at_one_time(gradient, None))
+    assert torch.equal(at_one_time(hessian, 3), at_one_time(hessian, 20))
+    assert torch.equal(at_one_time(hessian_vector_product, v, 3), at_one_time(hessian_vector_product, v, 20))
+    assert at_one_time(gradient, 3).abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f, x: curvature(f, x, torch.ones(2, 6, 1)), r"needs directions \[K, 6\] for x \[6\], not \[2, 6, 1\]"),
+        (lambda f, x: curvature(f, x, torch.ones(2, 1)), r"needs directions \[K, 6\]"),
+        (lambda f, x: curvature(f, x, torch.ones(6)), r"needs directions \[K, 6\] for x \[6\], not \[6\]"),
+        (lambda f, x: hessian_vector_product(f, x, torch.ones(1)), r"needs v in the shape of x, \[6\], not \[1\]"),
+        (lambda f, x: hessian(f, x, chunk_size=-1), "chunk_size=-1 must be at least 1"),
+        (lambda f, x: hessian(f, x, chunk_size=0), "chunk_size=0 must be at least 1"),
+        (lambda f, x: gradient(f, x, chunk_size=0), "chunk_size=0 must be at least 1"),
+        (lambda f, x: gradient(f, x[:0]), r"needs an x with at least one number, not \[0\]"),
+    ],
+)
+def test_wrong_shapes_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(lambda x: (x**3).sum(), torch.ones(6))

@@ -235,3 +235,34 @@ def test_a_function_is_minimised_as_with_derivatives(tmp_path, monkeypatch):
         (metrics,) = (tmp_path / measure).glob("*/metrics.csv")
         ends.append(float(metrics.read_text().splitlines()[-1].split(",")[1]))
     assert ends[0] == pytest.approx(ends[1], rel=1e-6)
+
+
+def test_differences_are_of_the_function_that_forward_mode_sees():
+    """Torch's fast path for transformers in evaluation gives other outputs where keys are masked."""
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dtype=torch.float64)
+    encoder = torch.nn.TransformerEncoder(layer, 2).eval()
+    mask = torch.tensor([[False, False, True], [False, True, True]])
+
+    class Masked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, x):
+            return self.encoder(x, src_key_padding_mask=mask)
+
+    model, inputs, targets = Masked(), torch.randn(2, 3, 8).double(), torch.zeros(2, 3, 8).double()
+    n = sum(one.numel() for one in model.parameters())
+    V = torch.randn(3, n, generator=torch.Generator().manual_seed(1)).double()
+
+    def squares(outputs, targets):
+        return (outputs - targets).square().flatten(1).mean(1)
+
+    found = {how: weights(model, squares, how, epsilon=1e-5).measure(inputs, targets, V) for how in MEASURES}
+    for how in MEASURES:
+        torch.testing.assert_close(found[how].loss, found["simulated"].loss)
+        torch.testing.assert_close(found[how].slopes, found["simulated"].slopes, rtol=1e-5, atol=1e-7)
+
+
+MEASURES = "forward", "simulated", "difference"

@@ -270,3 +270,18 @@ def test_gauss_newton_refuses_a_model_that_returns_several_tensors():
     space = curved_weights(Pair(), lambda outputs, targets: sample_loss(outputs[0], targets), "gauss_newton")
     with pytest.raises(TypeError, match="needs a model that returns a tensor, not tuple"):
         space.measure(torch.randn(5, 4), torch.arange(5) % 3, torch.randn(2, 15))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"directions": "sample"}, ValueError, "directions='sample' must be 'sampled', 'gradient' or 'basis'"),
+        ({"curvature": "gauss-newton"}, ValueError, "curvature='gauss-newton' must be 'hessian' or 'gauss_newton'"),
+        ({"k": 0}, ValueError, "k=0 must be at least 1"),
+        ({"rule": "fomoh"}, TypeError, "tangents and rule must be functions"),
+    ],
+)
+def test_wrong_methods_are_refused(wrong, error, message):
+    given = {"directions": "sampled", "k": 1, "tangents": TANGENTS["normal"], "rule": partial(line_step, damping=0.0)}
+    with pytest.raises(error, match=message):
+        SecondOrder(**(given | wrong))

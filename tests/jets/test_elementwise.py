@@ -77,3 +77,15 @@ def test_powers_of_a_negative_base_vary_where_the_exponent_does_not(base):
     along_both = forward(lambda x, w: ((-2 - x * x) ** w, ()), (x, w), (tangents[0], tangents[0]))
     torch.testing.assert_close(along_both[0], (-2 - x * x) ** w)
     assert along_both[1].isnan().all()  # there is no real number for it
+
+
+@pytest.mark.parametrize("exponent", [1.5, 1.01])
+def test_what_does_not_vary_has_no_curvature_where_a_power_has_an_infinite_one(exponent):
+    x = torch.tensor([-1.0, 2.0]).double()
+    found = measure_second_order(lambda x: (x.relu() ** exponent).sum(), (x,), (torch.eye(2).double(),))
+    curved = exponent * (exponent - 1) * 2 ** (exponent - 2)
+    torch.testing.assert_close(found[2], torch.tensor([[0, 0], [0, curved]]).double())
+    at_zero = measure_second_order(
+        lambda x: (x**exponent).sum(), (torch.zeros(1).double(),), (torch.ones(1, 1).double(),)
+    )
+    assert at_zero[2].isinf()

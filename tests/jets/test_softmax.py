@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from frog_cli.gradients.measurement import forward
+from frog_cli.jets.jet import measure_second_order
 from tests.jets.oracles import LABELS, K, X, check_case, randn
 
 CASES = {
@@ -37,3 +38,33 @@ def test_logsumexp_of_infinite_numbers():
     rows = torch.tensor([[-torch.inf, -torch.inf], [torch.inf, 0]]).double()
     value, _, _ = forward(lambda x: ((x + rows).logsumexp(1), ()), (torch.zeros(2, 2).double(),), (randn(K, 2, 2),))
     assert value.tolist() == [-torch.inf, torch.inf]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e4])
+@pytest.mark.parametrize("name", ["log_softmax", "softmax", "logsumexp", "cross entropy"])
+def test_curvature_in_single_precision_does_not_cancel(name, offset):
+    """Directions with a common offset: it changes nothing, so the numbers in double precision are the oracle's."""
+    functions = {
+        "log_softmax": lambda x: x.log_softmax(1).square().mean(),
+        "softmax": lambda x: x.softmax(1).square().sum(),
+        "logsumexp": lambda x: x.logsumexp(1).sum(),
+        "cross entropy": lambda x: torch.nn.functional.cross_entropy(x, torch.tensor([0, 1, 2])),
+    }
+    x, V = randn(3, 5), randn(K, 3, 5).float() + offset
+    without = V.double() - offset  # what float32 holds of the directions
+    expected = measure_second_order(functions[name], (x,), (without,))[2]
+    found = measure_second_order(functions[name], (x.float(),), (V,))[2]
+    torch.testing.assert_close(found.double(), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_nothing_to_weigh_has_no_derivative():
+    x = torch.tensor([[0.5, -1.0, 2.0], [-torch.inf] * 3, [-torch.inf, 1.0, -torch.inf]]).double()
+    V = randn(K, 3, 3)
+    value, slopes, curvature = measure_second_order(lambda x: x.logsumexp(1), (x,), (V,))
+    assert torch.equal(value, x.logsumexp(1))
+    p = x.softmax(1).nan_to_num()
+    torch.testing.assert_close(slopes, torch.einsum("ri,kri->rk", p, V))
+    means = torch.einsum("ri,kri->kr", p, V)
+    torch.testing.assert_close(
+        curvature, torch.einsum("ri,kri,lri->rkl", p, V, V) - torch.einsum("kr,lr->rkl", means, means)
+    )
