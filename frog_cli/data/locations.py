@@ -52,6 +52,13 @@ def content(data: Data) -> dict[str, str]:
     return {"files": digest(data.options["root"])} if data.name == "image_folder" and not data.from_outside else {}
 
 
+def class_names(data: Data) -> list[str] | None:
+    """Return what the classes of a folder of images are called, in the order of their labels; None of other data."""
+    if data.name != "image_folder" or data.from_outside:
+        return None
+    return sorted(path.name for path in Path(str(data.options["root"]), "train").iterdir() if path.is_dir())
+
+
 def digest(root: str, times: bool = False) -> str:
     """Return a hash of the names and sizes of all images, and of their times of modification if asked for.
 

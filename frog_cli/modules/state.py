@@ -1,10 +1,10 @@
-"""What a model's operations depend on beside the values of inputs and weights, to tell whether that has changed."""
+"""What a model keeps from call to call: its tensors, to be saved, and all else that its operations depend on."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -15,6 +15,30 @@ from torch import Tensor
 from torch.nn import Module
 
 from frog_cli.modules.restoring import CONSTANT, OF_EVERY_MODULE
+
+
+def tensors_of(model: Module) -> dict[str, Tensor]:
+    """Return all parameters and buffers by their names, also the buffers that `state_dict` leaves out.
+
+    Raises:
+        TypeError: if a module has a state of its own (`get_extra_state`) that is no tensor.
+    """
+    found = model.state_dict()
+    odd = [name for name, one in found.items() if not isinstance(one, Tensor)]
+    if odd:
+        raise TypeError(f"keeps a state that is no tensor ({odd[0]}, of get_extra_state), which frog does not save")
+    return found | {name: buffer for name, buffer in model.named_buffers() if name not in found}
+
+
+def set_tensors(model: Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a model's parameters and buffers the values that `tensors_of` has returned."""
+    persistent = model.state_dict().keys()
+    others = {name: buffer for name, buffer in model.named_buffers() if name not in persistent}
+    model.load_state_dict({name: one for name, one in tensors.items() if name not in others})
+    with torch.no_grad():
+        for name, buffer in others.items():
+            if name in tensors:  # which earlier versions did not save
+                buffer.copy_(tensors[name])
 
 
 def identity(model: Module) -> tuple[int, ...]:

@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from frog_cli.data import locations
 from frog_cli.data.dataset import ImageData, Split
+from frog_cli.errors import RequestError
 from frog_cli.gradients.space import Estimate
 from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.restoring import random_state, set_random_state
+from frog_cli.modules.state import set_tensors, tensors_of
 from frog_cli.objectives import optimiser_and_schedule
 from frog_cli.objectives.approximation import approximation
 from frog_cli.objectives.evaluation import evaluator
@@ -55,6 +58,10 @@ class Classification:
         self._tangents = Generator(device).manual_seed(tangents)
         image = tuple(data.training.images.shape[1:])
         self._model = sources.imported(run.model)(image, data.classes).to(device)
+        try:
+            tensors_of(self._model)
+        except TypeError as error:
+            raise RequestError(f"model={run.model.name}", str(error)) from None
         self._parameters = parameters_of(self._model)
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
         direction = batch_gradient(
@@ -128,7 +135,7 @@ class Classification:
         """End the run if its ranks have drifted apart, as on processors that round otherwise."""
         device = self._parameters[0].device
         sources = [torch.get_rng_state(), random_state(device), self._tangents.get_state()]
-        everything = [*self._model.state_dict().values(), *sources]
+        everything = [*tensors_of(self._model).values(), *sources]
         self._ranks.check_equal(f"after step {self.steps} the weights, or the sources of randomness,", everything)
 
     def _draw_batches(self) -> Sequence[Tensor]:
@@ -149,7 +156,7 @@ class Classification:
                 "rows": self._rows,
                 "steps": self._steps,
                 "failed_steps": self._failed_steps,
-                "model": self._model.state_dict(),
+                "model": tensors_of(self._model),
                 "optimizer": self._optimizer.state_dict(),
                 "schedule": self._schedule.state_dict() if self._schedule else {},
                 "within_epoch": within_epoch,
@@ -169,8 +176,8 @@ class Classification:
         """Go on from a state."""
         (state,) = states
         self._rows, self._steps, self._failed_steps = state["rows"], state["steps"], state["failed_steps"]
-        self._model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        set_tensors(self._model, state["model"])
+        optimiser_and_schedule.restore(self._optimizer, state["optimizer"])
         if self._schedule:
             self._schedule.load_state_dict(state["schedule"])
         self._order.set_state(state["order"])
@@ -195,7 +202,8 @@ class Classification:
         if self._run.quality.batches is not None:
             row |= self._approximation(self._run.quality.batches, row["epoch"])
         if self._step_lengths:
-            row |= quartiles(torch.stack(self._lengths) if self._lengths else torch.zeros(0))
+            lengths = torch.stack(self._lengths) if self._lengths else torch.zeros(0)
+            row |= quartiles(lengths * self._optimizer.param_groups[0]["lr"])  # by which a schedule multiplies them
         row = self._ranks.first(lambda: row)  # all go on by the same numbers
         self._end_epoch(row)
         return [row]
@@ -214,7 +222,7 @@ class Classification:
         self._rows.append(row)
         losses = self._validation_losses()
         if self._run.keep_weights and losses[-1] < min(losses[:-1], default=math.inf):
-            self._best = {"epoch": row["epoch"], "tensors": _copied(self._model.state_dict())}
+            self._best = {"epoch": row["epoch"], "tensors": _copied(tensors_of(self._model))}
         self._failed_steps += sum(torch.stack(self._failures).tolist()) if self._failures else 0
         self._outcome = self._judge()
         self._steps = int(row["step"])
@@ -232,22 +240,20 @@ class Classification:
         """Return the weights of the lowest validation loss and those of now, if they are to be kept."""
         if not self._run.keep_weights:
             return [{}]
-        now = {"epoch": len(self._rows) - 1, "tensors": self._model.state_dict()}
-        kept = {"best": self._best, "last": now}
+        losses = self._validation_losses()
+        now: dict[str, Any] = {"epoch": len(self._rows) - 1, "tensors": tensors_of(self._model)}
+        kept = {"last": now}
+        if self._best and self._best["epoch"] == losses.index(min(losses)):  # not if they were not kept meanwhile
+            kept["best"] = self._best
         mean, deviation = self._data.normalisation
         about = {
             "image": json.dumps(list(self._data.training.images.shape[1:])),
             "classes": str(self._data.classes),
+            "class_names": json.dumps(locations.class_names(self._run.data)),
             "mean": json.dumps(mean.tolist()),
             "deviation": json.dumps(deviation.tolist()),
         }
-        return [
-            {
-                which: Weights(one["tensors"], {**about, "epoch": str(one["epoch"])})
-                for which, one in kept.items()
-                if one is not None
-            }
-        ]
+        return [{which: Weights(one["tensors"], {**about, "epoch": str(one["epoch"])}) for which, one in kept.items()}]
 
     def outcomes(self) -> list[Outcome]:
         """Return whether and how the run has ended."""
@@ -277,7 +283,7 @@ class Classification:
         diverged_at = self._diverged_at()
         if diverged_at is not None:
             summary["diverged_at_step"] = diverged_at
-        summary["weights_sha256"] = _digest(self._model.state_dict())
+        summary["weights_sha256"] = _digest(tensors_of(self._model))
         return [summary]
 
     def describe(self, rows: Sequence[Row | None]) -> str:

@@ -149,7 +149,7 @@ class Minimisation:
                     self._lengths[:taken, index] = state["lengths"]
                 replica.restore(state["lane"])
         momenta = _of_all_replicas([state["optimizer"] for state in states], self._shared)
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": momenta})
+        optimiser_and_schedule.restore(self._optimizer, {**self._optimizer.state_dict(), "state": momenta})
         if self._step_lengths:
             self._step_lengths.restore([state["step_lengths"] for state in states])
         self._gradient = self._estimator()

@@ -35,8 +35,28 @@ def optimizer(run: Run, parameters: Iterable[Tensor]) -> Optimizer:
 
 
 def check_optimizer(run: Run) -> None:
-    """Refuse an optimiser that cannot be made, before there is anything to optimise."""
-    optimizer(run, [torch.zeros(2, 2, requires_grad=True)])
+    """Refuse an optimiser that cannot be made or cannot step, before there is anything to optimise."""
+    parameter = torch.zeros(2, 2, requires_grad=True)
+    made = optimizer(run, [parameter])
+    parameter.grad = torch.ones(2, 2)
+    try:
+        made.step()
+    except (TypeError, ValueError, RuntimeError) as error:
+        why = " ".join(str(error).split())
+        raise RequestError(f"optimizer.name={run.optimizer.name}", f"cannot step with these options: {why}") from None
+
+
+def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Give an optimiser a state that it had, to the last bit: torch casts numbers of another type than the weights'."""
+    optimizer.load_state_dict(state)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, saved in state["state"].items():
+        own = optimizer.state[parameters[number]]
+        own |= {
+            name: one.to(own[name].device, copy=True)
+            for name, one in saved.items()
+            if isinstance(one, Tensor) and one.dtype != own[name].dtype
+        }
 
 
 def schedule(run: ClassificationRun, optimizer: Optimizer) -> LRScheduler | None:

@@ -16,6 +16,7 @@ from torch.nn import Module
 from frog_cli.data.dataset import Normalisation, normalised
 from frog_cli.errors import RequestError
 from frog_cli.ideas import sources
+from frog_cli.modules.state import set_tensors
 from frog_cli.runs import weights
 from frog_cli.runs.folder import WEIGHTS
 from frog_cli.settings.schema import ClassificationRun
@@ -33,6 +34,7 @@ class Trained(NamedTuple):
         classes: how many there are.
         image: the shape of an image.
         epoch: after which the network had these weights.
+        class_names: of the folder of images that it was trained on, in the order of its outputs; None of other data.
     """
 
     network: Module
@@ -41,6 +43,7 @@ class Trained(NamedTuple):
     classes: int
     image: tuple[int, ...]
     epoch: int
+    class_names: list[str] | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits `[B, classes]` of images `[B, *image]` as they are in the data set, not normalised yet."""
@@ -76,8 +79,9 @@ def load(folder: str | PathLike[str], which: Which = "best") -> Trained:
         image, classes = tuple(json.loads(about["image"])), int(about["classes"])
         mean, deviation = (torch.tensor(json.loads(about[name]), dtype=torch.float64) for name in Normalisation._fields)
         network = sources.imported(run.model)(image, classes)
-        network.load_state_dict(tensors)
+        set_tensors(network, tensors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         why = " ".join(str(error).split())
         raise RequestError(str(folder / WEIGHTS[which]), f"does not fit the run's network: {why}") from None
-    return Trained(network.eval(), run, Normalisation(mean, deviation), classes, image, int(about["epoch"]))
+    names = json.loads(about.get("class_names", "null"))  # not in earlier versions
+    return Trained(network.eval(), run, Normalisation(mean, deviation), classes, image, int(about["epoch"]), names)

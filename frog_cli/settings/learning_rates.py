@@ -62,7 +62,7 @@ def factors(run: Run) -> dict[str, str]:
         if run.objective.start != "published":
             found["start"] = run.objective.start
     if isinstance(run, ClassificationRun):
-        found |= {"model": run.model.name, "data": run.data.options.get("stands_for") or run.data.name}
+        found |= {"model": run.model.name, "data": run.data.options.get("stands_for") or run.data.variant}
         if not run.model.from_outside:
             options = {name: value for name, value in model_settings(run.model).items() if name != "name"}
             found |= {name: f"{value:g}" if isinstance(value, float) else value for name, value in options.items()}
@@ -104,6 +104,8 @@ def further_settings(run: Run) -> dict[str, str]:
         found["objective.dtype"] = run.objective.dtype
     if isinstance(run, ClassificationRun):
         found["data.validation"] = run.data.validation
+        if "size" in run.data.options:
+            found["data.size"] = run.data.options["size"]
         if run.schedule.name != "none":
             found |= {"schedule.factor": run.schedule.factor, "schedule.epochs": run.schedule.epochs}
     return {

@@ -61,6 +61,12 @@ def main(arguments: Sequence[str]) -> int:
             f"has images {list(image)} of {data.classes} classes; the network is for {list(trained.image)} and "
             f"{trained.classes}",
         )
+    names = locations.class_names(settings)
+    if names is not None and trained.class_names is not None and names != trained.class_names[: len(names)]:
+        raise RequestError(
+            f"data.root={settings.options['root']}",
+            f"has the classes {', '.join(names)}; those of the network are {', '.join(trained.class_names)}",
+        )
     measure = evaluator(trained.network, trained.settings.evaluation_batch_size)
     print(f"{Path(folder).name}, weights after epoch {trained.epoch}, on {settings.variant}:")
     print(f"{'split':<12}{'images':>8}{'loss':>10}{'error':>10}")
