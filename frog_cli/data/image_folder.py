@@ -46,6 +46,8 @@ def image_folder(
         size: what images are scaled to; null: they must all have one size already.
     """
     del variant, stands_for
+    if not Path(root).is_dir():
+        raise RequestError(f"data.root={root}", "is no folder")
     images, labels, test_images, test_labels = _read_or_decode(root, size)
     return Split(images, labels), Split(test_images, test_labels), int(labels.max()) + 1
 

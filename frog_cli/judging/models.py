@@ -72,8 +72,8 @@ def judge_model(
         classes: the number of classes that it is judged with.
     """
 
-    def built() -> Module:
-        seed_all_sources(0)
+    def built(seed: int = 0) -> Module:
+        seed_all_sources(seed)
         model = build(image, classes)
         if not isinstance(model, Module):
             raise TypeError(f"expected a torch.nn.Module, saw a {type(model).__name__}")
@@ -144,11 +144,19 @@ def _parameters(model: Module) -> Seen:
     return True, f"{seen}, {fixed} fixed" if fixed else seen
 
 
-def _reproducible(built: Callable[[], Module]) -> Seen:
-    states = zip(built().state_dict().items(), built().state_dict().items(), strict=True)
-    for (name, one), (_, other) in states:
-        if not same(one, other):
+def _reproducible(built: Callable[..., Module]) -> Seen:
+    one, other = built(), built()
+    places = {weight.data_ptr() for weight in one.parameters() if weight.numel()}
+    if any(weight.data_ptr() in places for weight in other.parameters()):
+        return False, "expected a network of its own each time, saw the weights of the one before"
+    for (name, weight), (_, again) in zip(one.state_dict().items(), other.state_dict().items(), strict=True):
+        if not same(weight, again):
             return False, f"expected the same initial weights from the same seeds, saw others in {name}"
+    built(1)
+    after = torch.get_rng_state()
+    built(2)
+    if torch.equal(after, torch.get_rng_state()):
+        return False, "expected initial weights that follow the seed, saw it seed torch itself"
     return True, "to the last bit"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from frog_cli.errors import RequestError
 from frog_cli.ideas import sources
 
 HELP = """usage: frog check [FILE.py | MODULE ...]
@@ -26,6 +27,14 @@ def main(arguments: Sequence[str]) -> int:
     named = sources.named(arguments)
     wanted = named if arguments else sources.own()
     chosen = [(source, one) for source, one in list(sources.declarations(named)) if source in wanted]
+
+    if not chosen:
+        where = " and ".join(str(source.path) for source in wanted)
+        raise RequestError(
+            where,
+            "has no idea: those are functions at its top level with a decorator of frog_cli.ideas, as in "
+            "@ideas.tangents above def my_tangents(shape, generator, dtype)",
+        )
 
     from frog_cli.judging.ideas import judge  # imports torch
     from frog_cli.judging.table import table, verdict

@@ -68,6 +68,14 @@ def weights_from_numpy(image, classes):
     return model
 
 
+def seeds_itself(image, classes):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), linear(image, classes))
+
+
+ONE_FOR_ALL = nn.Sequential(nn.Flatten(), linear((1, 8, 8), 10))
+
+
 class WeightsInAList(nn.Module):
     def __init__(self, image, classes):
         super().__init__()
@@ -84,6 +92,8 @@ FAULTY = [
     (nothing_to_train, ["parameters"]),
     (writes, ["leaves its input as it is"]),
     (weights_from_numpy, ["same seed, same weights"]),
+    (seeds_itself, ["same seed, same weights"]),
+    (lambda image, classes: ONE_FOR_ALL, ["same seed, same weights"]),
     (WeightsInAList, ["slopes of weights"]),
     (
         with_function(lambda x, training: x - x.mean(0)),
@@ -149,3 +159,29 @@ def test_what_cannot_be_recorded_is_told():
         findings = judge_model(with_function(function))
         assert failed(findings) == []
         assert "branch on values" in seen(findings, "recordable").seen
+
+
+class Counts(nn.Module):
+    def __init__(self, image, classes):
+        super().__init__()
+        self.linear, self.calls = linear(image, classes), 0
+
+    def forward(self, images):
+        self.calls += 1
+        return self.linear(images.flatten(1)) * (1.0 if self.calls < 9 else 0.5)
+
+
+def test_a_model_that_changes_what_it_keeps_is_told_to_run_as_it_is():
+    findings = judge_model(Counts)
+    assert failed(findings) == []
+    assert seen(findings, "recordable").seen.startswith("no, runs as it is, slower: a pass changes what it keeps")
+
+
+def test_weights_that_follow_no_seed_because_they_are_zero_are_fine():
+    def zeros(image, classes):
+        model = nn.Sequential(nn.Flatten(), linear(image, classes))
+        nn.init.zeros_(model[1].weight)
+        nn.init.zeros_(model[1].bias)
+        return model
+
+    assert failed(judge_model(zeros)) == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -57,3 +59,42 @@ def test_schedule(options, rates):
         optimiser_and_schedule.follow(schedule, validation_loss)
         found.append(optimizer.param_groups[0]["lr"])
     assert found == rates
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["learning_rate=0.1", "optimizer.name=SparseAdam"],
+        ["learning_rate=0.1", "optimizer.options.differentiable=true"],
+        ["learning_rate=1e39"],
+    ],
+)
+def test_what_cannot_step_is_refused_before(overrides):
+    with pytest.raises(RequestError, match=r"optimizer.name=\w+: cannot step with these options: \S"):
+        optimiser_and_schedule.check_optimizer(
+            run(*(["learning_rate=0.1"] if "rate" not in overrides[0] else []), *overrides)
+        )
+
+
+@pytest.mark.parametrize("name", ["NAdam", "RAdam", "Adam", "Adagrad", "SGD"])
+def test_a_restored_optimiser_goes_on_to_the_last_bit(name):
+    """Also one whose state has single precision beside weights in double precision."""
+
+    def steps(optimizer, parameter, count):
+        for _ in range(count):
+            parameter.grad = parameter.detach().sin() + 0.3
+            optimizer.step()
+
+    settings = run("learning_rate=0.01", f"optimizer.name={name}")
+    found = []
+    for interrupted in (False, True):
+        parameter = torch.nn.Parameter(torch.linspace(-1, 1, 7, dtype=torch.float64))
+        optimizer = optimiser_and_schedule.optimizer(settings, [parameter])
+        steps(optimizer, parameter, 20)
+        if interrupted:
+            state = optimizer.state_dict()
+            optimizer = optimiser_and_schedule.optimizer(settings, [parameter])
+            optimiser_and_schedule.restore(optimizer, copy.deepcopy(state))
+        steps(optimizer, parameter, 40)
+        found.append(parameter.detach().clone())
+    assert torch.equal(*found)

@@ -263,3 +263,15 @@ def test_a_norm_is_that_of_all_numbers():
     tensors = [torch.randn(3, 4, requires_grad=True), torch.randn(5)]
     expected = torch.cat([tensor.flatten() for tensor in tensors]).norm()
     torch.testing.assert_close(network_steps._norm(tensors), expected.detach())
+
+
+def test_lengths_are_those_that_a_schedule_leaves():
+    """One batch an epoch: until the second step both runs are the same, whose length the schedule multiplies by 0.1."""
+    words = ["data.limit=32", "batch_size=32", "epochs=2", "model.width=16", "gradient=backprop"]
+    plain = rows(network(*words))
+    falling = rows(network(*words, "schedule.name=every", "schedule.epochs=1", "schedule.factor=0.1"))
+    (first, second), (same, shorter) = (
+        [row[0]["step_length_median"] for row in found[1:]] for found in (plain, falling)
+    )
+    assert same == first
+    assert shorter == pytest.approx(0.1 * second, rel=1e-6)

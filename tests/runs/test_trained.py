@@ -7,18 +7,22 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import frog_cli
 from frog_cli.cli import main
 from frog_cli.data.dataset import load as load_data
 from frog_cli.errors import RequestError
+from frog_cli.objectives.classification import Classification
 from frog_cli.runs.trained import load
 from frog_cli.runs.weights import read
 from frog_cli.settings.requests import train_request
+from tests.objectives.courses import remaining_rows
 from tests.processes import Process
 from tests.runs.interrupting import interrupt
 
@@ -212,3 +216,88 @@ def test_a_function_and_other_images_are_refused(runs, tmp_path, capsys):
     for name, refusal in refusals.items():
         assert main(["evaluate", str(folder), f"ideas=[{file}]", f"data={name}"]) == 2
         assert capsys.readouterr().err == f"frog: {refusal}\n"
+
+
+KEEPING = """
+import torch
+from torch import nn
+from frog_cli import ideas
+
+class Warming(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.passes += 1
+        return x * (1 + 0.1 * self.passes)
+
+@ideas.model
+def warming(image, classes, *, width: int = 8):
+    "A network that counts its passes in a buffer that state_dict leaves out."
+    return nn.Sequential(nn.Flatten(), Warming(), nn.Linear(image[0] * image[1] * image[2], classes))
+
+class Extra(nn.Linear):
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+@ideas.model
+def extra(image, classes, *, width: int = 8):
+    "A network with a state of its own."
+    return nn.Sequential(nn.Flatten(), Extra(image[0] * image[1] * image[2], classes))
+"""
+
+
+def test_buffers_that_state_dict_leaves_out_are_kept_and_gone_on_with(runs, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_ideas.py").write_text(KEEPING)
+    words = [f"ideas=[{tmp_path / 'my_ideas.py'}]", "model=warming", "gradient=backprop", "learning_rate=0.01",
+             "data.limit=150", "epochs=5", "early_stopping.patience=null"]  # fmt: skip
+    assert main(["train", *words]) == 0
+    (folder,) = runs.glob("warming*-seed0-*")
+    metrics = (folder / "metrics.csv").read_text()
+    expected = {name: (folder / name).read_bytes() for name in ("weights.safetensors", "weights_last.safetensors")}
+    found = load(folder, "last")
+    assert float(found.network[1].passes) == 25  # five batches in each of five epochs
+    interrupt([*words, "overwrite=true"], 7, monkeypatch)
+    assert main(["train", *words]) == 0
+    assert (folder / "metrics.csv").read_text() == metrics
+    assert {name: (folder / name).read_bytes() for name in expected} == expected
+    assert main(["train", words[0], "model=extra", *words[2:]]) == 2
+    told = capsys.readouterr().err
+    assert "model=extra: keeps a state that is no tensor (1._extra_state, of get_extra_state), which frog does" in told
+
+
+def test_weights_of_an_earlier_epoch_do_not_stand_for_the_best(runs):
+    """As when they were kept at first, then not, when the lowest loss came, and then again."""
+    run = train_request([*MLP, "epochs=3"]).runs[0]
+    objective = Classification(run, load_data(run.data, torch.device("cpu")), torch.device("cpu"))
+    objective.measure()
+    remaining_rows(objective)
+    assert objective.weights()[0].keys() == {"best", "last"}
+    objective._best["epoch"] -= 1
+    assert objective.weights()[0].keys() == {"last"}
+
+
+def test_a_folder_with_other_classes_is_refused(runs, tmp_path, capsys):
+    for name, classes in (("all", "abc"), ("two", "bc"), ("first", "ab")):
+        for split, split_name in ((6, "train"), (3, "test")):
+            for one in classes:
+                folder = tmp_path / name / split_name / one
+                folder.mkdir(parents=True)
+                for number in range(split):
+                    pixels = np.full((6, 6, 3), 80 * "abc".index(one) + number, dtype=np.uint8)
+                    Image.fromarray(pixels).save(folder / f"{number}.png")
+    words = ["data=image_folder", f"data.root={tmp_path / 'all'}", "gradient=backprop", "learning_rate=0.1", "epochs=1"]
+    assert main(["train", *words]) == 0
+    (folder,) = runs.glob("mlp*-seed0-*")
+    capsys.readouterr()
+    of_data = ["data=image_folder", "data.root=ROOT"]
+    for name, status in (("all", 0), ("first", 0), ("two", 2)):
+        assert (
+            main(["evaluate", str(folder), *(word.replace("ROOT", str(tmp_path / name)) for word in of_data)]) == status
+        )
+    assert "two: has the classes b, c; those of the network are a, b, c" in capsys.readouterr().err

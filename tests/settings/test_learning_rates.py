@@ -223,3 +223,16 @@ def test_every_rate_that_frog_comes_with_is_found_by_the_words_of_its_search():
             words += [f"searched.{name}={row[f'search_{name}']}" for name in ("evaluations", "low", "high")]
         (run, *_) = train_request([*words, "learning_rate=searched"]).runs
         assert run.learning_rate == float(looked_up["learning_rate"]), row
+
+
+def test_searched_rates_are_those_of_the_same_images():
+    """Two folders of images are two data sets, and so are two sizes of them."""
+    words = ["data=image_folder", "learning_rate=1"]
+    found = [
+        train_request([*words, *more]).runs[0]
+        for more in (["data.variant=easy"], ["data.variant=noise"], ["data.variant=easy", "data.size=[16,16]"])
+    ]
+    assert [learning_rates.factors(run)["data"] for run in found] == ["easy", "noise", "easy"]
+    assert [learning_rates.further_settings(run)["data.size"] for run in found] == ["null", "null", "[16,16]"]
+    (stands,) = train_request([*words, "data.stands_for=cifar10", "data.variant=noise"]).runs
+    assert learning_rates.factors(stands)["data"] == "cifar10"

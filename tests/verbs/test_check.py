@@ -37,3 +37,13 @@ def test_frogs_own_ideas_keep_their_contracts(capsys):
     assert "tangents cone: no check failed" in out
     assert "function styblinski-tang: no check failed" in out
     assert "FAILED" not in out
+
+
+@pytest.mark.parametrize("text", ["def gauss(shape, generator, dtype): ...", "", "from frog_cli import ideas"])
+def test_a_file_without_ideas_is_told_what_they_are(text, tmp_path, capsys):
+    file = tmp_path / "my_ideas.py"
+    file.write_text(text)
+    assert main(["check", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"frog: {file}: has no idea: those are functions at its top level with a decorator")
+    assert "@ideas.tangents" in told
