@@ -15,6 +15,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -171,8 +172,29 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
     `x.detach()` does not count, as for the other modes; tensors that it holds should not require gradients.
     """
     directions = Directions(tangents[0].shape[0], order)
-    with torch.enable_grad(), kernels_with_rules(), _without_derivatives_of_others(), without_reverse_passes():
+    with (
+        _not_within_another(),
+        torch.enable_grad(),
+        kernels_with_rules(),
+        _without_derivatives_of_others(),
+        without_reverse_passes(),
+    ):
         return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
+
+
+_evaluating = ContextVar("evaluating", default=False)
+
+
+@contextmanager
+def _not_within_another() -> Iterator[None]:
+    """Refuse derivatives of derivatives, whose directions would be confused."""
+    if _evaluating.get():
+        raise NotImplementedError("a function that is differentiated cannot take forward-mode derivatives itself")
+    before = _evaluating.set(True)
+    try:
+        yield
+    finally:
+        _evaluating.reset(before)
 
 
 @contextmanager

@@ -49,8 +49,12 @@ def _lstm_step_by_step() -> Iterator[None]:
             torch._C._set_mkldnn_enabled(fused)
 
     functions: Any = torch._VF  # where torch.nn.LSTM looks
+    before = vars(functions).get("lstm")
     functions.lstm = step_by_step
     try:
         yield
     finally:
-        del functions.lstm
+        if before is None:
+            del functions.lstm
+        else:
+            functions.lstm = before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,16 @@ def measure_by_transforms(
     # randomness="same": one dropout mask for all tangents, or they would belong to different functions
     shared_primal = vmap(along, out_dims=(None, 0, None), randomness="same")  # type: ignore[arg-type]
     with torch.enable_grad(), differentiable_kernels(), without_reverse_passes(), _OnlyWhatTorchKnows():
-        return shared_primal(*tangents)
+        try:
+            return shared_primal(*tangents)
+        except (NotImplementedError, RuntimeError) as error:
+            unknown = re.search(r"forward AD with (\w+)", str(error))
+            if unknown is None:
+                raise
+            raise NotImplementedError(
+                f"no forward-mode rule, of jets or torch, for {unknown[1]}; slopes can be measured simulated or, of "
+                "weights, by differences"
+            ) from error
 
 
 class _OnlyWhatTorchKnows(TorchFunctionMode):

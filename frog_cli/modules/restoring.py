@@ -159,7 +159,7 @@ def buffers_restored(model: Module) -> Callable[[], None]:
 
     What is written to a buffer stays.
     """
-    held = [(module, module._buffers.copy()) for module in model.modules()]
+    held = [(module, dict(module._buffers.items())) for module in model.modules()]
 
     def restore() -> None:
         for module, own in held:

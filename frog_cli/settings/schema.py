@@ -308,7 +308,7 @@ class Schedule(Options):
 
     name: Literal["none", "every", "when_rising"] = Field(
         description="when the learning rate drops; every: after every so many epochs; when_rising: after so many "
-        "without a new lowest validation loss"
+        "without a new lowest validation loss since the first epoch"
     )
     factor: Annotated[float, Field(gt=0, lt=1), Allowed("must be a number between 0 and 1")] = Field(
         description="what the learning rate is multiplied by"

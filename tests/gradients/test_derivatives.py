@@ -118,3 +118,21 @@ def test_all_passes_see_the_same(name):
 def test_wrong_shapes_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(lambda x: (x**3).sum(), torch.ones(6))
+
+
+def test_derivatives_within_derivatives_are_refused():
+    def of_a_slope(x):
+        return gradient(lambda y: (y**3).sum(), x).square().sum()
+
+    x = torch.ones(3)
+    for what in (gradient, hessian):
+        with pytest.raises(NotImplementedError, match="cannot take forward-mode derivatives itself"):
+            what(of_a_slope, x)
+    torch.testing.assert_close(gradient(lambda y: (y**3).sum(), x), 3 * x)  # what was refused leaves nothing behind
+
+
+def test_an_operation_that_nobody_has_a_rule_for_is_named():
+    with pytest.raises(
+        NotImplementedError, match="no forward-mode rule, of jets or torch, for _cdist_forward; slopes can"
+    ):
+        gradient(lambda x: torch.cdist(x, x).sum(), torch.randn(2, 3))
