@@ -24,6 +24,7 @@ from frog_cli.modules.requirements import (
     check_reached_through_modules,
     each_loss,
     only_tensor,
+    warn_of_backward_hooks,
     warn_of_coupling,
 )
 from frog_cli.modules.restoring import attributes_restored, kept_as_it_is, random_state, set_random_state
@@ -73,6 +74,7 @@ def activities(
 
     def measured_forward(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         warn_of_coupling(layers)
+        warn_of_backward_hooks(layers)
         shares = V.split(sizes(inputs), dim=1)
         random_numbers, restore = random_state(inputs.device), attributes_restored(layers)
         losses, slopes = _forward(layers, loss, inputs, targets, shares, chunk_size)

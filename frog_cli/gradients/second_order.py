@@ -19,7 +19,7 @@ from frog_cli.gradients.weights import backprop, flat, shaped, weight_space
 from frog_cli.ideas.registry import Curvature
 from frog_cli.jets.jet import measure_first_order, measure_second_order
 from frog_cli.modules.calls import call_with, parameters_of, untouched
-from frog_cli.modules.requirements import check_batch, check_reached_through_modules
+from frog_cli.modules.requirements import check_batch, check_reached_through_modules, warn_of_backward_hooks
 from frog_cli.modules.restoring import kept_as_it_is
 
 
@@ -98,6 +98,7 @@ def curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hess
     """
 
     def hessian(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        warn_of_backward_hooks(model)
         parameters = parameters_of(model)
 
         def mean_loss(*values: Tensor) -> Tensor:
@@ -107,6 +108,7 @@ def curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hess
         return Measured(*measure_second_order(mean_loss, parameters, shaped(V, parameters)))
 
     def gauss_newton(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+        warn_of_backward_hooks(model)
         parameters = parameters_of(model)
 
         def outputs(*values: Tensor) -> tuple[Tensor, tuple[()]]:

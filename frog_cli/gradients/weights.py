@@ -13,7 +13,7 @@ from frog_cli.gradients.estimate import ForwardGradient, estimate
 from frog_cli.gradients.measurement import by_differences, forward, simulated
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
 from frog_cli.modules.calls import Buffers, call_with, cloned_buffers, copied, parameters_of, take_over, untouched
-from frog_cli.modules.requirements import check_batch, check_reached_through_modules
+from frog_cli.modules.requirements import check_batch, check_reached_through_modules, warn_of_backward_hooks
 from frog_cli.modules.restoring import attributes_restored
 
 
@@ -86,6 +86,7 @@ def mean_loss(model: Module, loss: SampleLoss, inputs: Tensor, targets: Tensor) 
 
     However often it is called, the model is as it is now each time.
     """
+    warn_of_backward_hooks(model)
     restore = attributes_restored(model, loss)
     trained = parameters_of(model)
 

@@ -137,3 +137,18 @@ def coupling_modules(model: Module) -> list[str]:
         for name, module in model.named_modules()
         if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None)
     ]
+
+
+def warn_of_backward_hooks(model: Module) -> None:
+    """Warn of hooks that change or watch a gradient on its way back, where nothing goes back."""
+    hooked = [name or type(model).__name__ for name, one in model.named_modules() if _has_backward_hooks(one)]
+    hooked += [name for name, weight in model.named_parameters() if weight._backward_hooks]
+    if hooked:
+        warnings.warn(
+            f"a backward hook ({hooked[0]}) does nothing where derivatives are measured without a backward pass",
+            stacklevel=3,
+        )
+
+
+def _has_backward_hooks(module: Module) -> bool:
+    return bool(module._backward_hooks or module._backward_pre_hooks)

@@ -228,3 +228,22 @@ def test_tangents_whose_entries_depend_on_each_other_are_not_drawn_block_by_bloc
         estimate_from_regenerated_weights(
             replace(METHOD, tangents=TANGENTS[name]), model, sample_loss, images, labels, torch.Generator()
         )
+
+
+BACKWARD_HOOKS = {
+    "module": lambda model: model[1].register_full_backward_hook(lambda module, before, after: None),
+    "before": lambda model: model[1].register_full_backward_pre_hook(lambda module, after: None),
+    "parameter": lambda model: model[1].weight.register_hook(lambda gradient: 0 * gradient),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("hook", BACKWARD_HOOKS)
+def test_backward_hooks_are_told_to_do_nothing_where_nothing_goes_back(hook, name):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    BACKWARD_HOOKS[hook](model)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        ESTIMATORS[name](model, sample_loss, torch.randn(4, 3), torch.arange(4) % 3, torch.Generator().manual_seed(0))
+    passes_back = name in ("simulated", "backprop")
+    assert sum("a backward hook (1" in str(one.message) for one in told) == (0 if passes_back else 1)
