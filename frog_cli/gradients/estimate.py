@@ -47,8 +47,16 @@ class ForwardGradient:
 
 
 def estimate(method: ForwardGradient, space: Space, inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:
-    """Estimate the gradient of the mean loss over a batch from tangents of a generator."""
-    V = method.tangents((method.k, space.dimension(inputs)), generator, space.dtype)
+    """Estimate the gradient of the mean loss over a batch from tangents of a generator.
+
+    Raises:
+        ValueError: if they have another shape than they were asked for.
+    """
+    shape = method.k, space.dimension(inputs)
+    V = method.tangents(shape, generator, space.dtype)
+    if not isinstance(V, Tensor) or V.shape != shape:
+        saw = list(V.shape) if isinstance(V, Tensor) else f"a {type(V).__name__}"
+        raise ValueError(f"tangents must be sampled as {list(shape)}, k rows of n numbers, not {saw}")
     return estimate_along(V, method.aggregation, space, inputs, targets)
 
 

@@ -46,7 +46,14 @@ class Trained(NamedTuple):
     class_names: list[str] | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the logits `[B, classes]` of images `[B, *image]` as they are in the data set, not normalised yet."""
+        """Return the logits `[B, classes]` of images `[B, *image]` as they are in the data set, not normalised yet.
+
+        Raises:
+            ValueError: if the images have another shape.
+        """
+        if tuple(images.shape[1:]) != self.image:
+            needed = ", ".join(map(str, ("B", *self.image)))
+            raise ValueError(f"needs images [{needed}], not {list(images.shape)}")
         with torch.no_grad():
             outputs: Tensor = self.network(normalised(images, self.normalisation))
         return outputs

@@ -10,6 +10,7 @@ import torch
 from frog_cli.gradients import (
     AGGREGATIONS,
     TANGENTS,
+    ForwardGradient,
     estimate_from_activities,
     estimate_from_weights,
 )
@@ -149,3 +150,18 @@ def test_a_batch_that_the_first_layer_writes_to_stays_as_it_is(estimator, measur
 def test_a_wrong_choice_is_refused(wrong):
     with pytest.raises((ValueError, TypeError)):
         replace(METHOD, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "saw"),
+    [
+        (lambda shape, generator, dtype: torch.ones(shape[0] + 1, shape[1], dtype=dtype), r"\[4, \d+\]"),
+        (lambda shape, generator, dtype: torch.ones(shape[::-1], dtype=dtype), r"\[\d+, 3\]"),
+        (lambda shape, generator, dtype: None, "a NoneType"),
+    ],
+)
+def test_tangents_of_another_shape_are_refused(sampler, saw):
+    model, images, labels = case("mlp")
+    method = ForwardGradient(k=3, tangents=sampler, measure="forward", aggregation=AGGREGATIONS["mean"])
+    with pytest.raises(ValueError, match=rf"tangents must be sampled as \[3, \d+\], k rows of n numbers, not {saw}"):
+        estimate_from_weights(method, model, sample_loss, images, labels, torch.Generator())

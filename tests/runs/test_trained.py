@@ -58,6 +58,14 @@ def test_a_loaded_network_does_what_the_run_measured(runs):
             assert error_of(found.network, split) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8), (3, 8, 8), (2, 1, 8, 9)])
+def test_images_of_another_shape_are_refused(runs, shape):
+    network = load(trained(runs, "epochs=1"))
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    with pytest.raises(ValueError, match=r"needs images \[B, 1, 8, 8\], not"):
+        network(torch.zeros(shape))
+
+
 def test_another_process_has_the_same_network_and_takes_images_as_they_are(runs, tmp_path):
     folder = trained(runs)
     images = torch.randint(0, 17, (5, 1, 8, 8), dtype=torch.uint8)
