@@ -86,8 +86,7 @@ def hessian(function: Function, x: Tensor, chunk_size: int = 16) -> Tensor:
             [2., 0.]])
     """
     n, number = x.numel(), _number(function, x)
-    found = x.new_zeros(n, n)
-    basis = [*_basis(x, chunk_size)]
+    found, basis = x.new_zeros(n, n), [*_basis(x, chunk_size)]
     blocks = [slice(start, min(start + chunk_size, n)) for start in range(0, n, chunk_size)]
     for index, (rows, of_rows) in enumerate(zip(blocks, basis, strict=True)):
         found[rows, rows] = _curvature(number, x, of_rows)[2]

@@ -54,8 +54,8 @@ def estimate(method: ForwardGradient, space: Space, inputs: Tensor, targets: Ten
     """
     shape = method.k, space.dimension(inputs)
     V = method.tangents(shape, generator, space.dtype)
-    if not isinstance(V, Tensor) or V.shape != shape:
-        saw = list(V.shape) if isinstance(V, Tensor) else f"a {type(V).__name__}"
+    saw = list(V.shape) if isinstance(V, Tensor) else f"a {type(V).__name__}"
+    if saw != list(shape):
         raise ValueError(f"tangents must be sampled as {list(shape)}, k rows of n numbers, not {saw}")
     return estimate_along(V, method.aggregation, space, inputs, targets)
 

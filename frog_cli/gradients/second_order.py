@@ -96,9 +96,9 @@ def curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hess
     the outputs: one pass of first order through the model finds it. If the loss is convex in the outputs, as the
     cross-entropy is, it is nowhere negative.
     """
+    warn_of_backward_hooks(model)
 
     def hessian(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
-        warn_of_backward_hooks(model)
         parameters = parameters_of(model)
 
         def mean_loss(*values: Tensor) -> Tensor:
@@ -108,7 +108,6 @@ def curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hess
         return Measured(*measure_second_order(mean_loss, parameters, shaped(V, parameters)))
 
     def gauss_newton(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
-        warn_of_backward_hooks(model)
         parameters = parameters_of(model)
 
         def outputs(*values: Tensor) -> tuple[Tensor, tuple[()]]:

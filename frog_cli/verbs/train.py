@@ -11,9 +11,10 @@ import yaml
 from frog_cli.ranks.command import on_all_ranks
 from frog_cli.runs import execution
 from frog_cli.runs.execution import Result
-from frog_cli.runs.folder import runs_location, runs_root
+from frog_cli.runs.folder import WEIGHTS, runs_location, runs_root
 from frog_cli.settings import composing, option_help
 from frog_cli.settings.requests import Request, train_request
+from frog_cli.settings.schema import ClassificationRun
 
 if TYPE_CHECKING:
     from frog_cli.ranks.ranks import Ranks
@@ -106,9 +107,16 @@ def _outcome(name: str, result: Result) -> tuple[str, bool]:
         best, last = (_number(summary[f"{which}_test_error_percent"], ".2f") for which in ("best", "last"))
         text = f"test error {best} % at best (epoch {summary['best_test_error_epoch']}), "
         text += f"{last} % at the end (epoch {summary['epochs']})"
-    already = "" if result.ran else " (was done already; overwrite=true repeats it)"
+    already = "" if result.ran else f" (was done already{_without_weights(result)}; overwrite=true repeats it)"
     outcome = summary["outcome"]
     return f"{title}: {outcome.replace('_', ' ')}, {text}{already}", result.failure is not None
+
+
+def _without_weights(result: Result) -> str:
+    """Return that a run which is done has not kept the weights that are wanted now, if so."""
+    run = result.folder.run
+    wanted = isinstance(run, ClassificationRun) and run.keep_weights
+    return ", without keeping its weights" if wanted and not (result.folder.path / WEIGHTS["last"]).exists() else ""
 
 
 def _number(value: float | None, form: str) -> str:

@@ -122,7 +122,9 @@ def test_weights_are_kept_unless_they_are_not_wanted_and_make_no_other_run(runs,
     folder = trained(runs, "keep_weights=false")
     assert not list(folder.glob("*.safetensors"))
     assert main(["train", *MLP]) == 0
-    assert "was done already" in capsys.readouterr().out
+    assert "(was done already, without keeping its weights; overwrite=true repeats it)" in capsys.readouterr().out
+    assert main(["train", *MLP, "keep_weights=false"]) == 0
+    assert "(was done already; overwrite=true repeats it)" in capsys.readouterr().out
     with pytest.raises(RequestError, match=r"weights.safetensors: is not there; runs keep .* keep_weights=true"):
         load(folder)
 
