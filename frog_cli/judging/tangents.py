@@ -200,20 +200,20 @@ def _told_by_score(z: float, one: str, other: str) -> Seen:
 def _unbiased(draw: Draw, promised: bool | None) -> Seen:
     """Look at E[V^T V] / k, which makes of a gradient the expectation of the mean of its forward gradients."""
     multiples = []
-    for n in (8, 16):
-        V = draw((_DRAWS, 2, n), dtype=torch.float64)
-        products = V.mT @ V / 2
-        diagonal = products.diagonal(dim1=1, dim2=2)
+    for draws, k, n in ((_DRAWS, 2, 8), (_DRAWS, 2, 16), (_DRAWS, 6, 16), (_DRAWS // 10, 2, 256)):
+        V = draw((draws, k, n), dtype=torch.float64)
+        diagonal = V.square().mean(1)
         multiple = diagonal.mean(1)
-        row, column = torch.triu_indices(n, n, 1)
-        deviations = torch.cat([diagonal - multiple.unsqueeze(1), products[:, row, column]], dim=1)
-        z = _scores(deviations).abs().max().item()
+        row, column = torch.triu_indices(min(n, 16), min(n, 16), 1)
+        beside = (V[..., row] * V[..., column]).mean(1)
+        z = _scores(torch.cat([diagonal - multiple.unsqueeze(1), beside], dim=1)).abs().max().item()
+        where = f"n = {n}" if k == 2 else f"k = {k}, n = {n}"
         if z > _LIMIT:
-            return False if promised else None, f"no, biased in direction (z = {z:.0f} at n = {n})"
-        multiples.append((n, multiple.mean().item(), _scores(multiple, 1.0).item()))
+            return False if promised else None, f"no, biased in direction (z = {z:.0f} at {where})"
+        multiples.append((where, multiple.mean().item(), _scores(multiple, 1.0).item()))
     if all(abs(z) < _LIMIT for _, _, z in multiples):
-        return True if promised else None, f"yes (z = {multiples[-1][2]:.1f})"
-    saw = " and ".join(f"{multiple:.3g} times the gradient at n = {n}" for n, multiple, _ in multiples)
+        return True if promised else None, f"yes (z = {multiples[1][2]:.1f})"
+    saw = " and ".join(f"{multiple:.3g} times the gradient at {where}" for where, multiple, _ in multiples)
     return False if promised else None, f"no, but in the gradient's direction: {saw}"
 
 

@@ -156,6 +156,23 @@ def test_what_a_sampler_declares_it_must_keep():
     assert failed(judge_tangents(partial(declaring(laplace, **promises), scale=0.5**0.5))) == []
 
 
+def wrong_from_the_third_row_on(shape, generator, dtype):
+    V = normal(shape, generator, dtype)
+    V[..., 2:, :] *= 2
+    return V
+
+
+def nothing_beyond_100_dimensions(shape, generator, dtype):
+    V = normal(shape, generator, dtype)
+    V[..., 100:] = 0
+    return V
+
+
+@pytest.mark.parametrize("sampler", [wrong_from_the_third_row_on, nothing_beyond_100_dimensions])
+def test_a_bias_of_more_tangents_or_dimensions_is_found(sampler):
+    assert failed(judge_tangents(declaring(sampler, unbiased=True))) == ["unbiased for sum and mean"]
+
+
 def test_an_exception_is_a_finding_and_stops_what_would_raise_it_again():
     first, *others = judge_tangents(fails)
     assert first.seen == "RuntimeError: no such thing"
