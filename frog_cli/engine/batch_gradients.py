@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 from torch import Generator, Tensor
+from torch.jit import ScriptModule
 from torch.nn import Module, MultiheadAttention, RNNBase
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -36,7 +37,12 @@ RANDOM = MultiheadAttention, RNNBase
 
 
 def recordable(model: Module) -> bool:
-    """Return whether a model's operations can be recorded: it keeps no statistics and draws no random numbers."""
+    """Return whether a model's operations can be recorded: it keeps no statistics and draws no random numbers.
+
+    Modules of torch.jit take other kernels after some calls, which round otherwise.
+    """
+    if any(isinstance(module, ScriptModule) for module in model.modules()):
+        return False
     draws = any(isinstance(module, _DropoutNd) and module.p > 0 for module in model.modules())
     draws = draws or any(getattr(module, "dropout", 0) for module in model.modules() if isinstance(module, RANDOM))
     return not draws and not any(True for _ in model.buffers())

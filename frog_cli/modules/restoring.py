@@ -19,8 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-OF_EVERY_MODULE = frozenset(vars(Module())) - {"training"}
-"""Attributes that torch gives each module: weights, buffers, hooks and submodules."""
+OF_RECURRENT = frozenset({"_flat_weights", "_flat_weight_refs"})
+"""Attributes that recurrent modules of torch make anew of their weights whenever these are others."""
+
+OF_TORCH = frozenset(vars(Module())) - {"training"} | OF_RECURRENT
+"""Attributes that torch gives modules: weights, buffers, hooks and submodules."""
 
 
 def random_state(device: torch.device) -> Tensor:
@@ -107,7 +110,7 @@ def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
     own = getattr(value, "__dict__", None)
     if not isinstance(own, dict) or isinstance(value, type):
         return None
-    hidden = OF_EVERY_MODULE if isinstance(value, Module) else frozenset[str]()
+    hidden = OF_TORCH if isinstance(value, Module) else frozenset[str]()
     attributes = {name: one for name, one in own.items() if name not in hidden}
 
     def reset() -> None:
@@ -163,7 +166,11 @@ def buffers_restored(model: Module) -> Callable[[], None]:
 
     def restore() -> None:
         for module, own in held:
-            module._buffers.update(own)
+            for name, buffer in own.items():
+                if (
+                    name not in module._buffers or module._buffers[name] is not buffer
+                ):  # nothing can be set in a module of torch.jit
+                    module._buffers[name] = buffer
 
     return restore
 

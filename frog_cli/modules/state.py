@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, RNNBase
 
-from frog_cli.modules.restoring import CONSTANT, OF_EVERY_MODULE
+from frog_cli.modules.restoring import CONSTANT, OF_RECURRENT, OF_TORCH
 
 
 def tensors_of(model: Module) -> dict[str, Tensor]:
@@ -52,7 +52,10 @@ def identity(model: Module) -> tuple[int, ...]:
 
 
 def _add_identity(module: Module, found: list[int]) -> None:
-    found.extend(map(id, vars(module).values()))
+    if isinstance(module, RNNBase):
+        found.extend(id(one) for name, one in vars(module).items() if name not in OF_RECURRENT)
+    else:
+        found.extend(map(id, vars(module).values()))
     for weight in module._parameters.values():
         if weight is not None:
             found += (weight.data_ptr(), weight.requires_grad)
@@ -83,7 +86,7 @@ def content(model: Module) -> Callable[[], Hashable]:
     def of_now() -> Hashable:
         seen: dict[int, tuple[int, Any]] = {}
         of_modules = tuple(
-            (_content({name: one for name, one in vars(module).items() if name not in OF_EVERY_MODULE}, seen),
+            (_content({name: one for name, one in vars(module).items() if name not in OF_TORCH}, seen),
              tuple(_of_tensor(buffer) for buffer in module._buffers.values() if buffer is not None))
             for module in model.modules()
         )  # fmt: skip
@@ -120,7 +123,7 @@ def _content(value: Any, seen: dict[int, tuple[int, Any]]) -> Hashable:
     own = getattr(value, "__dict__", None)
     if not isinstance(own, dict) or isinstance(value, type):
         return id(value)
-    return _content({name: one for name, one in own.items() if name not in OF_EVERY_MODULE}, seen)
+    return _content({name: one for name, one in own.items() if name not in OF_TORCH}, seen)
 
 
 def _of_tensor(tensor: Tensor) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import random
 import warnings
 from functools import partial
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from frog_cli.engine import recording
 from frog_cli.engine.batch_gradients import fast_backprop, fast_forward_gradient
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.recording import SlowIdeaWarning, record
@@ -265,3 +267,42 @@ def test_what_does_not_repeat_itself_is_not_recorded_on_the_cpu():
     draws = iter([1.0, 1.0 + 1e-4, 1.0 + 2e-4, 1.0 + 3e-4])
     with pytest.raises(RuntimeError, match="a recording differs"):
         record(lambda x: (x * next(draws),), torch.ones(5))
+
+
+def test_a_model_of_torch_jit_is_differentiated_as_it_is():
+    plain = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, 2))
+    scripted = torch.jit.script(copy.deepcopy(plain))
+    images, labels = torch.randn(6, 4), torch.arange(6) % 2
+    gradient = fast_backprop(scripted, sample_loss)
+    for _ in range(4):
+        expected = backprop(plain, sample_loss, images, labels)
+        found = gradient(images, labels, generator())
+        torch.testing.assert_close(found.loss, expected.loss)
+        for one, ours in zip(expected.gradients, found.gradients, strict=True):
+            torch.testing.assert_close(ours, one)
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.layer, self.last = kind(4, 6, batch_first=True), torch.nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.last(self.layer(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+@pytest.mark.filterwarnings("ignore:operations cannot be replayed one by one")
+def test_recurrent_networks_are_recorded_once_or_run_as_they_are(kind, monkeypatch):
+    made = []
+    monkeypatch.setattr(recording, "record", lambda *given, **more: made.append(1) or record(*given, **more))
+    model, images, labels = Recurrent(kind), torch.randn(6, 5, 4), torch.arange(6) % 3
+    method = ForwardGradient(k=2, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    forward, backward = replayed(method, weights, model), fast_backprop(model, sample_loss)
+    for _ in range(10):
+        expected = backprop(model, sample_loss, images, labels)
+        torch.testing.assert_close(backward(images, labels, generator()).gradients, expected.gradients)
+        run = estimate_from_weights(method, model, sample_loss, images, labels, generator())
+        torch.testing.assert_close(forward(images, labels, generator()).gradients, run.gradients)
+        change(model)
+    assert len(made) == 2
