@@ -25,8 +25,10 @@ def recorded_otherwise(
         with warnings.catch_warnings():
             warnings.simplefilter("error", SlowIdeaWarning)
             replay = record(function, *(one.clone() for one in examples))
-    except SlowIdeaWarning:
-        return None, "no, has a branch on values: runs as it is, slower"
+    except SlowIdeaWarning as slow:
+        why = str(slow).removeprefix("operations ").partition(", so that")[0]
+        seen = "has a branch on values" if why == "branch on values" else f"its operations {why}"
+        return None, f"no, {seen}: runs as it is, slower"
     except Exception as error:
         return None, f"no, runs as it is, slower: {told(error)}"
     for name, arguments in others:

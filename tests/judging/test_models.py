@@ -185,3 +185,20 @@ def test_weights_that_follow_no_seed_because_they_are_zero_are_fine():
         return model
 
     assert failed(judge_model(zeros)) == []
+
+
+def test_a_network_whose_operations_cannot_be_replayed_is_told_why():
+    class Recurrent(nn.Module):
+        def __init__(self, image, classes):
+            super().__init__()
+            self.layer, self.last = nn.LSTM(8, 6, batch_first=True), nn.Linear(6, classes)
+
+        def forward(self, images):
+            return self.last(self.layer(images.flatten(1, 2))[0][:, -1])
+
+    findings = judge_model(Recurrent)
+    assert failed(findings) == []
+    assert seen(findings, "recordable").seen in (
+        "no, its operations cannot be replayed one by one: runs as it is, slower",
+        "the same numbers on other arguments than those that it is recorded with",  # where oneDNN has no LSTM
+    )
