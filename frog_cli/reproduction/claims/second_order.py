@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+from numpy.typing import NDArray
 from pandas import DataFrame, Series
 
 from frog_cli.reproduction.claims.verdicts import SECOND, UNKNOWN, Claim, Verdict, count, describe_seeds, series
@@ -17,12 +20,9 @@ def a_step_in_two_directions_is_newtons(frames: dict[str, Frames]) -> Verdict:
     runs = frames["fomoh_step"]["runs"]
     if runs.empty or not {"newton", "fomoh_kd"} <= {*runs["gradient"]}:
         return UNKNOWN
-    points = {}
-    for gradient in ("newton", "fomoh_kd"):
-        of_method = runs[runs["gradient"] == gradient]
-        points[gradient] = of_method[["last_point_0", "last_point_1"]].to_numpy(dtype=float)
+    points = {gradient: _points(runs[runs["gradient"] == gradient], "last") for gradient in ("newton", "fomoh_kd")}
     newton = points["newton"].mean(axis=0)
-    length = float(np.linalg.norm(newton - runs[["first_point_0", "first_point_1"]].to_numpy(dtype=float)[0]))
+    length = float(np.linalg.norm(newton - _points(runs, "first")[0]))
     apart = float(np.linalg.norm(points["fomoh_kd"].mean(axis=0) - newton)) / length
     spread = float(np.linalg.norm(points["fomoh_kd"].std(axis=0))) / length
     text = f"as shares of the length of Newton's step, the mean step ends {apart:.1g} away from it, with a standard "
@@ -35,11 +35,8 @@ def the_mean_step_along_one_tangent_is_along_the_gradient(frames: dict[str, Fram
     runs = frames["fomoh_step"]["runs"]
     if runs.empty or not {"mean", "fomoh_bp"} <= {*runs["gradient"]}:
         return UNKNOWN
-    steps = {}
-    for gradient in ("mean", "fomoh_bp"):
-        of_method = runs[runs["gradient"] == gradient]
-        ends, starts = (of_method[[f"{at}_point_0", f"{at}_point_1"]].to_numpy(dtype=float) for at in ("last", "first"))
-        steps[gradient] = ends - starts
+    of_method = {gradient: runs[runs["gradient"] == gradient] for gradient in ("mean", "fomoh_bp")}
+    steps = {gradient: _points(of_one, "last") - _points(of_one, "first") for gradient, of_one in of_method.items()}
     if len(steps["mean"]) < 2:
         return UNKNOWN
     backward = steps["fomoh_bp"].mean(axis=0)
@@ -51,6 +48,11 @@ def the_mean_step_along_one_tangent_is_along_the_gradient(frames: dict[str, Fram
     text += f"{abs(across.mean()) / error:.2g} standard errors of the mean ({describe_seeds(runs)})"
     judged = runs[runs["gradient"].isin([*steps])]
     return Verdict(bool(forward.mean() > 0 and abs(across.mean()) <= 3 * error), text, count(judged))
+
+
+def _points(runs: DataFrame, at: Literal["first", "last"]) -> NDArray[np.float64]:
+    """Return where runs on two variables begin or end, `[runs, 2]`."""
+    return runs[[f"{at}_point_0", f"{at}_point_1"]].to_numpy(dtype=float)
 
 
 def forward_beats_backward_in_two_dimensions(frames: dict[str, Frames]) -> Verdict:
