@@ -45,6 +45,7 @@ def matrix_product(left: Tensor, right: Tensor) -> Tensor:
 
 def with_fast_products(recording: GraphModule) -> GraphModule:
     """Replace the large matrix products of a recording, whose nodes carry their results' shapes."""
+    replaced = False
     for node in list(recording.graph.nodes):
         if node.target is aten.mm.default:
             bias, (left, right) = None, node.args
@@ -62,8 +63,10 @@ def with_fast_products(recording: GraphModule) -> GraphModule:
                     product = call(torch.ops.mkldnn._linear_pointwise.default, arguments)
             product.meta = dict(node.meta)  # of the next product's factor
             node.replace_all_uses_with(product)
-    recording.graph.eliminate_dead_code()
-    recording.recompile()
+            replaced = True
+    if replaced:
+        recording.graph.eliminate_dead_code()
+        recording.recompile()
     return recording
 
 

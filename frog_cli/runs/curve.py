@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,8 +20,8 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
     columns = table.dtype.names or ()
     lengths = "step_length_median" in columns
     panels = (2 if "epoch" in columns else 1) + lengths
-    figure = Figure(figsize=(4.5 * max(2, panels), 3.6), layout="constrained")
-    loss, *others = np.atleast_1d(figure.subplots(1, panels))
+    figure = Figure(figsize=(4.5 * max(2, panels), 3.6))
+    loss, *others = _panels(figure, panels)
     if lengths:
         _draw_lengths(others.pop(), table, "epoch" if "epoch" in columns else "step")
     if "epoch" in columns:
@@ -44,6 +45,18 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
         axes.legend(frameon=False)
     figure.suptitle(title)
     figure.savefig(picture, dpi=150)
+
+
+def _panels(figure: Figure, number: int) -> list[Any]:
+    """Return panels side by side, whose margins have room for any labels.
+
+    Finding the least margins, as matplotlib can, would take as long again as drawing.
+    """
+    width, height = figure.get_size_inches()
+    left, right, below, above = 1.0, 0.1, 0.55, 0.4  # of each panel, in inches
+    each = width / number
+    size = (each - left - right) / width, (height - below - above) / height
+    return [figure.add_axes(((index * each + left) / width, below / height, *size)) for index in range(number)]
 
 
 def _draw_lengths(axes: Axes, table: NDArray[np.void], over: str) -> None:

@@ -23,7 +23,7 @@ from frog_cli.errors import RequestError
 from frog_cli.settings.requests import train_request
 
 MPIEXEC = shutil.which("mpiexec") or str(Path(sys.executable).with_name("mpiexec"))
-SPHERE = ["objective=sphere", "objective.n=8", "gradient.k=4", "steps=40", "record_every=13"]
+SPHERE = ["objective=sphere", "objective.n=9", "gradient.k=4", "steps=40", "record_every=13"]
 DIGITS = ["epochs=2", "data.limit=100", "model.width=8"]
 
 
