@@ -20,6 +20,7 @@ from torch._ops import OpOverload
 from torch._subclasses import FakeTensor, FakeTensorMode
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.fx import GraphModule
+from torch.fx._lazy_graph_module import _use_lazy_graph_module
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import Module
 from torch.overrides import TorchFunctionMode
@@ -239,7 +240,8 @@ def _traced(function: Callable[..., Tensors], examples: Sequence[Tensor]) -> Gra
         _NotRecordableError: if the function asks for a value of its arguments, as a branch does.
     """
     try:
-        with _WithoutValues(), tracing(TracingContext(_Descriptions())):  # one for all nodes; make_fx makes many
+        # one description for all nodes, where make_fx makes many; code is written when it is first needed
+        with _WithoutValues(), tracing(TracingContext(_Descriptions())), _use_lazy_graph_module(True):
             return make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as it demands
     except RuntimeError as error:
         if "data-dependent" in str(error) or isinstance(error, DataDependentOutputException):
