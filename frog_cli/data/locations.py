@@ -56,7 +56,7 @@ def class_names(data: Data) -> list[str] | None:
     """Return what the classes of a folder of images are called, in the order of their labels; None of other data."""
     if data.name != "image_folder" or data.from_outside:
         return None
-    return sorted(path.name for path in Path(str(data.options["root"]), "train").iterdir() if path.is_dir())
+    return sorted(_classes(str(data.options["root"]), "train"))
 
 
 def digest(root: str, times: bool = False) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Module, RNNBase
+from torch.nn import Module, Parameter, RNNBase
 
 from frog_cli.modules.restoring import CONSTANT, OF_RECURRENT, OF_TORCH
 
@@ -97,6 +97,8 @@ def content(model: Module) -> Callable[[], Hashable]:
 
 def _content(value: Any, seen: dict[int, tuple[int, Any]]) -> Hashable:
     """Return what tells the content of an object; where it comes again, only which one it was."""
+    if isinstance(value, Parameter):
+        return id(value)
     if isinstance(value, CONSTANT):
         return value
     if id(value) in seen:

@@ -52,6 +52,7 @@ class Classification:
     def __init__(self, run: ClassificationRun, data: ImageData, device: torch.device, ranks: Ranks = ALONE):
         self._run, self._ranks = run, ranks
         self._data = data
+        self._class_names = locations.class_names(run.data)  # now, for the folder may be gone when the run ends
         initial, order, tangents = (int(seed) for seed in np.random.SeedSequence(run.seed).generate_state(3))
         torch.manual_seed(initial)  # of the initial weights and of dropout
         self._order = Generator().manual_seed(order)
@@ -249,7 +250,7 @@ class Classification:
         about = {
             "image": json.dumps(list(self._data.training.images.shape[1:])),
             "classes": str(self._data.classes),
-            "class_names": json.dumps(locations.class_names(self._run.data)),
+            "class_names": json.dumps(self._class_names),
             "mean": json.dumps(mean.tolist()),
             "deviation": json.dumps(deviation.tolist()),
         }

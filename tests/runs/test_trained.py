@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -311,3 +312,18 @@ def test_a_folder_with_other_classes_is_refused(runs, tmp_path, capsys):
             main(["evaluate", str(folder), *(word.replace("ROOT", str(tmp_path / name)) for word in of_data)]) == status
         )
     assert "two: has the classes b, c; those of the network are a, b, c" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_gone_when_the_run_ends_loses_no_weights(tmp_path):
+    for split in ("train", "test"):
+        for one in "ab":
+            (tmp_path / "images" / split / one).mkdir(parents=True)
+            for number in range(6):
+                Image.new("RGB", (6, 6), (40 * number, 0, 0)).save(tmp_path / "images" / split / one / f"{number}.png")
+    words = ["data=image_folder", f"data.root={tmp_path / 'images'}", "learning_rate=0.1", "epochs=1", "model.width=4"]
+    run = train_request(words).runs[0]
+    objective = Classification(run, load_data(run.data, torch.device("cpu")), torch.device("cpu"))
+    shutil.rmtree(tmp_path / "images")
+    objective.measure()
+    remaining_rows(objective)
+    assert objective.weights()[0]["last"].about["class_names"] == '["a", "b"]'
