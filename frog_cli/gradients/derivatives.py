@@ -33,7 +33,7 @@ def gradient(function: Function, x: Tensor, chunk_size: int | None = None) -> Te
     """
     number = _number(function, x)
     parts = [forward(lambda point: (number(point), ()), (x,), (directions,))[1] for directions in _basis(x, chunk_size)]
-    return torch.cat(parts).view_as(x)
+    return torch.cat(parts).to(x.dtype).view_as(x)  # which autocast makes less precise
 
 
 def curvature(function: Function, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,7 +70,7 @@ def hessian_vector_product(function: Function, x: Tensor, v: Tensor, chunk_size:
         raise ValueError(f"needs v in the shape of x, {list(x.shape)}, not {list(v.shape)}")
     number = _number(function, x)
     with_v = (torch.cat([v.unsqueeze(0), directions]) for directions in _basis(x, chunk_size))
-    return torch.cat([_curvature(number, x, V)[2][0, 1:] for V in with_v]).view_as(x)
+    return torch.cat([_curvature(number, x, V)[2][0, 1:] for V in with_v]).to(x.dtype).view_as(x)
 
 
 def hessian(function: Function, x: Tensor, chunk_size: int = 16) -> Tensor:

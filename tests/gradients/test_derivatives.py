@@ -45,6 +45,14 @@ def test_curvature_along_directions():
     torch.testing.assert_close(found, V.flatten(1) @ H @ V.flatten(1).mT)
 
 
+def test_under_autocast_derivatives_have_the_precision_of_x():
+    x = X.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gradient(function, x), hessian_vector_product(function, x, V[0].float()), hessian(function, x)
+    assert {one.dtype for one in found} == {torch.float32}
+    torch.testing.assert_close(found[0], torch.func.grad(function)(x), rtol=0.05, atol=0.05)
+
+
 def test_newtons_method_without_a_reverse_pass():
     x = torch.zeros(5).double()
     for _ in range(30):
