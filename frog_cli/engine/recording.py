@@ -33,7 +33,7 @@ from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.overwriting import overwriting
 from frog_cli.gradients.space import Measured, Space, Tensors
 from frog_cli.modules.restoring import kept_as_it_is
-from frog_cli.modules.state import content, held, identity
+from frog_cli.modules.state import changes, held, identity
 
 _MOST_STATES = 8
 """In so many states of a model its operations are recorded; what changes more often would be recorded for ever."""
@@ -52,32 +52,26 @@ def recorded_by_shape(
     """
     recordings: dict[tuple[torch.Size, Hashable], tuple[Callable[..., Tensors], list[Any]]] = {}
     plain = _as_it_is(function)
-    changes = False  # whether the model was seen to change what it keeps
+    changing = False  # whether the model was seen to change what it keeps
 
     def replay(*arguments: Tensor) -> Tensors:
-        nonlocal changes
-        if changes:
+        nonlocal changing
+        if changing:
             return plain(*arguments)
         key = arguments[0].shape, () if model is None else identity(model)
         if key in recordings:
             return recordings[key][0](*arguments)
         if sum(shape == key[0] for shape, _ in recordings) == _MOST_STATES:
-            changes = True
+            changing = True
             _warn_that_it_is_slow("of a model that changes all the time")
             return plain(*arguments)
         if model is None:
             recordings[key] = record(function, *arguments, compiled=compiled), []
         else:
             with kept_as_it_is(model, arguments[0].device):
-                now = content(model)
-                before = now()
-
-                def changed() -> bool:
-                    nonlocal changes
-                    changes = now() != before
-                    return changes
-
+                changed = changes(model)
                 recording = record(function, *arguments, compiled=compiled, changed=changed)
+                changing = changed()
             recordings[key] = recording, held(model)
         return recordings[key][0](*arguments)
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frog_cli.modules.restoring import random_numbers_restored
+from frog_cli.modules.attributes import random_numbers_kept
 
 Seen = tuple[bool | None, str]
 """Whether a check is passed, None if it does not apply or cannot be told, and what was seen, in one sentence."""
@@ -93,13 +93,14 @@ def states_of_sources() -> dict[str, Any]:
 @contextmanager
 def random_sources_kept() -> Iterator[None]:
     """Give the global sources of random numbers, at the end, the states that they had."""
-    restore = random_numbers_restored()
+    kept = random_numbers_kept()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):
         try:
             yield
         finally:
-            restore()
+            for one in kept:
+                one.restore()
 
 
 @contextmanager

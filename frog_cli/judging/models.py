@@ -31,7 +31,7 @@ from frog_cli.judging.recordings import recorded_otherwise
 from frog_cli.modules.calls import parameters_of, untouched
 from frog_cli.modules.requirements import as_layers, coupling_modules
 from frog_cli.modules.restoring import kept_as_it_is
-from frog_cli.modules.state import content
+from frog_cli.modules.state import changes
 from frog_cli.objectives.network_steps import sample_loss
 
 _BATCH = 4
@@ -254,11 +254,10 @@ def _recordable(case: _Case) -> Seen:
         value, gradients, *_ = backprop(model, sample_loss, images, targets)
         return value, *gradients
 
-    now = content(model)
     with kept_as_it_is(model, inputs.device):
-        before = now()
+        changed = changes(model)
         function(inputs)
-        if now() != before:
+        if changed():
             return None, "no, runs as it is, slower: a pass changes what it keeps, or draws otherwise than from torch"
     others = {
         "other images": (_images(_BATCH, inputs.shape[1:], seed=1).to(inputs.dtype),),

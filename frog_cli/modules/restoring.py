@@ -6,24 +6,15 @@ model must be as after one.
 
 from __future__ import annotations
 
-import random
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Module, Parameter
+from torch.nn import Module
 
-OF_RECURRENT = frozenset({"_flat_weights", "_flat_weight_refs"})
-"""Attributes that recurrent modules of torch make anew of their weights whenever these are others."""
-
-OF_TORCH = frozenset(vars(Module())) - {"training"} | OF_RECURRENT
-"""Attributes that torch gives modules: weights, buffers, hooks and submodules."""
+from frog_cli.modules.attributes import kept_by, random_numbers_kept
 
 
 def random_state(device: torch.device) -> Tensor:
@@ -44,115 +35,15 @@ def set_random_state(device: torch.device, state: Tensor) -> None:
 def attributes_restored(model: Module, loss: Any = None) -> Callable[[], None]:
     """Return a function that gives a model and a loss the attributes that they have now.
 
-    Parameters, buffers, submodules and hooks of the model do not count; buffers of the loss do. Containers, arrays,
-    sources of random numbers and other objects among the attributes get the content that they have now, however deep
-    they are; what cannot be taken back, such as an iterator, stays as it is. Python's and numpy's own sources of random
-    numbers are taken back as well.
+    Parameters, buffers, submodules and hooks of the model do not count; buffers of the loss do. So do, however deep,
+    containers, arrays and other objects, and the sources of random numbers of Python and numpy.
     """
-    seen: set[int] = set()
-    restores = [random_numbers_restored()]
-    holders = [*model.modules(), *(loss.modules() if isinstance(loss, Module) else [loss])]
-    holders += loss.buffers() if isinstance(loss, Module) else []
-    restores += [restore for holder in holders if (restore := _content_restored(holder, seen))]
-
-    def restore_all() -> None:
-        for restore in restores:
-            restore()
-
-    return restore_all
-
-
-def random_numbers_restored() -> Callable[[], None]:
-    """Return a function that gives the sources of random numbers of Python and numpy the states that they have now."""
-    python, legacy = random.getstate(), np.random.get_state()
+    of_loss = [*loss.modules(), *loss.buffers()] if isinstance(loss, Module) else [loss]
+    kept = random_numbers_kept() + kept_by([*model.modules(), *of_loss])
 
     def restore() -> None:
-        random.setstate(python)
-        np.random.set_state(legacy)
-
-    return restore
-
-
-def _content_restored(value: Any, seen: set[int]) -> Callable[[], None] | None:
-    """Return a function that gives an object the content that it has now, None if it has none that changes."""
-    if id(value) in seen or isinstance(value, CONSTANT):
-        return None
-    seen.add(id(value))
-    if isinstance(value, Tensor):
-        return _tensor_restored(value)
-    if isinstance(value, np.ndarray):
-        kept = value.copy()
-        return lambda: value.__setitem__(..., kept)
-    if isinstance(value, torch.Generator):
-        state = value.get_state()
-        return lambda: cast(None, value.set_state(state))
-    if isinstance(value, random.Random):
-        of_python = value.getstate()
-        return lambda: value.setstate(of_python)
-    if isinstance(value, np.random.Generator):
-        of_numpy = value.bit_generator.state
-        return lambda: setattr(value.bit_generator, "state", of_numpy)
-    if isinstance(value, list | deque | dict | set):
-        members = list(value.values() if isinstance(value, dict) else value)
-        content = value.copy()
-
-        def refill() -> None:
-            value.clear()
-            value.extend(content) if isinstance(value, list | deque) else value.update(content)
-
-        return _together(refill, members, seen)
-    if isinstance(value, tuple):
-        return _together(None, value, seen)
-    if isinstance(value, MethodType):
-        return _together(None, [value.__self__], seen)
-    if isinstance(value, partial):
-        return _together(None, [value.func, *value.args, *value.keywords.values()], seen)
-    own = getattr(value, "__dict__", None)
-    if not isinstance(own, dict) or isinstance(value, type):
-        return None
-    hidden = OF_TORCH if isinstance(value, Module) else frozenset[str]()
-    attributes = {name: one for name, one in own.items() if name not in hidden}
-
-    def reset() -> None:
-        for name in [name for name in own if name not in hidden and name not in attributes]:
-            del own[name]
-        own.update(attributes)
-
-    return _together(reset, attributes.values(), seen)
-
-
-CONSTANT = int, float, complex, str, bytes, bool, type(None), Parameter, ModuleType, FunctionType, BuiltinFunctionType
-
-
-def _together(first: Callable[[], None] | None, members: Iterable[Any], seen: set[int]) -> Callable[[], None] | None:
-    """Return a function that restores a container and all of its members."""
-    restores = [first] if first else []
-    restores += [
-        one for member in members if not isinstance(member, Module) and (one := _content_restored(member, seen))
-    ]
-
-    def restore() -> None:
-        for one in restores:
-            one()
-
-    return restore if restores else None
-
-
-def _tensor_restored(tensor: Tensor) -> Callable[[], None] | None:
-    if tensor.layout != torch.strided or tensor.is_inference():
-        return None
-    version = tensor._version
-    try:
-        before = torch._lazy_clone(tensor.detach())  # copied when it is written to
-    except RuntimeError:  # memory of others, such as numpy's
-        before = tensor.detach().clone()
-
-    def restore() -> None:
-        nonlocal version
-        if tensor._version != version:
-            with torch.no_grad():
-                tensor.copy_(before)
-            version = tensor._version
+        for one in kept:
+            one.restore()
 
     return restore
 

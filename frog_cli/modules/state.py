@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from collections import deque
-from collections.abc import Callable, Hashable, Mapping
-from functools import partial
-from types import MethodType
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Module, Parameter, RNNBase
+from torch.nn import Module, RNNBase
 
-from frog_cli.modules.restoring import CONSTANT, OF_RECURRENT, OF_TORCH
+from frog_cli.modules.attributes import OF_RECURRENT, kept_by, random_numbers_kept, written_to
 
 
 def tensors_of(model: Module) -> dict[str, Tensor]:
@@ -76,66 +71,19 @@ def held(model: Module) -> list[Any]:
     ]
 
 
-def content(model: Module) -> Callable[[], Hashable]:
-    """Return a function that tells what a model keeps from call to call, and all that it draws random numbers from.
+def changes(model: Module) -> Callable[[], bool]:
+    """Return a function that tells whether a model keeps anything else than now, or random numbers were drawn.
 
     Attributes count, however deep, and buffers; parameters, which only optimisers change, do not. Nor does the random
     state of torch, from which a recording draws as the model does.
     """
+    modules = list(model.modules())
+    written = [written_to(buffer) for buffer in model.buffers()]
+    held = [(module, module._buffers.copy()) for module in modules]
+    kept = random_numbers_kept() + kept_by(modules)
 
-    def of_now() -> Hashable:
-        seen: dict[int, tuple[int, Any]] = {}
-        of_modules = tuple(
-            (_content({name: one for name, one in vars(module).items() if name not in OF_TORCH}, seen),
-             tuple(_of_tensor(buffer) for buffer in module._buffers.values() if buffer is not None))
-            for module in model.modules()
-        )  # fmt: skip
-        return of_modules, random.getstate(), _of_numpy(np.random.get_state(legacy=False))
+    def changed() -> bool:
+        replaced = any(module._buffers.get(name) is not one for module, own in held for name, one in own.items())
+        return replaced or any(one() for one in written) or any(one.changed() for one in kept)
 
-    return of_now
-
-
-def _content(value: Any, seen: dict[int, tuple[int, Any]]) -> Hashable:
-    """Return what tells the content of an object; where it comes again, only which one it was."""
-    if isinstance(value, Parameter):
-        return id(value)
-    if isinstance(value, CONSTANT):
-        return value
-    if id(value) in seen:
-        return seen[id(value)][0]
-    seen[id(value)] = len(seen), value  # held, so that no other object is at its place
-    if isinstance(value, Tensor):
-        return _of_tensor(value)
-    if isinstance(value, np.ndarray):
-        return value.tobytes()
-    if isinstance(value, torch.Generator):
-        return value.get_state().numpy().tobytes()
-    if isinstance(value, random.Random):
-        return value.getstate()
-    if isinstance(value, np.random.Generator):
-        return _of_numpy(value.bit_generator.state)
-    if isinstance(value, dict):
-        return tuple((_content(name, seen), _content(one, seen)) for name, one in value.items())
-    if isinstance(value, list | deque | tuple | set | frozenset):
-        return type(value).__name__, *(_content(one, seen) for one in value)
-    if isinstance(value, MethodType):
-        return _content(value.__self__, seen)
-    if isinstance(value, partial):
-        return _content((value.func, value.args, value.keywords), seen)
-    own = getattr(value, "__dict__", None)
-    if not isinstance(own, dict) or isinstance(value, type):
-        return id(value)
-    return _content({name: one for name, one in own.items() if name not in OF_TORCH}, seen)
-
-
-def _of_tensor(tensor: Tensor) -> tuple[int, ...]:
-    """Return where a tensor is and how often it was written to, as far as that can be told."""
-    if tensor.layout != torch.strided or tensor.is_inference():
-        return (id(tensor),)
-    return tensor.data_ptr(), tensor._version
-
-
-def _of_numpy(state: Any) -> str:
-    """Return the state of a source of random numbers of numpy."""
-    inner = {name: one.tobytes() if isinstance(one, np.ndarray) else one for name, one in state["state"].items()}
-    return str({**state, "state": inner})
+    return changed
