@@ -17,6 +17,7 @@ from frog_cli.gradients.estimate import ForwardGradient, estimate
 from frog_cli.gradients.measurement import forward, simulated
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
 from frog_cli.modules.calls import call_with, cloned_buffers, copied, parameters_of, untouched
+from frog_cli.modules.random_numbers import random_state, set_random_state
 from frog_cli.modules.requirements import (
     as_layers,
     check_batch,
@@ -27,7 +28,7 @@ from frog_cli.modules.requirements import (
     warn_of_backward_hooks,
     warn_of_coupling,
 )
-from frog_cli.modules.restoring import attributes_restored, kept_as_it_is, random_state, set_random_state
+from frog_cli.modules.restoring import attributes_restored, kept_as_it_is
 
 
 def estimate_from_activities(

@@ -15,7 +15,8 @@ from torch.nn import Module
 
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
-from frog_cli.modules.restoring import attributes_restored, random_state, set_random_state
+from frog_cli.modules.random_numbers import random_state, set_random_state
+from frog_cli.modules.restoring import attributes_restored
 
 Function = Callable[[Tensor], Tensor]
 

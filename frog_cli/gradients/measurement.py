@@ -12,7 +12,7 @@ from frog_cli.gradients.space import Tensors
 from frog_cli.jets.jet import NoRuleError, measure_first_order
 from frog_cli.jets.kernels import differentiable_kernels
 from frog_cli.jets.transforms import measure_by_transforms
-from frog_cli.modules.restoring import random_state, set_random_state
+from frog_cli.modules.random_numbers import random_state, set_random_state
 
 Function = Callable[..., tuple[Tensor, Any]]
 Slopes = tuple[Tensor, Tensor, Any]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from frog_cli.modules.attributes import random_numbers_kept
+from frog_cli.modules.random_numbers import seed_python_and_numpy
 
 Seen = tuple[bool | None, str]
 """Whether a check is passed, None if it does not apply or cannot be told, and what was seen, in one sentence."""
@@ -76,8 +77,7 @@ def seed_all_sources(seed: int) -> None:
     torch.default_generator.manual_seed(seed)  # torch.manual_seed notes the stack for each kind of device not yet used
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
-    random.seed(seed)
-    np.random.seed(seed)
+    seed_python_and_numpy(seed)
 
 
 def states_of_sources() -> dict[str, Any]:

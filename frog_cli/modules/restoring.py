@@ -11,25 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import Module
 
 from frog_cli.modules.attributes import kept_by, random_numbers_kept
-
-
-def random_state(device: torch.device) -> Tensor:
-    """Return the state of a device's default generator, which dropout draws from."""
-    if device.type == "cuda":
-        return torch.cuda.get_rng_state(device)
-    return torch.mps.get_rng_state() if device.type == "mps" else torch.get_rng_state()
-
-
-def set_random_state(device: torch.device, state: Tensor) -> None:
-    """Set the state of a device's default generator."""
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        (torch.mps if device.type == "mps" else torch).set_rng_state(state)
+from frog_cli.modules.random_numbers import random_state, set_random_state
 
 
 def attributes_restored(model: Module, loss: Any = None) -> Callable[[], None]:

@@ -18,7 +18,7 @@ from frog_cli.errors import RequestError
 from frog_cli.gradients.space import Estimate
 from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
-from frog_cli.modules.restoring import random_state, set_random_state
+from frog_cli.modules.random_numbers import seed_python_and_numpy, set_states, states
 from frog_cli.modules.state import set_tensors, tensors_of
 from frog_cli.objectives import optimiser_and_schedule
 from frog_cli.objectives.approximation import approximation
@@ -55,6 +55,7 @@ class Classification:
         self._class_names = locations.class_names(run.data)  # now, for the folder may be gone when the run ends
         initial, order, tangents = (int(seed) for seed in np.random.SeedSequence(run.seed).generate_state(3))
         torch.manual_seed(initial)  # of the initial weights and of dropout
+        seed_python_and_numpy(initial)  # for models that draw from these
         self._order = Generator().manual_seed(order)
         self._tangents = Generator(device).manual_seed(tangents)
         image = tuple(data.training.images.shape[1:])
@@ -134,8 +135,7 @@ class Classification:
 
     def _compare(self) -> None:
         """End the run if its ranks have drifted apart, as on processors that round otherwise."""
-        device = self._parameters[0].device
-        sources = [torch.get_rng_state(), random_state(device), self._tangents.get_state()]
+        sources = [*states(self._parameters[0].device)[:2], self._tangents.get_state()]
         everything = [*tensors_of(self._model).values(), *sources]
         self._ranks.check_equal(f"after step {self.steps} the weights, or the sources of randomness,", everything)
 
@@ -150,7 +150,6 @@ class Classification:
     def states(self) -> list[Row]:
         """Return all that further steps depend on."""
         within_epoch = self._batches is not None
-        device = self._parameters[0].device
         return [
             {
                 "rows_recorded": len(self._rows),
@@ -169,7 +168,7 @@ class Classification:
                 "best": self._best or {},
                 "order": self._order_before if within_epoch else self._order.get_state(),
                 "tangents": self._tangents.get_state(),
-                "random_numbers": [torch.get_rng_state(), random_state(device)],
+                "random_numbers": states(self._parameters[0].device),
             }
         ]
 
@@ -192,8 +191,7 @@ class Classification:
             self._heads.restore(state["heads"])
         self._best = state.get("best") or None  # not in earlier versions
         self._tangents.set_state(state["tangents"])
-        torch.set_rng_state(state["random_numbers"][0])
-        set_random_state(device, state["random_numbers"][1])
+        set_states(device, state["random_numbers"])
 
     def measure(self) -> list[Row]:
         """Return loss and accuracy of all splits, with which the epoch ends."""

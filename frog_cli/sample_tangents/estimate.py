@@ -24,8 +24,9 @@ from frog_cli.gradients.aggregation import Aggregation
 from frog_cli.gradients.space import SampleLoss, Tensors, without_autocast
 from frog_cli.gradients.tangents import Sampler
 from frog_cli.modules.calls import cloned_buffers
+from frog_cli.modules.random_numbers import random_state, set_random_state
 from frog_cli.modules.requirements import check_batch, each_loss, warn_of_coupling
-from frog_cli.modules.restoring import attributes_restored, buffers_restored, random_state, set_random_state
+from frog_cli.modules.restoring import attributes_restored, buffers_restored
 from frog_cli.sample_tangents.blocks import Blocks, combined, gram, root, slopes_along
 from frog_cli.sample_tangents.gated import where_on
 from frog_cli.sample_tangents.heads import Heads, own_gradients

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import torch
 
@@ -117,6 +118,55 @@ def test_going_on_from_any_step_is_going_on(name, after):
     further, *found = finish(resumed)
     assert [*rows, *further] == expected_rows
     assert found == expected
+
+
+DRAWING = """
+import random
+
+import numpy as np
+from torch import nn
+
+from frog_cli import ideas
+
+
+class Drawing(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.linear, self.first = nn.Linear(inputs, classes), random.gauss(0, 1)
+
+    def forward(self, images):
+        outputs = self.linear(images.flatten(1)) + self.first
+        return outputs * (np.random.rand() + random.random() if self.training else 1)
+
+
+@ideas.model
+def drawing(image, classes):
+    return nn.Sequential(Drawing(image[0] * image[1] * image[2], classes))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:operations:frog_cli.engine.recording.SlowIdeaWarning")
+@pytest.mark.parametrize("gradient", ["projection", "backprop"])
+def test_a_model_that_draws_from_python_and_numpy_repeats_itself_and_goes_on(gradient, tmp_path):
+    (tmp_path / "drawing.py").write_text(DRAWING)
+    words = [
+        f"ideas=[{tmp_path / 'drawing.py'}]",
+        "model=drawing",
+        f"gradient={gradient}",
+        "epochs=3",
+        "data.limit=100",
+    ]
+    random.seed(1)
+    expected_rows, *expected = finish(make(words))
+    random.seed(2)
+    np.random.seed(2)
+    rows, states = interrupted(words, 3)
+    resumed = make(words)
+    resumed.restore(states)
+    further, *found = finish(resumed)
+    assert [*rows, *further] == expected_rows
+    assert found == expected
+    assert expected_rows != finish(make([*words, "seed=1"]))[0]
 
 
 def frog(
