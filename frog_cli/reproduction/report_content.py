@@ -208,7 +208,7 @@ def _verdicts(claim: Claim, frames: Mapping[Scale, dict[str, Frames]]) -> list[C
         verdict = judge(frames[scale])
         shown = (verdict.holds, str(verdict), "own" if own else SCALES[scale], verdict.basis, claim.targets)
         found.append(ClaimVerdict(claim.text, claim.source, *shown))
-    return [one for one in found if one.holds is not None] or found[:1]
+    return [one for one in found if one.basis] or found[:1]
 
 
 def _section(target: Target, folders: Mapping[Scale, Path]) -> Section:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from pandas import DataFrame, Series
@@ -14,18 +14,19 @@ FIRST, SECOND = "arXiv 2410.17764", "arXiv 2408.10419"
 FAMILIES = ("mean", "projection")
 """What the first paper compares with each other, by the number of tangents."""
 
-_CHANCE = 0.05  # what is less probable is more than chance
+CHANCE = 0.05  # what is less probable is more than chance
 
 
 class Verdict(NamedTuple):
     """Whether a claim holds, and the numbers that say so."""
 
-    holds: bool | None  # None: there are no rows yet
+    holds: bool | None  # None: the rows do not tell, or there are none yet, and no basis
     numbers: str
     basis: str = ""  # how many runs of how many seeds it stands on
 
     def __str__(self) -> str:
-        words = {True: "holds", False: "does not hold as stated", None: "not run yet"}
+        unknown = "cannot be told" if self.basis else "not run yet"
+        words = {True: "holds", False: "does not hold as stated", None: unknown}
         return words[self.holds] + (f": {self.numbers}" if self.numbers else "")
 
 
@@ -74,9 +75,32 @@ def ranges_overlap(groups: Sequence[Series]) -> bool:
     return bool(max(group.min() for group in groups) <= min(group.max() for group in groups))
 
 
+def is_lower(one: Series, other: Series) -> bool | None:
+    """Return whether one group of values lies below another, None if their ranges overlap."""
+    return None if ranges_overlap((one, other)) else bool(one.max() < other.min())
+
+
+def all_hold(found: Iterable[bool | None]) -> bool | None:
+    """Return whether all of some statements hold; None if none fails and some cannot be told."""
+    statements = {*found}
+    return False if False in statements else (True if statements == {True} else None)
+
+
+def chance_of_as_many(successes: int, trials: int) -> float:
+    """Return how probable so many successes or more are if each is as probable as a failure (the sign test)."""
+    return sum(math.comb(trials, found) for found in range(successes, trials + 1)) / 2**trials
+
+
+def sign_test(successes: int, trials: int) -> bool | None:
+    """Return whether so many successes are more than chance, False if so few are less, None if chance explains them."""
+    if chance_of_as_many(successes, trials) < CHANCE:
+        return True
+    return False if chance_of_as_many(trials - successes, trials) < CHANCE else None
+
+
 def are_apart_by_chance(apart: int, seeds: Sequence[int]) -> bool:
     """Return whether chance alone may explain that the ranges of so many pairs do not overlap."""
-    return chance_of_as_many_apart(apart, seeds) > _CHANCE
+    return chance_of_as_many_apart(apart, seeds) > CHANCE
 
 
 def chance_of_as_many_apart(apart: int, seeds: Sequence[int]) -> float:
