@@ -12,6 +12,7 @@ from frog_cli.reproduction.claims.verdicts import (
     Verdict,
     count,
     describe_seeds,
+    is_lower,
     ranges_overlap,
     series,
 )
@@ -36,16 +37,20 @@ def the_cone_hurts_mean(frames: dict[str, Frames]) -> Verdict:
     if value.isna().any(axis=None):
         return UNKNOWN
     error = table["cosine_standard_error"].max()
-    spread = runs.groupby(["gradient", "k", "angle"])["value"].std().max()
     narrow, wide = cosine.columns.min(), cosine.columns.max()
-    change, loss = cosine[narrow] - cosine[wide], value[narrow] - value[wide]
-    texts = []
+    change = cosine[narrow] - cosine[wide]
+    texts, lower_when_wide = [], []
     for method in value.index:
         ends = [*cosine.loc[method, [wide, narrow]], *value.loc[method, [wide, narrow]]]
         name = f"{method[0]}, k = {method[1]:g}"
         texts.append(f"{name}: cosine {ends[0]:.3f} to {ends[1]:.3f}, lowest value / n {ends[2]:.2f} to {ends[3]:.2f}")
-    hurt = bool((change["mean"] < -5 * error).all() and (loss["mean"] > 0).all())
-    unhurt = bool((change["projection"].abs() < 5 * error).all() and (loss["projection"] < max(spread, 0.05)).all())
+        of_method = runs[(runs["gradient"] == method[0]) & (runs["k"] == method[1])]
+        lower_when_wide.append(is_lower(*(of_method[of_method["angle"] == at]["value"] for at in (wide, narrow))))
+    of_mean = [name == "mean" for name, _ in value.index]
+    losses = {mean: [one for is_mean, one in zip(of_mean, lower_when_wide, strict=True) if is_mean is mean]
+              for mean in (True, False)}  # fmt: skip
+    hurt = bool((change["mean"] < -5 * error).all()) and all(losses[True])
+    unhurt = bool((change["projection"].abs() < 5 * error).all()) and not any(losses[False])
     where = f"cosine: {describe_seeds(table)}; Styblinski-Tang, n = {runs['n'].iloc[0]:g}: {describe_seeds(runs)}"
     told = f"from {wide:g} to {narrow:g} degrees: {'; '.join(texts)} ({where})"
     return Verdict(hurt and unhurt, told, f"{count(runs)}, and cosines of {describe_seeds(table)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from frog_cli.reproduction.claims.verdicts import SECOND, UNKNOWN, Claim, Verdic
 from frog_cli.reproduction.frames import Frames, describe_starts, values_by_run
 from frog_cli.settings import methods
 
+_CERTAIN = 3  # standard errors from which on a difference is no chance
 _SECOND_ORDER = ("fomoh", "fomoh_bp", "fomoh_kd")
 
 
@@ -32,22 +34,66 @@ def a_step_in_two_directions_is_newtons(frames: dict[str, Frames]) -> Verdict:
 
 def the_mean_step_along_one_tangent_is_along_the_gradient(frames: dict[str, Frames]) -> Verdict:
     """Ask whether the mean step of FGD from one point leads along FoMoH-BP's, but for three standard errors across."""
+    return _judge_direction(frames, "mean", lambda errors: errors <= _CERTAIN)
+
+
+def the_mean_step_of_a_line_search_is_not_along_the_gradient(frames: dict[str, Frames]) -> Verdict:
+    """Ask whether the mean step of FoMoH from one point leads elsewhere, by three standard errors across."""
+    return _judge_direction(frames, "fomoh", lambda errors: errors > _CERTAIN)
+
+
+def _judge_direction(frames: dict[str, Frames], method: str, holds: Callable[[float], bool]) -> Verdict:
+    """Judge how many standard errors a method's mean step leads across FoMoH-BP's."""
     runs = frames["fomoh_step"]["runs"]
-    if runs.empty or not {"mean", "fomoh_bp"} <= {*runs["gradient"]}:
-        return UNKNOWN
-    of_method = {gradient: runs[runs["gradient"] == gradient] for gradient in ("mean", "fomoh_bp")}
-    steps = {gradient: _points(of_one, "last") - _points(of_one, "first") for gradient, of_one in of_method.items()}
-    if len(steps["mean"]) < 2:
+    steps = {gradient: _steps(runs, gradient) for gradient in (method, "fomoh_bp")}
+    if not len(steps["fomoh_bp"]) or len(steps[method]) < 2:
         return UNKNOWN
     backward = steps["fomoh_bp"].mean(axis=0)
     along = backward / np.linalg.norm(backward)
-    forward, across = steps["mean"] @ along, steps["mean"] @ np.array([-along[1], along[0]])
-    angle = np.degrees(np.arctan2(across.mean(), forward.mean()))
-    error = across.std(ddof=1) / len(across) ** 0.5
-    text = f"the mean step is {abs(angle):.2g} degrees from the gradient's direction, its part across "
-    text += f"{abs(across.mean()) / error:.2g} standard errors of the mean ({describe_seeds(runs)})"
+    forward, across = steps[method] @ along, steps[method] @ np.array([-along[1], along[0]])
+    angle, error = (np.degrees(np.arctan2(one, forward.mean())) for one in (across.mean(), _standard_error(across)))
+    errors = abs(across.mean()) / _standard_error(across)
+    text = f"the mean step is {abs(angle):.2g} degrees from the gradient's direction, {errors:.2g} standard errors of "
+    text += f"{error:.2g} degrees ({describe_seeds(runs)})"
     judged = runs[runs["gradient"].isin([*steps])]
-    return Verdict(bool(forward.mean() > 0 and abs(across.mean()) <= 3 * error), text, count(judged))
+    return Verdict(bool(forward.mean() > 0 and holds(errors)), text, count(judged))
+
+
+def steps_of_a_line_search_vary_less(frames: dict[str, Frames]) -> Verdict:
+    """Ask whether FGD's steps from one point spread more, as a share of the mean step's length, than FoMoH's.
+
+    The difference must be three standard errors, which are found from resamples of the runs.
+    """
+    runs = frames["fomoh_step"]["runs"]
+    steps = [_steps(runs, gradient) for gradient in ("mean", "fomoh")]
+    if min(map(len, steps)) < 2:
+        return UNKNOWN
+    spreads = [_relative_spread(one) for one in steps]
+    draw = np.random.default_rng(0)
+    resampled = [[_relative_spread(one[draw.integers(len(one), size=len(one))]) for _ in range(1000)] for one in steps]
+    error = float(np.hypot(*np.std(resampled, axis=1)))
+    text = (
+        f"standard deviation over the length of the mean step: FGD {spreads[0]:.2f}, FoMoH {spreads[1]:.2f}, standard "
+    )
+    text += f"error of the difference {error:.2f} ({describe_seeds(runs)})"
+    apart = (spreads[0] - spreads[1]) / error
+    holds = True if apart > _CERTAIN else (False if apart < 0 else None)
+    return Verdict(holds, text, count(runs[runs["gradient"].isin(["mean", "fomoh"])]))
+
+
+def _steps(runs: DataFrame, gradient: str) -> NDArray[np.float64]:
+    """Return the steps of a method's runs on two variables, `[runs, 2]`."""
+    of_one = runs[runs["gradient"] == gradient] if len(runs) else runs
+    return _points(of_one, "last") - _points(of_one, "first") if len(of_one) else np.zeros((0, 2))
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+def _relative_spread(steps: NDArray[np.float64]) -> float:
+    """Return the standard deviation of steps over the length of their mean."""
+    return float(np.linalg.norm(steps.std(axis=0, ddof=1)) / np.linalg.norm(steps.mean(axis=0)))
 
 
 def _points(runs: DataFrame, at: Literal["first", "last"]) -> NDArray[np.float64]:
@@ -88,7 +134,16 @@ def dimension_orders_the_search(frames: dict[str, Frames]) -> Verdict:
         step, before = medians.loc[disordered[-1]], medians.shift(axis=1).loc[disordered[-1]]
         above = [f"K = {k:g} ({step[k]:.3g}) above the one before ({before[k]:.3g})" for k in step.index[step > before]]
         texts.append(f"last out of order after {step.name:g} steps: {', '.join(above)}")
+    kept = _share_in_order([values_by_run(curves, group).loc[last] for _, group in searches.groupby("k")])
+    texts.append(f"of resamples of the runs {kept:.0%} are in order")
     return Verdict(last not in disordered, f"{'; '.join(texts)} ({describe_starts(searches)})", count(searches))
+
+
+def _share_in_order(values: Sequence[Series]) -> float:
+    """Return in how many of 1000 resamples of each K's values their medians fall with K, or stay."""
+    draw = np.random.default_rng(0)
+    drawn = np.array([np.median(draw.choice(one.to_numpy(), (1000, len(one))), axis=1) for one in values])
+    return float((np.diff(drawn, axis=0) <= 0).all(axis=0).mean())
 
 
 def whole_space_is_newton(frames: dict[str, Frames]) -> Verdict:
@@ -116,6 +171,18 @@ CLAIMS = (
         "From one point the expected step of FGD on two dimensions is along the gradient.",
         f"{SECOND}, 6.1",
         the_mean_step_along_one_tangent_is_along_the_gradient,
+        ("fomoh_step",),
+    ),
+    Claim(
+        "From one point the expected step of FoMoH on two dimensions differs from the gradient's direction.",
+        f"{SECOND}, 6.1",
+        the_mean_step_of_a_line_search_is_not_along_the_gradient,
+        ("fomoh_step",),
+    ),
+    Claim(
+        "From one point the steps of FGD on two dimensions vary more than those of FoMoH.",
+        f"{SECOND}, 6.1",
+        steps_of_a_line_search_vary_less,
         ("fomoh_step",),
     ),
     Claim(

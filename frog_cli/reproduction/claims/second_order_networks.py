@@ -162,9 +162,11 @@ def schedules_help(frames: dict[str, Frames], target: str) -> Verdict:
         lower = with_["last_validation_loss"].reindex(passed.index) < passed["last_validation_loss"]
         helped.append(None if lower.empty or 0 < lower.sum() < len(lower) else bool(lower.all()))
         losses = [_loss(one["last_validation_loss"].mean()) for one in (without, with_)]
+        seeds = f"lower in {int(lower.sum())} of {len(lower)} seed{'s' * (len(lower) > 1)}"
+        seeds += _still_falling(len(without) - len(passed))
+        told = seeds if len(lower) else "without one the loss still falls at the end in all seeds"
         texts.append(
-            f"{method}: lower in {int(lower.sum())} of {len(lower)} seeds{_still_falling(len(without) - len(passed))}, "
-            f"{losses[0]} without and {losses[1]} with ({describe_seeds(both.reset_index())})"
+            f"{method}: {told}, {losses[0]} without and {losses[1]} with ({describe_seeds(both.reset_index())})"
         )
         judged.append(both.reset_index())
     told = "last validation loss with a schedule, " + "; ".join(texts)

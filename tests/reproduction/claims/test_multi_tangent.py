@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from pandas import DataFrame
 
@@ -138,3 +139,50 @@ def test_sums_point_alike_and_projection_is_exact(of_sum, projection, length, ho
 def test_projection_near_n(projection, holds):
     table = quality({"mean": (0.1, 0.5, 0.7, 0.9), "projection": projection})
     assert claims.projection_is_best_near_n(frames(fig3={"quality": table})).holds is holds
+
+
+@pytest.mark.parametrize(("at_n", "holds"), [(0.704, True), (0.705, False), (0.695, False)])
+def test_whether_lengths_turn_sums(at_n, holds):
+    """Three standard errors of a difference of two cosines are 0.0042."""
+    tables = [quality({"mean": (0.1, 0.5, middle, 0.9)}, tangents=name)
+              for name, middle in (("normal", 0.7), ("normalised", at_n))]  # fmt: skip
+    verdict = claims.lengths_of_tangents_do_not_turn_sums(frames(fig3={"quality": pd.concat(tables)}))
+    assert verdict.holds is holds
+    assert f"{at_n - 0.7:.2g} at k = 64, is" in verdict.numbers
+
+
+@pytest.mark.parametrize(("few", "many", "holds"), [(1.09, 16.0, True), (1.2, 16.0, False), (1.0, 1.1, False)])
+def test_lengths_of_the_projection_and_of_normalised_sums(few, many, holds):
+    sums, projection = (quality({name: (0.1, 0.5, 0.7, 0.9)}) for name in ("sum", "projection"))
+    sums = sums.assign(tangents="normalised", norm_ratio_mean=[few / 2, 1.0, 1.4, many])
+    projection["norm_ratio_mean"] = [0.5, 0.8, 1.0, 1.0]
+    table = pd.concat([sums, projection])
+    verdict = claims.projection_is_as_long_as_a_normalised_sum_of_few(frames(fig3={"quality": table}))
+    assert verdict.holds is holds
+    assert f"k = 1: {few:.2f}, k = 64: 1.40, k = 256: {many:.2f} (n = 64" in verdict.numbers
+
+
+def test_pairs_that_both_reach_the_minimum_are_not_compared():
+    """Five of 40 pairs that are apart would be chance; of the 8 that can be apart they are not."""
+    runs = DataFrame(
+        {"function": "sphere", "n": n, "gradient": gradient, "k": 4, "seed": seed,
+         "best_value": 0.0 if n > 8 else 0.5 * n * (1 + 0.1 * seed) * (0.1 if gradient == "mean" and n <= 5 else 1)}
+        for n in range(1, 41) for gradient in ("mean", "projection") for seed in range(3)
+    )  # fmt: skip
+    verdict = claims.projection_is_like_mean_on_functions(frames(fig4={"runs": runs}))
+    assert verdict.holds is False
+    assert "apart in 5 of 8 pairs that do not both reach the minimum, as 32 more do" in verdict.numbers
+    assert verdict.basis == "48 runs, 3 seeds"
+
+
+@pytest.mark.parametrize(("lower", "holds"), [(9, True), (6, None), (1, False)])
+def test_projection_on_rosenbrock(lower, holds):
+    """Of 10 pairs 9 or more are lower by chance with a probability of 0.01, and 6 or more of 0.38."""
+    runs = DataFrame(
+        {"function": "rosenbrock", "n": 2 ** (number + 1), "gradient": gradient, "k": 4, "seed": seed,
+         "best_value": 1.0 + (0.5 if number < lower else -0.5) * (gradient == "mean")}
+        for number in range(10) for gradient in ("mean", "projection") for seed in range(2)
+    )  # fmt: skip
+    verdict = claims.projection_beats_mean_in_descent(frames(fig4={"runs": runs}))
+    assert verdict.holds is holds
+    assert f"lower in {lower} of 10 pairs" in verdict.numbers

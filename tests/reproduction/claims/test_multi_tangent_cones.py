@@ -14,8 +14,18 @@ def test_without_rows_nothing_is_judged(claim):
     assert str(claim.judge(frames())) == "not run yet"
 
 
-@pytest.mark.parametrize(("projected", "holds"), [(0.5, True), (0.3, False)])
-def test_cone(projected, holds):
+@pytest.mark.parametrize(
+    ("projected", "of_mean", "of_projection", "holds"),
+    [
+        (0.5, 3.0, 0.0, True),
+        (0.5, 3.0, 0.3, True),
+        (0.3, 3.0, 0.0, False),
+        (0.5, 0.3, 0.0, False),
+        (0.5, 3.0, 0.9, False),
+    ],
+)
+def test_cone(projected, of_mean, of_projection, holds):
+    """The two seeds are 0.5 apart: the mean must end higher by more than that, and projection must not."""
     cosines = {("mean", 15): 0.2, ("mean", 90): 0.5, ("projection", 15): projected, ("projection", 90): 0.5}
     quality = DataFrame(
         {"gradient": gradient, "k": 16, "angle": angle, "cosine_mean": value, "cosine_standard_error": 0.001,
@@ -23,8 +33,9 @@ def test_cone(projected, holds):
         for (gradient, angle), value in cosines.items()
     )  # fmt: skip
     runs = DataFrame(
-        {"gradient": gradient, "k": 16, "angle": angle, "n": 64, "seed": seed, "best_value": 64 * (-39 + loss)}
-        for (gradient, angle), loss in {key: 3.0 * (key == ("mean", 15)) for key in cosines}.items() for seed in (0, 1)
+        {"gradient": gradient, "k": 16, "angle": angle, "n": 64, "seed": seed,
+         "best_value": 64 * (-39 + loss + seed / 2)}
+        for (gradient, angle), loss in zip(cosines, (of_mean, 0.0, of_projection, 0.0), strict=True) for seed in (0, 1)
     )  # fmt: skip
     verdict = claims.the_cone_hurts_mean(frames(fig5={"quality": quality, "runs": runs}))
     assert verdict.holds is holds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pandas import DataFrame
 
@@ -91,3 +92,30 @@ def test_methods_in_two_dimensions(fomoh, along_gradient, holds):
     assert verdict.holds is holds
     assert f"FoMoH-BP {along_gradient:.3g}" in verdict.numbers
     assert "FoMoH-2D 0, " in verdict.numbers
+
+
+def steps(fgd, fomoh) -> DataFrame:
+    """Return runs from the origin: FoMoH-BP's lead along the first axis, those of the others as given."""
+    of_methods = {"mean": fgd, "fomoh": fomoh, "fomoh_bp": [(1.0, 0.0)] * 2}
+    return DataFrame(
+        {"gradient": gradient, "seed": seed, "first_point_0": 0.0, "first_point_1": 0.0, "last_point_0": x,
+         "last_point_1": y}
+        for gradient, ends in of_methods.items() for seed, (x, y) in enumerate(ends)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("across", "differs"), [(0.0, False), (0.2, False), (0.4, True), (-0.4, True)])
+def test_directions_of_mean_steps(across, differs):
+    """Of 100 steps across by 1 or -1 the mean has a standard error of 0.1."""
+    ends = [(1.0, across + (-1) ** seed) for seed in range(100)]
+    tables = frames(fomoh_step={"runs": steps(ends, ends)})
+    assert claims.the_mean_step_along_one_tangent_is_along_the_gradient(tables).holds is not differs
+    assert claims.the_mean_step_of_a_line_search_is_not_along_the_gradient(tables).holds is differs
+
+
+@pytest.mark.parametrize(("spread", "holds"), [(2.0, True), (1.02, None), (0.5, False)])
+def test_spread_of_steps(spread, holds):
+    """Steps twice as long spread twice as much: what counts is the spread over the length of the mean step."""
+    draw = np.random.default_rng(0).normal(size=(200, 2))
+    runs = steps([(2 + spread * x, spread * y) for x, y in draw], [(1 + x / 2, y / 2) for x, y in draw[::-1]])
+    assert claims.steps_of_a_line_search_vary_less(frames(fomoh_step={"runs": runs})).holds is holds
