@@ -28,7 +28,8 @@ said below what it would cost.
 
 A published number is within our spread if it lies between the lowest and the highest of our seeds; two methods differ
 within the spread if the ranges of their seeds overlap. Of many pairs some do not overlap by chance: that there is no
-difference fails where so many or more would have a probability below 5 %. Claims are in our words. $g_v$ and FGD are
+difference fails where so many or more would have a probability below 5 %. A claim "cannot be told" where rows judge it,
+but what they compare lies within the spread, or has not come to its end. Claims are in our words. $g_v$ and FGD are
 the papers' names for `gradient=mean gradient.k=1`."""
 """What a reader should know first; like remarks and cells it has `words of the command line` and $formulas$."""
 
