@@ -49,7 +49,7 @@ class SecondOrder:
         if self.directions == "sampled" and self.k < 1:
             raise ValueError(f"k={self.k} must be at least 1")
         if not callable(self.tangents) or not callable(self.rule):
-            raise TypeError("tangents and rule must be functions, such as those in TANGENTS and STEP_RULES")
+            raise TypeError("tangents and rule must be functions, such as those in TANGENTS and hyperplane_step")
 
 
 def estimate_second_order(

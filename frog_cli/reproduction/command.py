@@ -9,11 +9,16 @@ from frog_cli.errors import RequestError
 from frog_cli.reproduction import targets
 from frog_cli.reproduction.targets import Scale, Target, Work
 from frog_cli.runs.folder import runs_root
+from frog_cli.runs.identity import WITHOUT_EFFECT
 
 FLAGS = ("--list", "--dry-run", "--only-done")
 
-_WITHOUT_EFFECT = ("device", "compile", "evaluation_batch_size", "checkpoint.", "data.root", "data.download")
-"""Options that do not change what a run is."""
+_OF_ALL_JOBS = (
+    *(one for one in WITHOUT_EFFECT if one not in ("parallel", "exchange", "keep_weights")),
+    "data.root",
+    "data.download",
+)
+"""Options that do not change what a run is, and that all jobs may have; these keep no weights."""
 
 
 class Request(NamedTuple):
@@ -38,7 +43,7 @@ def parse(arguments: Sequence[str]) -> Request:
     options = targets.options([word for word in words if "=" in word])
     workers = _workers(options.pop("workers", None))
     for option, value in options.items():
-        if not option.startswith(_WITHOUT_EFFECT):
+        if not option.startswith(_OF_ALL_JOBS):
             raise RequestError(f"{option}={value}", "would make other runs than those of the target")
     for flag in flags - {*FLAGS}:
         raise RequestError(flag, "must be --list, --dry-run or --only-done")

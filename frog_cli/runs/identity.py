@@ -21,7 +21,7 @@ from frog_cli.settings.schema import (
     samples_tangents,
 )
 
-_WITHOUT_EFFECT = (
+WITHOUT_EFFECT = (
     "device",
     "compile",
     "evaluation_batch_size",
@@ -36,7 +36,7 @@ _WITHOUT_EFFECT = (
 
 def identity_settings(run: Run) -> dict[str, Any]:
     """Return all settings that determine the result."""
-    settings = run.model_dump(exclude={*_WITHOUT_EFFECT})
+    settings = run.model_dump(exclude={*WITHOUT_EFFECT})
     if run.curvature_length is None:
         del settings["step"]
     if not samples_tangents(run.gradient):

@@ -1,4 +1,6 @@
-"""What a run is: every option, with its type and what it means. Defaults stand in conf/, never here.
+"""What a run is: every option, with its type and what it means.
+
+Defaults stand in conf/. A field has one here only for the settings of runs from before it was a choice.
 
 Nothing here imports torch: a wrong request is refused in a fraction of a second.
 """

@@ -135,6 +135,7 @@ def test_a_dry_run_prints_commands_and_runs_nothing(runs, capsys):
         ("fig3 scale=big", "scale=big: must be paper, laptop or smoke"),
         ("fig3 workers=0", "workers=0: must be a whole number, at least 1"),
         ("fig3 epochs=3", "epochs=3: would make other runs than those of the target"),
+        ("fig3 keep_weights=true", "keep_weights=true: would make other runs than those of the target"),
         ("fig3 --force", "--force: must be --list, --dry-run or --only-done"),
     ],
 )

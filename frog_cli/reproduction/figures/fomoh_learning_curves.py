@@ -49,4 +49,5 @@ def _leave_out_what_diverges(axes: Axes) -> None:
     highest = 10 * max(curve[0] for curve in curves)
     if axes.get_ylim()[1] > highest:
         axes.set_ylim(min(np.nanmin(curve) for curve in curves) / 2, highest)
-        axes.annotate("curves that leave the panel get above ten times their start", (0.02, 0.97), xycoords="axes fraction", va="top")
+        told = "curves that leave the panel get above ten times their start"
+        axes.annotate(told, (0.02, 0.97), xycoords="axes fraction", va="top")
