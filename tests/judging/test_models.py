@@ -8,23 +8,8 @@ import torch
 from torch import nn
 
 from frog_cli.judging.models import judge_model
-from frog_cli.models.cnn import cnn
-from frog_cli.models.logistic_regression import logistic_regression
-from frog_cli.models.mlp import mlp
 from frog_cli.models.resnet18 import resnet18
-from frog_cli.models.vit import vit
 from tests.judging.faults import failed, seen
-
-TRANSFORMER = {"patch": 4, "hidden": 16, "heads": 2, "depth": 2, "mlp": 32}
-BUILT_IN = {
-    "logistic_regression": (logistic_regression, (1, 8, 8)),
-    "mlp": (partial(mlp, width=32), (1, 8, 8)),
-    "cnn": (cnn, (1, 16, 16)),  # which is too deep for the digits
-    "vit": (partial(vit, grouping="paper", dropout=0.0, **TRANSFORMER), (1, 8, 8)),
-    "vit with dropout": (partial(vit, grouping="fine", dropout=0.1, **TRANSFORMER), (3, 8, 8)),
-    "resnet18": (partial(resnet18, grouping="coarse", norm="batch", width=8), (1, 8, 8)),
-    "resnet18 with groups": (partial(resnet18, grouping="coarse", norm="group", width=8), (1, 8, 8)),
-}
 
 
 def linear(image, classes):
@@ -112,14 +97,11 @@ def test_a_fault_is_found_by_the_check_that_names_it(build, checks):
     assert failed(findings) == checks, findings
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_built_in_models_have_no_fault(name):
-    build, image = BUILT_IN[name]
-    findings = judge_model(build, image)
-    assert failed(findings) == [], findings
+def test_batch_normalisation_is_told():
+    findings = judge_model(partial(resnet18, grouping="coarse", norm="batch", width=8), (1, 8, 8))
     coupled = seen(findings, "samples are independent in training")
-    assert coupled.ok is (None if name == "resnet18" else True)
-    assert ("batch normalisation" in coupled.seen) == (name == "resnet18")
+    assert coupled.ok is None
+    assert "batch normalisation" in coupled.seen
 
 
 def test_weight_space_alone_and_an_operation_without_second_order_are_told():
