@@ -19,7 +19,7 @@ from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
 from torch._subclasses import FakeTensor, FakeTensorMode
 from torch._subclasses.fake_tensor import DataDependentOutputException
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 from torch.fx._lazy_graph_module import _use_lazy_graph_module
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import Module
@@ -231,16 +231,30 @@ def _traced(function: Callable[..., Tensors], examples: Sequence[Tensor]) -> Gra
     """Return the operations of a function for arguments like the examples.
 
     Raises:
-        _NotRecordableError: if the function asks for a value of its arguments, as a branch does.
+        _NotRecordableError: if the function asks for a value of its arguments, as a branch does, or for a shape that
+            depends on values.
     """
     try:
         # one description for all nodes, where make_fx makes many; code is written when it is first needed
         with _WithoutValues(), tracing(TracingContext(_Descriptions())), _use_lazy_graph_module(True):
-            return make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as it demands
+            recording = make_fx(lambda *tensors: function(*tensors))(*examples)  # which is no method, as it demands
     except RuntimeError as error:
         if "data-dependent" in str(error) or isinstance(error, DataDependentOutputException):
             raise _NotRecordableError(str(error)) from None
         raise
+    if any(map(_has_a_shape_of_values, recording.graph.nodes)):
+        raise _NotRecordableError("a shape depends on values")
+    return recording
+
+
+def _has_a_shape_of_values(node: Node) -> bool:
+    """Return whether the shape of an operation's result depends on values, as that of `nonzero` does."""
+    if not isinstance(node.target, OpOverload) or torch.Tag.dynamic_output_shape not in node.target.tags:
+        return False
+    if node.target is not torch.ops.aten.index.Tensor:
+        return True
+    indices: Any = node.args[1]
+    return any(one is not None and one.meta["val"].dtype in (torch.bool, torch.uint8) for one in indices)
 
 
 def _draws(recording: GraphModule) -> bool:

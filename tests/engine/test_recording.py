@@ -306,3 +306,60 @@ def test_recurrent_networks_are_recorded_once_or_run_as_they_are(kind, monkeypat
         torch.testing.assert_close(forward(images, labels, generator()).gradients, run.gradients)
         change(model)
     assert len(made) == 2
+
+
+OF_VALUES = {
+    "nonzero": lambda x: x / max(1, len((x > 0).nonzero())),
+    "mask": lambda x: x / max(1, len(x[x > 0])),
+    "mask of rows": lambda x: x * x[(x > 0).all(1)].shape[0],
+    "bytes": lambda x: x / max(1, x[(x > 0).byte()].numel()),
+    "where": lambda x: x / max(1, torch.where(x > 0)[0].numel()),
+    "selected": lambda x: x - torch.masked_select(x, x > 0).sum(),
+    "unique": lambda x: x / len(torch.unique(x.round())),
+    "repeated": lambda x: x / torch.repeat_interleave(x.abs().long()).numel(),
+    "counted": lambda x: x / torch.bincount(x.abs().long().flatten()).numel(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:indexing with dtype torch.uint8")
+@pytest.mark.parametrize("kind", OF_VALUES)
+def test_shapes_that_depend_on_values_are_not_recorded(kind):
+    draws = torch.randn(8, 5, 3, generator=generator()) * 3
+    with pytest.warns(SlowIdeaWarning, match="branch on values"):
+        replay = record(lambda x: (OF_VALUES[kind](x.clone()),), draws[0].flatten() if kind == "repeated" else draws[0])
+    for x in draws:
+        x = x.flatten() if kind == "repeated" else x
+        assert torch.equal(replay(x)[0], OF_VALUES[kind](x))
+
+
+def test_indices_of_rows_are_recorded():
+    rows, x = torch.tensor([2, 0]), torch.randn(3, 4, generator=generator())
+    replay = record(lambda x, rows: (x[rows], x.index_select(0, rows)), x, rows)
+    for one in (x, 2 * x):
+        for result in replay(one, rows.flip(0)):
+            assert torch.equal(result, one[[0, 2]])
+
+
+def test_a_network_that_counts_by_a_shape_trains_as_it_is():
+    class Counting(torch.nn.Linear):
+        def forward(self, x):
+            outputs = super().forward(x)
+            return outputs - outputs.sum() / (1 + len((outputs.detach() > 0).nonzero()))
+
+    model = torch.nn.Sequential(Counting(4, 3)).double()
+    method = ForwardGradient(k=3, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["mean"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SlowIdeaWarning)
+        gradients = replayed(method, weights, model), fast_backprop(model, sample_loss)
+        for step in range(4):
+            images = torch.randn(6, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+            batch = images, torch.arange(6) % 3
+            expected = (
+                estimate_from_weights(method, model, sample_loss, *batch, generator()),
+                backprop(model, sample_loss, *batch),
+            )
+            for gradient, one in zip(gradients, expected, strict=True):
+                found = gradient(*batch, generator())
+                torch.testing.assert_close(found.loss, one.loss)
+                for ours, theirs in zip(found.gradients, one.gradients, strict=True):
+                    torch.testing.assert_close(ours, theirs)

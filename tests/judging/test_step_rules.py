@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from frog_cli.gradients.step_rules import hyperplane_step, line_step
+from frog_cli.ideas import sources
 from frog_cli.judging.step_rules import judge_step_rule
 from tests.judging.faults import failed
 
