@@ -18,7 +18,8 @@ from torch.nn import Module, Parameter
 OF_RECURRENT = frozenset({"_flat_weights", "_flat_weight_refs"})
 """Attributes that recurrent modules of torch make anew of their weights whenever these are others."""
 
-_OF_TORCH = frozenset(vars(Module())) - {"training"} | OF_RECURRENT
+OF_TORCH = frozenset(vars(Module())) - {"training"} | OF_RECURRENT
+"""Attributes that torch gives modules: weights, buffers, hooks and submodules."""
 
 _OF_CODE = type, ModuleType, FunctionType, BuiltinFunctionType
 _CONSTANT = *_OF_CODE, int, float, complex, str, bytes, type(None), np.generic, torch.device, random.SystemRandom
@@ -84,7 +85,7 @@ def _attributes(value: Any) -> dict[str, Any]:
     own = getattr(value, "__dict__", None)
     found = own.copy() if isinstance(own, dict) else {}
     if isinstance(value, Module):
-        found = {name: found[name] for name in found.keys() - _OF_TORCH}
+        found = {name: found[name] for name in found.keys() - OF_TORCH}
     if hasattr(value, "__slots__"):
         found |= {name: getattr(value, name) for name in _slots(type(value)) if hasattr(value, name)}
     return found

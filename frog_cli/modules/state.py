@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module, RNNBase
 
-from frog_cli.modules.attributes import OF_RECURRENT, kept_by, random_numbers_kept, written_to
+from frog_cli.modules.attributes import OF_RECURRENT, OF_TORCH, kept_by, random_numbers_kept, written_to
+
+_CONTAINERS = list, dict, set, deque
 
 
 def tensors_of(model: Module) -> dict[str, Tensor]:
@@ -39,7 +42,9 @@ def set_tensors(model: Module, tensors: Mapping[str, Tensor]) -> None:
 def identity(model: Module) -> tuple[int, ...]:
     """Return which attributes, modes, weights, buffers, hooks and submodules a model has, by where they are.
 
-    Fast enough for each step. It tells them apart as long as those of before are held, as `held` does.
+    Of modules that are not torch's own it counts how often tensors among the attributes were written to, and which
+    members containers have; what lies deeper, and variables of functions, it does not see. Fast enough for each step.
+    It tells models apart as long as what they had before is held, as `held` does.
     """
     found: list[int] = []
     _add_identity(model, found)
@@ -47,10 +52,17 @@ def identity(model: Module) -> tuple[int, ...]:
 
 
 def _add_identity(module: Module, found: list[int]) -> None:
+    own = vars(module)
     if isinstance(module, RNNBase):
-        found.extend(id(one) for name, one in vars(module).items() if name not in OF_RECURRENT)
+        found.extend(id(one) for name, one in own.items() if name not in OF_RECURRENT)
     else:
-        found.extend(map(id, vars(module).values()))
+        found.extend(map(id, own.values()))
+    for name in own.keys() - OF_TORCH if not type(module).__module__.startswith("torch.nn.") else ():
+        one = own[name]
+        if isinstance(one, Tensor):
+            found.append(0 if one.is_inference() else one._version)
+        elif isinstance(one, _CONTAINERS):
+            found.extend(map(id, one.values() if isinstance(one, dict) else one))
     for weight in module._parameters.values():
         if weight is not None:
             found += (weight.data_ptr(), weight.requires_grad)
@@ -64,11 +76,13 @@ def _add_identity(module: Module, found: list[int]) -> None:
 
 def held(model: Module) -> list[Any]:
     """Return all that `identity` looks at."""
-    return [
-        held
-        for module in model.modules()
-        for held in (module, *vars(module).values(), *module._parameters.values(), *module._buffers.values())
-    ]
+    found: list[Any] = []
+    for module in model.modules():
+        found += [module, *vars(module).values(), *module._parameters.values(), *module._buffers.values()]
+        for one in vars(module).values():
+            if isinstance(one, _CONTAINERS):
+                found += one.values() if isinstance(one, dict) else one
+    return found
 
 
 def changes(model: Module) -> Callable[[], bool]:

@@ -222,6 +222,9 @@ OTHERS = {
     "submodule": _replace_layer,
     "activation": lambda model: setattr(model[0], "activation", torch.tanh),
     "mode": lambda model: model.eval(),
+    "tensor in place": lambda model: model[0].shift.add_(1),
+    "dictionary": lambda model: model[0].options.update(temperature=0.5),
+    "list": lambda model: model[0].powers.append(3.0),
 }
 
 
@@ -229,9 +232,11 @@ class Configured(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.layer, self.scale, self.shift, self.activation = torch.nn.Linear(4, 2), 1.0, torch.zeros(2), torch.relu
+        self.options, self.powers = {"temperature": 2.0}, [1.0]
 
     def forward(self, x):
-        return self.activation(self.layer(x) * self.scale) + self.shift * (1 if self.training else 3) + 0.1
+        outputs = self.activation(self.layer(x) * self.scale) + self.shift * (1 if self.training else 3) + 0.1
+        return outputs * self.options["temperature"] + sum(self.powers)
 
 
 @pytest.mark.parametrize("other", OTHERS)
