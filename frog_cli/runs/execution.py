@@ -101,9 +101,10 @@ def carry_out(
     ranks = ranks or ALONE
     device = devices.chosen(request.runs[0].device, local_rank, own=ranks.size > 1)
     folders = [RunFolder(parent, run) for run in request.runs]
-    pending = [folder for folder in folders if request.overwrite or folder.finished() is None]
+    anew = request.overwrite and not any(folder.is_repeated() for folder in folders)
+    pending = [folder for folder in folders if anew or folder.finished() is None]
     errors: dict[Path, Exception] = {}
-    with ExitStack() as locks:
+    with Interruption(ranks.agreed if ranks.size > 1 else None) as interruption, ExitStack() as locks:
 
         def hold() -> list[RunFolder]:
             """Lock the folders; return those that are free and not done yet."""
@@ -115,15 +116,18 @@ def carry_out(
                 except (InProgressError, OSError) as error:
                     print(f"frog: {first_line(error)}", file=sys.stderr)
                     errors[folder.path] = error
-            # another process may have finished one meanwhile
-            return [folder for folder in held if request.overwrite or folder.finished() is None]
+            if anew:
+                for folder in held:
+                    folder.repeat()
+            return [folder for folder in held if folder.finished() is None]  # by another process, meanwhile
 
         ranks.before_exit(locks.close)
         held = ranks.first(hold)
         start, side_by_side = _starter(request.runs[0], held, device, ranks)
-        for together, states in _with_states(side_by_side, request.overwrite, ranks):
+        for together, states in _with_states(side_by_side, ranks):
+            _stop_if_asked(interruption)
             try:
-                _run(together, states, start, str(device), request.learning_rate, give_up, quiet, ranks)
+                _run(together, states, start, str(device), request.learning_rate, give_up, quiet, ranks, interruption)
             except (Interrupted, RequestError, RankLostError):
                 raise
             except Exception as error:
@@ -135,26 +139,38 @@ def carry_out(
                 if isinstance(error, GivenUpError):
                     errors |= {folder.path: error for folder in held if folder.finished() is None}
                     break
+            _stop_if_asked(interruption)  # of a signal in the last step or measurement
     return [Result(folder, folder in pending, errors.get(folder.path)) for folder in folders]
 
 
+def _stop_if_asked(interruption: Interruption) -> None:
+    """Begin no further run after a signal.
+
+    Raises:
+        Interrupted: if one has come.
+    """
+    if interruption():
+        assert interruption.number is not None
+        raise Interrupted(interruption.number)
+
+
 def _with_states(
-    side_by_side: list[list[RunFolder]], overwrite: bool, ranks: Ranks
+    side_by_side: list[list[RunFolder]], ranks: Ranks
 ) -> Iterator[tuple[list[RunFolder], list[dict[str, Any]]]]:
     """Yield folders of runs that go side by side from the same step, each with the state to go on from, if any."""
     for together in side_by_side:
-        for folders, states in ranks.first(lambda: _groups(together, overwrite)):  # noqa: B023, called at once
+        for folders, states in ranks.first(lambda: _groups(together)):  # noqa: B023, called at once
             yield (
                 [folder if ranks.rank == 0 else FolderOfOthers(folder.path.parent, folder.run) for folder in folders],
                 states,
             )
 
 
-def _groups(together: list[RunFolder], overwrite: bool) -> list[tuple[list[RunFolder], list[dict[str, Any]]]]:
+def _groups(together: list[RunFolder]) -> list[tuple[list[RunFolder], list[dict[str, Any]]]]:
     """Return the folders of which states are after the same step, with these."""
     groups: dict[int, tuple[list[RunFolder], list[dict[str, Any]]]] = {}
     for folder in together:
-        state = None if overwrite else folder.checkpoint()
+        state = folder.checkpoint()
         folders, states = groups.setdefault(-1 if state is None else state["steps"], ([], []))
         folders.append(folder)
         states += [] if state is None else [state]
@@ -204,6 +220,7 @@ def _run(
     give_up: GiveUp | None,
     quiet: bool,
     ranks: Ranks,
+    interruption: Interruption,
 ) -> None:
     """Run the seeds of some folders side by side, from the beginning or from states after the same step."""
     import torch
@@ -224,14 +241,13 @@ def _run(
             folder.resume(device, learning_rate, seeds, state["rows"], ranks.size)
     quiet = quiet or ranks.rank > 0
     try:
-        with Interruption(ranks.agreed if ranks.size > 1 else None) as interruption:
-            objective = start([folder.run for folder in folders])
-            if states:
-                objective.restore([state["objective"] for state in states])
-                if ranks.rank == 0:
-                    print(f"frog: going on after step {objective.steps}", file=sys.stderr)
-            with Progress(objective.epochs, "epoch", silent=quiet) as progress:
-                train(objective, folders, progress, interruption, give_up)
+        objective = start([folder.run for folder in folders])
+        if states:
+            objective.restore([state["objective"] for state in states])
+            if ranks.rank == 0:
+                print(f"frog: going on after step {objective.steps}", file=sys.stderr)
+        with Progress(objective.epochs, "epoch", silent=quiet) as progress:
+            train(objective, folders, progress, interruption, give_up)
         ends = zip(folders, objective.outcomes(), objective.summaries(), objective.weights(), strict=True)
         for folder, outcome, summary, weights in ends:
             folder.keep(weights)

@@ -52,6 +52,9 @@ def runs_root() -> Path:
 
 TABLES = ("metrics.csv", "timings.csv")
 
+_REPEATED = "repeated"
+"""The file that says that a run which was done is being repeated."""
+
 WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}
 """The files of a network's weights: those with the lowest validation loss, and those at the end."""
 
@@ -75,12 +78,25 @@ class RunFolder:
             return None
         return summary
 
-    def start(self, device: str, learning_rate: str, seeds: list[int], ranks: int = 1) -> None:
-        """Write what was asked and on what it runs, and drop what an earlier, unfinished attempt left."""
+    def is_repeated(self) -> bool:
+        """Return whether a run that was done is being repeated, and not done yet: it goes on as others do."""
+        return (self.path / _REPEATED).exists()
+
+    def repeat(self) -> None:
+        """Drop what there is of the run, so that it is run again."""
         self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / _REPEATED).touch()
+        self._drop()
+
+    def _drop(self) -> None:
         for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png", *WEIGHTS.values()):
             (self.path / name).unlink(missing_ok=True)
         checkpoints.remove_all(self.path)
+
+    def start(self, device: str, learning_rate: str, seeds: list[int], ranks: int = 1) -> None:
+        """Write what was asked and on what it runs, and drop what an earlier, unfinished attempt left."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._drop()
         self._describe(device, learning_rate, seeds, ranks)
         self._events = Events(self.path) if self.run.tensorboard else None
 
@@ -161,10 +177,11 @@ class RunFolder:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, whose presence says that the run is done."""
+        write_atomically(self.path / "summary.json", json.dumps(_in_json(summary), indent=2, allow_nan=False) + "\n")
         self._about |= {"status": "done", "finished": _now()}
         self._write_about()
-        write_atomically(self.path / "summary.json", json.dumps(_in_json(summary), indent=2, allow_nan=False) + "\n")
         checkpoints.remove_all(self.path)
+        (self.path / _REPEATED).unlink(missing_ok=True)
         self._close()
 
     def end(self, status: str, reason: str) -> None:

@@ -1,0 +1,78 @@
+"""A request is carried out whatever comes between: signals, and runs that are to be repeated."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from frog_cli.errors import Interrupted
+from frog_cli.objectives.classification import Classification
+from frog_cli.runs import execution
+from frog_cli.runs.execution import carry_out
+from frog_cli.runs.folder import RunFolder
+from frog_cli.settings.requests import train_request
+
+WORDS = ["seeds=2", "epochs=2", "data.limit=100", "gradient=backprop", "learning_rate=0.1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("where", ["last measurement", "reading"])
+def test_a_signal_at_any_time_begins_no_further_run(where, number, tmp_path, monkeypatch):
+    """In the last measurement the run ends well, and the next one waits for the same command."""
+    request = train_request(WORDS)
+    measure, load = Classification.measure, execution._load
+
+    def interrupted_measure(self):
+        if self.rows_recorded == 2:
+            os.kill(os.getpid(), number)
+        return measure(self)
+
+    def interrupted_load(*arguments):
+        monkeypatch.setattr(execution, "_load", load)  # a second Ctrl-C would stop at once
+        os.kill(os.getpid(), number)
+        return load(*arguments)
+
+    if where == "reading":
+        monkeypatch.setattr(execution, "_load", interrupted_load)
+    else:
+        monkeypatch.setattr(Classification, "measure", interrupted_measure)
+    with pytest.raises(Interrupted) as stopped:
+        carry_out(request, tmp_path, quiet=True)
+    assert stopped.value.status == 128 + number
+    folders = [RunFolder(tmp_path, run) for run in request.runs]
+    assert [folder.finished() is not None for folder in folders] == [where != "reading", False]
+    assert list(tmp_path.glob("*/lock")) == []
+    monkeypatch.undo()
+    assert [result.failure for result in carry_out(request, tmp_path, quiet=True)] == [None, None]
+
+
+@pytest.mark.parametrize("further", [["overwrite=true"], []])
+def test_repeated_runs_go_on_after_an_interruption(further, tmp_path, monkeypatch):
+    """What was repeated before it is not repeated again; what was not yet, is."""
+    repeated = train_request([*WORDS, "seeds=3", "overwrite=true"])
+    folders = [RunFolder(tmp_path, run) for run in repeated.runs]
+    carry_out(repeated, tmp_path, quiet=True)
+    measure, rows = Classification.measure, []
+    for folder in folders:
+        (folder.path / "summary.json").write_text('{"outcome": "stale"}')
+
+    def counted(self):
+        rows.append((self._run.seed, self.rows_recorded))
+        if rows[-1] == (1, 1):
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return measure(self)
+
+    monkeypatch.setattr(Classification, "measure", counted)
+    with pytest.raises(Interrupted):
+        carry_out(repeated, tmp_path, quiet=True)
+    assert rows == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert [folder.finished() is not None for folder in folders] == [True, False, False]
+    rows.clear()
+    results = carry_out(train_request([*WORDS, "seeds=3", *further]), tmp_path, quiet=True)
+    assert rows == [(1, 2), (2, 0), (2, 1), (2, 2)]
+    assert [result.ran for result in results] == [False, True, True]
+    assert {folder.finished()["outcome"] for folder in folders} == {"completed"}
+    monkeypatch.undo()
+    assert [result.ran for result in carry_out(repeated, tmp_path, quiet=True)] == [True, True, True]
