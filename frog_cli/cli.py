@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from frog_cli.errors import Interrupted, RequestError, WorkerLostError, in_one_line
+from frog_cli.errors import InProgressError, Interrupted, RequestError, WorkerLostError, in_one_line
 
 VERBS = {
     "train": "one run of anything that is minimised; -m for a sweep",
@@ -80,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as interrupted:
         print(in_one_line(interrupted), file=sys.stderr)
         return interrupted.status
-    except WorkerLostError as lost:
-        print(f"frog: {lost}", file=sys.stderr)
+    except (WorkerLostError, InProgressError) as ended:
+        print(f"frog: {ended}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("frog: interrupted", file=sys.stderr)

@@ -157,5 +157,8 @@ def _hold_lock(folder: Path) -> Iterator[None]:
             except InProgressError:
                 time.sleep(0.1)
         else:
-            raise InProgressError(f"{folder} has been locked for a minute; if nobody writes there, delete its lock")
+            raise InProgressError(
+                f"{folder} has been locked for a minute; if nobody writes there, delete its lock; "
+                "runs that are done are kept, and the same command goes on"
+            )
         yield

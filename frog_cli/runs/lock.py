@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -20,8 +21,8 @@ from frog_cli.files.atomic import create_atomically
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock: the file `lock`, which names the process that holds it.
 
-    A lock whose process is dead is broken if that process ran on this host; only processes of the same host break
-    locks, one after the other.
+    A lock whose process is dead is broken if that process ran on this host, or in a job of Slurm that is over, or was
+    requeued.
 
     Raises:
         InProgressError: if another process holds the lock.
@@ -56,7 +57,22 @@ def _one_at_a_time(guard: Path) -> Iterator[None]:
 
 def _self() -> dict[str, Any]:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"host": socket.gethostname(), "process": os.getpid(), "started": _started(os.getpid()), "since": now}
+    found = {"host": socket.gethostname(), "process": os.getpid(), "started": _started(os.getpid()), "since": now}
+    return found | {"processes": _processes(), **_job()}
+
+
+def _processes() -> str | None:
+    """Return which numbering of processes this one lives in: that of the machine, or a container's."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None
+
+
+def _job() -> dict[str, str]:
+    """Return the job of Slurm that this process is of, and which attempt of it."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return {"slurm_job": job, "slurm_attempt": os.environ.get("SLURM_RESTART_COUNT", "0")} if job else {}
 
 
 def _holder(lock: Path) -> dict[str, Any] | None:
@@ -72,9 +88,27 @@ def _holder(lock: Path) -> dict[str, Any] | None:
 
 def _dead(holder: dict[str, Any]) -> bool:
     """Return whether the process that holds a lock is known to have ended."""
-    if holder.get("host") != socket.gethostname():
+    own = _job()
+    if own and holder.get("slurm_job") == own["slurm_job"]:
+        if holder.get("slurm_attempt") != own["slurm_attempt"]:  # an earlier attempt of this job
+            return True
+    elif "slurm_job" in holder and holder.get("host") != socket.gethostname():
+        return _job_is_over(str(holder["slurm_job"]))
+    if holder.get("host") != socket.gethostname() or holder.get("processes", _processes()) != _processes():
         return False
-    return _started(holder["process"]) != holder.get("started")
+    return isinstance(holder.get("process"), int) and _started(holder["process"]) != holder.get("started")
+
+
+def _job_is_over(job: str) -> bool:
+    """Return whether Slurm knows that a job does not run."""
+    ask = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    if told.returncode:
+        return "invalid job id" in told.stderr.lower()
+    return {*told.stdout.split()} <= {"PENDING"}
 
 
 def _started(process: int) -> str | None:

@@ -80,3 +80,54 @@ def test_one_of_many_processes_gets_the_lock(tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def as_if_elsewhere(folder, **more):
+    """Leave the lock of a process of another host."""
+    (folder / "lock").write_text(json.dumps({"host": "node7", "process": 1, "started": "5", "since": "then", **more}))
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "error", "broken"),
+    [
+        (0, "", "", True),
+        (0, "PENDING", "", True),
+        (1, "", "slurm_load_jobs error: Invalid job id specified", True),
+        (0, "RUNNING", "", False),
+        (0, "COMPLETING", "", False),
+        (1, "", "slurm_load_jobs error: Unable to contact slurm controller", False),
+    ],
+)
+def test_the_lock_of_a_job_that_is_over_is_broken(status, told, error, broken, tmp_path, monkeypatch):
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\necho '{told}'\necho '{error}' >&2\nexit {status}\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    as_if_elsewhere(tmp_path, slurm_job="12", slurm_attempt="0")
+    if broken:
+        with locked(tmp_path):
+            pass
+    else:
+        with pytest.raises(InProgressError, match="process 1 on node7"), locked(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(("attempt", "broken"), [("0", True), ("1", False)])
+def test_an_earlier_attempt_of_the_same_job_holds_nothing(attempt, broken, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    as_if_elsewhere(tmp_path, slurm_job="12", slurm_attempt=attempt)
+    if broken:
+        with locked(tmp_path):
+            assert json.loads((tmp_path / "lock").read_text())["slurm_attempt"] == "1"
+    else:
+        with pytest.raises(InProgressError), locked(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("more", [{"processes": "pid:[1]"}, {"process": None}, {"process": "7"}])
+def test_a_process_that_cannot_be_looked_up_is_not_taken_for_dead(more, tmp_path):
+    """Another container of this host has other numbers of processes."""
+    as_if_elsewhere(tmp_path, host=socket.gethostname(), **{"process": 2**22 + 1, **more})
+    with pytest.raises(InProgressError), locked(tmp_path):
+        pass
