@@ -10,6 +10,9 @@ from pathlib import Path
 from frog_cli.errors import RequestError
 from frog_cli.settings.verb_options import Slurm
 
+UNWRITABLE = frozenset("%#\\'\"\n\r\t")
+"""Characters that a path must not have which stands in the head of a batch script."""
+
 SAVED = 138
 """The exit status of a run that has saved its state after SIGUSR1."""
 

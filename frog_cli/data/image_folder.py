@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from frog_cli import ideas
-from frog_cli.data import locations
 from frog_cli.data.dataset import Split
 from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
+from frog_cli.files.images import digest
 from frog_cli.ideas.types import HeightAndWidth, Root, StandsFor, Word
 from frog_cli.torchvision_import import torchvision
 
@@ -55,7 +55,7 @@ def image_folder(
 def _read_or_decode(root: str, size: list[int] | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return what a cache holds, or decode the images and keep them in one."""
     sides = "x".join(str(side) for side in size or ())
-    of_images = locations.digest(root, times=True)
+    of_images = digest(root, times=True)
     of_root = hashlib.sha256(f"{Path(root).resolve()} {of_images}".encode()).hexdigest()
     of_user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "frog").expanduser()
     caches = [

@@ -1,16 +1,13 @@
-"""Whether a run's data are where its settings say, and a digest of image folders, both before torch is imported."""
+"""Whether a run's data are where its settings say, before torch is imported."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from frog_cli.errors import RequestError
+from frog_cli.files.images import IMAGE_SUFFIXES, digest
 from frog_cli.settings.schema import Data
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 _OF_MNIST = [f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
 _OF_CIFAR10 = ["batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6))]
 FILES = {
@@ -57,39 +54,6 @@ def class_names(data: Data) -> list[str] | None:
     if data.name != "image_folder" or data.from_outside:
         return None
     return sorted(_classes(str(data.options["root"]), "train"))
-
-
-def digest(root: str, times: bool = False) -> str:
-    """Return a hash of the names and sizes of all images, and of their times of modification if asked for.
-
-    Links to folders are followed where images are read from: in train/ and test/.
-    """
-    found = _images(root, "", follows=False, above=())
-    files = sorted((name, stat.st_size, stat.st_mtime_ns if times else 0) for name, stat in found)
-    return hashlib.sha256(repr(files).encode()).hexdigest()
-
-
-def _images(
-    folder: str, name: str, follows: bool, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the images below a folder, each with its path from the first one.
-
-    Args:
-        folder: which one.
-        name: its path from the first one, whose own name is empty.
-        follows: whether links to folders are followed.
-        above: the folders that it is in, which a link may lead back to.
-    """
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            below = f"{name}{entry.name}"
-            if PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                yield below, entry.stat()
-            in_split = follows or (not name and entry.name in ("train", "test"))
-            if entry.is_dir(follow_symlinks=in_split):
-                place = entry.stat().st_dev, entry.stat().st_ino
-                if place not in above:
-                    yield from _images(entry.path, f"{below}/", in_split, (*above, place))
 
 
 def _classes(root: str, name_of_split: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,6 +96,14 @@ def by_differences(function: Function, primals: Tensors, tangents: Tensors, epsi
                 sides.append(function(*beside)[0].detach())
             slopes.append((sides[0] - sides[1]) / (2 * epsilon))
     return value, torch.stack(slopes), kept
+
+
+def measurement(how: str, chunk_size: int | None, epsilon: float | None) -> Callable[..., Slopes]:
+    """Return `forward` in chunks, or `by_differences` with an ε if that is how slopes are measured."""
+    if how != "difference":
+        return partial(forward, chunk_size=chunk_size)
+    assert epsilon is not None
+    return partial(by_differences, epsilon=epsilon)
 
 
 def share_lost(primals: Tensors, tangents: Tensors, epsilon: float) -> float:

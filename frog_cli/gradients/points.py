@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from frog_cli.gradients.measurement import by_differences, forward, simulated
+from frog_cli.gradients.measurement import measurement, simulated
 from frog_cli.gradients.space import Measured, Space, Tensors
 from frog_cli.jets.jet import measure_second_order
 
@@ -34,30 +34,21 @@ def points(
         dtype: of the points and tangents.
         epsilon: of the differences.
     """
+    slopes_along = measurement(how, chunk_size, epsilon)
 
-    def measured_forward(points: Tensor, V: Tensor) -> Measured:
-        values, slopes, _ = forward(lambda x: (function(x), ()), (points,), (V.transpose(0, 1),), chunk_size)
+    def measured(points: Tensor, V: Tensor) -> Measured:
+        values, slopes, _ = slopes_along(lambda x: (function(x), ()), (points,), (V.transpose(0, 1),))
         return Measured(values, slopes.transpose(0, 1).unsqueeze(-1).contiguous())
 
     def measured_simulated(points: Tensor, V: Tensor) -> Measured:
         gradients, values = gradient_and_value(function, points)
         return Measured(values, simulated(gradients.unsqueeze(-1), V))
 
-    def measured_by_differences(points: Tensor, V: Tensor) -> Measured:
-        assert epsilon is not None
-        values, slopes, _ = by_differences(lambda x: (function(x), ()), (points,), (V.transpose(0, 1),), epsilon)
-        return Measured(values, slopes.transpose(0, 1).unsqueeze(-1).contiguous())
-
     def measured_second_order(points: Tensor, V: Tensor) -> Measured:
         return Measured(*measure_second_order(function, (points,), (V.transpose(0, 1),)))
 
-    measure = {
-        "forward": measured_forward,
-        "simulated": measured_simulated,
-        "difference": measured_by_differences,
-        "second order": measured_second_order,
-    }
-    return Space(lambda points: points.shape[-1], dtype, measure[how], combined)
+    others = {"simulated": measured_simulated, "second order": measured_second_order}
+    return Space(lambda points: points.shape[-1], dtype, others.get(how, measured), combined)
 
 
 def combined(V: Tensor, coefficients: Tensor, measured: Measured) -> Tensors:

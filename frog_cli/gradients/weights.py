@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from frog_cli.gradients.estimate import ForwardGradient, estimate
-from frog_cli.gradients.measurement import by_differences, forward, simulated
+from frog_cli.gradients.measurement import measurement, simulated
 from frog_cli.gradients.space import Estimate, Measured, SampleLoss, Space, Tensors, without_autocast
 from frog_cli.modules.calls import Buffers, call_with, cloned_buffers, copied, parameters_of, take_over, untouched
 from frog_cli.modules.requirements import check_batch, check_reached_through_modules, warn_of_backward_hooks
@@ -36,33 +36,23 @@ def weights(
     epsilon: float | None = None,
 ) -> Space:
     """Return the space of a model's weights, with slopes `[k, 1]` of the mean loss measured in one of three ways."""
+    slopes_along = measurement(how, chunk_size, epsilon)
 
-    def measured_forward(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
+    def measured(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         parameters = parameters_of(model)
         values = tuple(parameter.detach() for parameter in parameters)
-        function = mean_loss(model, loss, inputs, targets)
-        value, slopes, buffers = forward(function, values, shaped(V, parameters), chunk_size)
+        with torch.enable_grad():  # so that weights are found which are reached otherwise
+            function = mean_loss(model, loss, inputs, targets)
+            value, slopes, buffers = slopes_along(function, values, shaped(V, parameters))
         take_over(model, buffers)
-        return Measured(check_reached_through_modules(value, parameters).detach(), slopes.unsqueeze(1))
+        return Measured(check_reached_through_modules(value, parameters).detach(), slopes.detach().unsqueeze(1))
 
     def measured_simulated(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
         value, gradients, *_ = backprop(model, loss, inputs, targets)
         with without_autocast(V.device):
             return Measured(value, simulated(flat(gradients).unsqueeze(1), V))
 
-    def measured_by_differences(inputs: Tensor, targets: Tensor, V: Tensor) -> Measured:
-        assert epsilon is not None
-        parameters = parameters_of(model)
-        values = tuple(parameter.detach() for parameter in parameters)
-        with torch.enable_grad():  # so that weights are found which are reached otherwise
-            value, slopes, buffers = by_differences(
-                mean_loss(model, loss, inputs, targets), values, shaped(V, parameters), epsilon
-            )
-        take_over(model, buffers)
-        return Measured(value.detach(), slopes.unsqueeze(1))
-
-    measure = {"forward": measured_forward, "simulated": measured_simulated, "difference": measured_by_differences}[how]
-    return weight_space(model, measure)
+    return weight_space(model, measured_simulated if how == "simulated" else measured)
 
 
 def weight_space(model: Module, measure: Callable[[Tensor, Tensor, Tensor], Measured]) -> Space:

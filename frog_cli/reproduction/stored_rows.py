@@ -33,8 +33,20 @@ def results_folder(scale: Scale = "paper") -> Path:
 
 
 def read(target: Target, results: Path, kind: str) -> list[dict[str, str]]:
-    """Return the rows of one kind that a target has."""
-    return read_csv(results / target.name / f"{kind}.csv")
+    """Return the rows of one kind that a target has.
+
+    Raises:
+        RequestError: if the file is damaged, as by a merge.
+    """
+    path = results / target.name / f"{kind}.csv"
+    try:
+        rows = read_csv(path)
+    except UnicodeDecodeError:
+        raise RequestError(str(path), "is no text in UTF-8") from None
+    for line, row in enumerate(rows, 2):
+        if None in row or None in row.values() or not row.get("seed", "0").isdecimal():
+            raise RequestError(f"{path}, row {line - 1}", "is damaged, as by a merge; mend it, or delete the row")
+    return rows
 
 
 def read_current(target: Target, results: Path, kind: str, scale: Scale) -> list[dict[str, str]]:

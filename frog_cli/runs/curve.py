@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from frog_cli.files.atomic import write_atomically
 
 COLOURS = {"training": "0.55", "validation": "C1", "test": "C0"}
 STYLES = {"training": "-", "validation": "--", "test": "-"}
@@ -44,7 +47,9 @@ def draw_curve(metrics: Path, title: str, picture: Path) -> None:
         _log_if_positive(axes)
         axes.legend(frameon=False)
     figure.suptitle(title)
-    figure.savefig(picture, dpi=150)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150)
+    write_atomically(picture, content.getvalue())
 
 
 def _panels(figure: Figure, number: int) -> list[Any]:

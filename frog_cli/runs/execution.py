@@ -253,7 +253,10 @@ def _run(
             folder.keep(weights)
             folder.finish({"outcome": outcome, **summary})
             if not quiet:
-                draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")
+                try:
+                    draw_curve(folder.path / "metrics.csv", folder.path.name, folder.path / "curve.png")
+                except OSError as error:  # such as a full disk: the run is done all the same
+                    print(f"frog: no picture: {first_line(error)}", file=sys.stderr)
     except BaseException as error:
         for folder in folders:
             if folder.finished() is None:

@@ -71,11 +71,20 @@ class RunFolder:
         self._events: Events | None = None
 
     def finished(self) -> dict[str, Any] | None:
-        """Return the summary of a run that is done, None if there is none."""
+        """Return the summary of a run that is done, None if there is none.
+
+        Raises:
+            RequestError: if what is there is none.
+        """
+        path = self.path / "summary.json"
         try:
-            summary: dict[str, Any] = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+            summary = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except (OSError, ValueError):
+            summary = None
+        if not isinstance(summary, dict) or "outcome" not in summary:
+            raise RequestError(str(path), "is no summary of a run; delete its folder to run it again")
         return summary
 
     def is_repeated(self) -> bool:

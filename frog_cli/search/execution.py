@@ -85,7 +85,8 @@ def _proposals(
     plan: SearchRequest, record: Record, unfinished: Mapping[int, Values], ranks: MpiRanks
 ) -> Iterator[tuple[int, Values]]:
     """Yield what a rank evaluates: its share of what was in progress, then whatever no rank has proposed yet."""
-    yield from list(unfinished.items())[ranks.rank :: ranks.size]
+    asked_for = [one for one in unfinished.items() if one[0] < plan.search.evaluations]
+    yield from asked_for[ranks.rank :: ranks.size]
     for number in range(plan.search.evaluations):
         if not record.proposed(number):
             values = propose(plan.search, plan.searched, record.evaluations(), number)

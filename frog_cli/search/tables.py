@@ -108,7 +108,7 @@ def _found(plan: SearchRequest, run: Run, best: Evaluation, evaluations: int) ->
         of_the_search["data"] = run.data.variant
     of_the_search |= cost
     also = {name: value for name, value in best.values.items() if name not in (plan.searched, "batch_size")}
-    further = {name: value for name, value in learning_rates.further_settings(run).items() if name not in also}
+    further = learning_rates.further_settings(run) | learning_rates.files(run)
     of_the_search["settings"] = " ".join(f"{name}={value}" for name, value in further.items())
     of_the_search |= {f"also_{name}": value for name, value in also.items()}
     row[plan.searched] = best.values[plan.searched]

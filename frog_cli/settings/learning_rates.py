@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from frog_cli.errors import RequestError
 from frog_cli.files.csv import read_csv_once
+from frog_cli.files.images import digest
 from frog_cli.files.shipped import folder
 from frog_cli.ideas import sources
 from frog_cli.settings import methods
@@ -114,6 +115,13 @@ def further_settings(run: Run) -> dict[str, str]:
     }
 
 
+def files(run: Run) -> dict[str, str]:
+    """Return what tells the files of a run's images from others, which takes a look at each of them."""
+    if not isinstance(run, ClassificationRun) or run.data.name != "image_folder" or run.data.from_outside:
+        return {}
+    return {"data.files": digest(run.data.options["root"])[:LETTERS_OF_A_HASH]}
+
+
 SETTINGS = f"{OF_THE_SEARCH}settings"
 """The column for the further settings of a search's runs, as words."""
 
@@ -157,6 +165,8 @@ def look_up(
     having = [(row, table) for row, table in tables(source) if name in row]
     similar = [(row, table) for row, table in having if _agree(row, wanted)]
     further = further_settings(run)
+    if any("data.files=" in row.get(SETTINGS, "") for row, _ in similar):  # searches from before did not note them
+        further |= files(run)
     of_cost = [(row, table) for row, table in similar if source != "searched" or _costs(row, cost or {})]
     matches = [(row, table) for row, table in of_cost if not _made_otherwise(row, further)]
     matches = [one for one in matches if one[0].get(f"{OF_THE_SEARCH}request") in searches] or matches

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     for word in of_data:
         if not word.startswith(("data=", "data.", "ideas=")):
             raise RequestError(word, "must be which= or an option of the data; see frog evaluate --help")
+    if of_data and not any(word.startswith("data=") for word in of_data):
+        raise RequestError(of_data[0], "needs data=NAME in front; without it the run's own data are taken as they were")
     given = _data(of_data) if of_data else None
     if given is not None:
         locations.check(given)

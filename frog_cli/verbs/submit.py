@@ -64,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     if settings.tasks > 1 and settings.mpi is None:  # which training needs none of
         settings = settings.model_copy(update={"mpi": srun.mpi_type() if verb == "search" else "none"})
     logs = runs_root().resolve() / "slurm"
+    if odd := slurm.UNWRITABLE & {*str(logs)}:
+        raise RequestError(f"FROG_RUNS={runs_location()}", f"is in a path with {min(odd)!r}, which Slurm cannot take")
     name = f"frog-{verb}"
     here, environment = str(Path.cwd()), _environment(settings)
     text = slurm.script(settings, name, sys.executable, commands, here, str(logs), environment)
@@ -84,10 +86,12 @@ def _environment(settings: Slurm) -> dict[str, str]:
         "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
         "FROG_RUNS": str(runs_location().resolve()),
         "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
+        "FROG_RESULTS": str(Path(os.environ.get("FROG_RESULTS") or "results").resolve()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(settings.cpus),
     }
     if sources.always():
         environment["FROG_IDEAS"] = ",".join(sources.from_anywhere(name) for name in sources.always())
-    return environment if "OMP_NUM_THREADS" in os.environ else environment | {"OMP_NUM_THREADS": str(settings.cpus)}
+    return environment
 
 
 def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[str]], int]:

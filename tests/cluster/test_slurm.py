@@ -96,6 +96,24 @@ def test_a_job_goes_back_into_the_queue_after_its_time_and_only_then(sent, statu
 SWEEP = ["train", "-m", "objective=sphere", "objective.n=4", "gradient.k=2", "steps=5", "seed=0,1"]
 
 
+@pytest.mark.parametrize("name", ["100%j", "it's", "a#b", 'a"b', "a\\b", "a\nb", "a\tb"])
+def test_a_path_that_slurm_cannot_write_to_is_refused(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FROG_RUNS", str(tmp_path / name))
+    assert main(["submit", "--dry-run", *SWEEP]) == 2
+    assert "which Slurm cannot take" in capsys.readouterr().err
+
+
+def test_a_job_finds_the_folders_of_here(tmp_path, monkeypatch, capsys):
+    for variable in ("FROG_RUNS", "FROG_RESULTS", "FROG_SWEEPS", "FROG_DATA"):
+        monkeypatch.setenv(variable, str(tmp_path / f"of {variable}"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert main(["submit", "--dry-run", "reproduce", "fig5", "scale=smoke"]) == 0
+    text = capsys.readouterr().out
+    for variable in ("FROG_RUNS", "FROG_RESULTS", "FROG_SWEEPS", "FROG_DATA"):
+        assert f"export {variable}='{tmp_path}/of {variable}'\n" in text
+    assert "export OMP_NUM_THREADS=3\n" in text
+
+
 def test_dry_run_prints_a_script_that_bash_can_read(runs, capsys):
     assert main(["submit", "--dry-run", "slurm.time=60", *SWEEP]) == 0
     text = capsys.readouterr().out

@@ -77,6 +77,18 @@ def test_other_images_are_another_run(root):
     assert name() != before
 
 
+def test_other_pixels_of_an_image_that_is_not_compressed_are_another_run(root):
+    for path in root.rglob("*.png"):
+        Image.open(path).save(path.with_suffix(".bmp"))
+        path.unlink()
+    before = digest(str(root)), digest(str(root), times=True)
+    (path,) = (root / "train" / "cat").glob("0.bmp")
+    size = path.stat().st_size
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    assert path.stat().st_size == size
+    assert digest(str(root)) != before[0]
+
+
 def test_the_digest_is_that_of_names_and_sizes_of_all_images_below(root):
     (root / "train" / "cat" / "more").mkdir()
     for name in ("more/A.JPEG", "a.b.TIFF", ".jpg", "notes.txt", "png"):
@@ -85,6 +97,7 @@ def test_the_digest_is_that_of_names_and_sizes_of_all_images_below(root):
     images = {".jpeg", ".png", ".tiff"}
     expected = sorted(
         (path.relative_to(root).as_posix(), path.stat().st_size, 0)
+        + ((hashlib.sha256(path.read_bytes()).hexdigest(),) if path.suffix == ".TIFF" else ())  # is not compressed
         for part in ("train", "test")
         for path in (root / part).rglob("*")
         if path.suffix.lower() in images

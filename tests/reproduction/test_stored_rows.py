@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 
+from frog_cli.errors import RequestError
 from frog_cli.reproduction import stored_rows, targets
 from tests.processes import Process
 from tests.reproduction.made_up_rows import row
@@ -32,6 +34,24 @@ def test_processes_that_add_at_the_same_time_lose_nothing(place):
     assert [process.wait(60) for process in adding] == [0] * 4
     found = stored_rows.read(FIG4, place, "runs")
     assert len({(one["request"], one["seed"]) for one in found}) == len(found) == 20
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (b"<<<<<<< HEAD\n", "row 2: is damaged"),
+        (b"garbage,line\n", "row 2: is damaged"),
+        (b"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z," + b"1," * 50 + b"\n", "row 2: is damaged"),
+        (b"\xff\xfe\n", ": is no text in UTF-8"),
+    ],
+)
+def test_damaged_rows_are_told(damage, told, place):
+    stored_rows.add(FIG4, "paper", "runs", [row(targets.jobs(FIG4, "paper")[0].words, 0, "best_value", 1.0)])
+    path = place / "fig4" / "runs.csv"
+    path.write_bytes(path.read_bytes() + damage)
+    for read in (partial(stored_rows.read, FIG4, place, "runs"), partial(stored_rows.missing, FIG4, "paper")):
+        with pytest.raises(RequestError, match=told):
+            read()
 
 
 @pytest.mark.usefixtures("place")

@@ -43,6 +43,14 @@ def test_starting_again_drops_what_was_left(folder):
     assert (folder.path / "metrics.csv").read_text() == "step\n0\n"
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[]", "{", "\xff"])
+def test_a_damaged_summary_is_told(folder, content):
+    folder.start("cpu", "0.1", [0])
+    (folder.path / "summary.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(RequestError, match="is no summary of a run; delete its folder to run it again"):
+        folder.finished()
+
+
 def test_a_failure_is_recorded(folder):
     folder.start("cpu", "0.1", [0])
     folder.end("failed", "RuntimeError: no")

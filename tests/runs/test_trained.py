@@ -103,6 +103,8 @@ def test_evaluate_measures_on_other_data_by_the_runs_own_normalisation(runs, cap
     capsys.readouterr()
     assert main(["evaluate", str(folder), "data=digits", "data.validation=5"]) == 0
     told = capsys.readouterr().out.splitlines()
+    assert main(["evaluate", str(folder), "data.limit=20"]) == 2
+    assert "data.limit=20: needs data=NAME in front" in capsys.readouterr().err
     assert [line.split()[1] for line in told[2:]] == ["1492", "5", "300"]
     found = load(folder)
     data = load_data(train_request(["data.validation=5"]).runs[0].data, torch.device("cpu"), found.normalisation)

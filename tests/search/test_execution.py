@@ -143,9 +143,12 @@ def test_further_hyperparameters_join(runs, sweeps):
     (found,) = table(next(sweeps.glob("learning_rates_*.csv")))
     assert found["batch_size"] in ("16", "32")
     assert 0.2 <= float(found["search_also_schedule.factor"]) <= 0.8
-    searched = ["learning_rate=searched", "batch_size=searched", "searched.evaluations=4"]
-    (run,) = train_request([*DIGITS, "schedule.name=every", *searched]).runs
+    searched = ["learning_rate=searched", "batch_size=searched", "searched.evaluations=4", "schedule.name=every"]
+    of_found = f"schedule.factor={found['search_also_schedule.factor']}"
+    (run,) = train_request([*DIGITS, *searched, of_found]).runs
     assert run.batch_size == int(found["batch_size"])
+    with pytest.raises(RequestError, match=f"there is one with {of_found}"):
+        train_request([*DIGITS, *searched, "schedule.factor=0.9"])
 
 
 def test_a_grid_needs_no_propulate_and_another_number_of_points_is_another_grid(runs, sweeps, capsys, monkeypatch):
