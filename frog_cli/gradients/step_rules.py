@@ -29,8 +29,8 @@ def line_step(slopes: Tensor, curvature: Tensor, *, damping: float) -> Tensor:
 def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Tensor:
     """Solve for the step to the stationary point of the quadratic in the plane of the tangents (Eq. 9 and 10).
 
-    A singular curvature gets growing multiples of the identity added to it, up to its own size; if that does not help
-    either, the coefficients are NaN and never those of another method.
+    A curvature that is singular, but for rounding, gets growing multiples of the identity added to it, up to its own
+    size; if that does not help either, the coefficients are NaN and never those of another method.
 
     Args:
         slopes: `[..., K]`.
@@ -54,10 +54,17 @@ def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Ten
         unsolved = ~coefficients.isfinite().all(-1, keepdim=True)
         if not unsolved.any():
             break
-        solution, failed = torch.linalg.solve_ex(curvature + jitter * size * identity, slopes.unsqueeze(-1))
-        found = torch.where(failed[..., None] == 0, solution.squeeze(-1), torch.nan)
+        factors, pivots, failed = torch.linalg.lu_factor_ex(curvature + jitter * size * identity)
+        solution = torch.linalg.lu_solve(factors, pivots, slopes.unsqueeze(-1)).squeeze(-1)
+        found = torch.where((failed[..., None] == 0) & ~_is_singular(factors), solution, torch.nan)
         coefficients = torch.where(unsolved, found, coefficients)
     return torch.where(coefficients.isfinite().all(-1, keepdim=True), coefficients, torch.nan).to(given)
+
+
+def _is_singular(factors: Tensor) -> Tensor:
+    """Return whether LU factors `[..., K, K]` have a pivot that is zero but for rounding, `[..., 1]`."""
+    low, high = factors.diagonal(dim1=-2, dim2=-1).abs().aminmax(dim=-1, keepdim=True)
+    return low <= factors.shape[-1] * torch.finfo(factors.dtype).eps * high
 
 
 @ideas.step_rule

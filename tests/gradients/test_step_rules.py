@@ -65,3 +65,16 @@ def test_a_step_is_the_same_to_the_last_bit_whichever_stand_beside_it(K, absolut
         for i in range(5):
             pair = hyperplane_step(slopes[[i, i]], (factor + factor.mT)[[i, i]], absolute=absolute)
             assert torch.equal(pair[0], together[i])
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_curvature_that_is_singular_but_for_rounding_gets_the_smallest_step(dtype, absolute):
+    """As that of a softmax is along equal shifts of all outputs; rounding alone would make steps of any length."""
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(20):
+        J = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+        slopes = J @ torch.randn(4, generator=generator, dtype=torch.float64)
+        expected = torch.linalg.pinv(J @ J.mT, hermitian=True, rtol=1e-10) @ slopes
+        found = hyperplane_step(slopes.to(dtype), (J @ J.mT).to(dtype), absolute=absolute)
+        assert (found.double() - expected).norm() < (0.2 if dtype == torch.float32 else 1e-5) * expected.norm()
