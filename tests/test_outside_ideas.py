@@ -263,9 +263,13 @@ def points():
 
 
 def test_a_model_without_layers_is_refused_in_activity_space(file, runs, capsys):
-    file.write_text(IDEAS.replace("return nn.Sequential(first", "return nn.Bilinear(1, 1, 1) if width else (first"))
+    whole = (
+        "class Net(nn.Sequential):\n    def forward(self, x):\n        return super().forward(x)\n\n\n@ideas.model\n"
+    )
+    text = IDEAS.replace("@ideas.model\n", whole).replace("return nn.Sequential(first", "return Net(first")
+    file.write_text(text)
     assert main(["train", f"ideas=[{file}]", *CHOICES["model"]]) == 2
-    assert "gradient.perturb=activities: activity perturbation needs a torch.nn.Sequential" in capsys.readouterr().err
+    assert "gradient.perturb=activities: activity perturbation needs a plain Sequential" in capsys.readouterr().err
 
 
 def test_a_sweep_over_built_in_and_outside_tangents(file, runs):

@@ -230,3 +230,53 @@ def test_refusals_import_neither_torch_nor_the_idea(file):
     words = ["train", f"ideas=[{file}]", "tangents=laplace", "tangents.scale=wide", *DIGITS]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert done.stderr.endswith("2 False\n")
+
+
+MODELS = {
+    "five scores": (
+        "nn.Sequential(nn.Flatten(), nn.Linear(64, 5))",
+        "must return scores [2, 10] for images [2, 1, 8, 8]",
+    ),
+    "no flattening": (
+        "nn.Sequential(nn.Linear(8, 10))",
+        "must return scores [2, 10] for images [2, 1, 8, 8], not [2, 1",
+    ),
+    "no module": ("[nn.Linear(64, 10)]", "must return a torch.nn.Module, not a list"),
+    "raises": ("nn.Linear(64)", "line 6: model own raises: TypeError"),
+    "several tensors": ("Two()", "must return scores [2, 10] for images [2, 1, 8, 8], not a tuple"),
+    "another size": ("nn.Sequential(nn.Flatten(), nn.Linear(63, 10))", "model own raises: RuntimeError"),
+}
+
+
+@pytest.mark.parametrize("what", MODELS)
+def test_a_network_that_does_not_score_classes_is_refused_before_the_run(what, tmp_path, runs, capsys):
+    built, told = MODELS[what]
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from torch import nn\nfrom frog_cli import ideas\n\n@ideas.model\ndef own(image, classes):\n"
+        f"    return {built}\n\nclass Two(nn.Flatten):\n    def forward(self, x):\n        return x, x\n"
+    )
+    assert main(["train", f"ideas=[{path}]", "model=own", "epochs=1", "gradient=backprop", "learning_rate=0.1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert line.startswith(f"frog: ideas={path}")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["gradient=fomoh"], "gradient=fomoh: the curvature cannot be measured: no forward-mode rule"),
+        (["gradient=fomoh_kd", "gradient.k=2"], "gradient=fomoh_kd: the curvature cannot be measured: no forward"),
+        (["learning_rate=curvature"], "learning_rate=curvature: the curvature cannot be measured: no forward"),
+    ],
+)
+def test_a_network_whose_curvature_cannot_be_measured_is_refused_before_the_run(words, told, tmp_path, runs, capsys):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import torch\nfrom torch import nn\nfrom frog_cli import ideas\n\nclass Log(nn.Module):\n"
+        "    def forward(self, x):\n        return torch.lgamma(x.square() + 1)\n\n@ideas.model\n"
+        "def own(image, classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), Log())\n"
+    )
+    words = ["epochs=1", "data.limit=20", "learning_rate=0.1", *words]
+    assert main(["train", f"ideas=[{path}]", "model=own", *words]) == 2
+    assert told in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Aggregation: how k slopes become the coefficients c of the tangents, so that the estimate is V c.
+"""Aggregation: how k slopes become the coefficients c of the tangents, so that the estimate is V^T c.
 
 Every function takes tangents `[..., k, n]` (the rows are the tangents) and slopes `[..., k, m]`, the directional
 derivatives along them of m functions at a time, and returns coefficients `[..., k, m]`. Leading indices are

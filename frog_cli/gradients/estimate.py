@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 from torch import Generator, Tensor
@@ -36,8 +37,9 @@ class ForwardGradient:
     epsilon: float | None = None
 
     def __post_init__(self) -> None:
-        if self.k < 1 or (self.chunk_size is not None and self.chunk_size < 1):
-            raise ValueError(f"k={self.k} and chunk_size={self.chunk_size} must be at least 1")
+        counts = self.k, 1 if self.chunk_size is None else self.chunk_size
+        if not all(isinstance(one, Integral) and one >= 1 for one in counts):
+            raise ValueError(f"k={self.k!r} and chunk_size={self.chunk_size!r} must be whole numbers, at least 1")
         if self.measure not in ("forward", "simulated", "difference"):
             raise ValueError(f"measure={self.measure!r} must be 'forward', 'simulated' or 'difference'")
         if self.measure == "difference" and not 0 < (self.epsilon or 0) < math.inf:

@@ -56,15 +56,11 @@ def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Ten
             break
         factors, pivots, failed = torch.linalg.lu_factor_ex(curvature + jitter * size * identity)
         solution = torch.linalg.lu_solve(factors, pivots, slopes.unsqueeze(-1)).squeeze(-1)
-        found = torch.where((failed[..., None] == 0) & ~_is_singular(factors), solution, torch.nan)
+        low, high = factors.diagonal(dim1=-2, dim2=-1).abs().aminmax(dim=-1, keepdim=True)
+        regular = low > curvature.shape[-1] * torch.finfo(curvature.dtype).eps * high  # not zero but for rounding
+        found = torch.where((failed[..., None] == 0) & regular, solution, torch.nan)
         coefficients = torch.where(unsolved, found, coefficients)
     return torch.where(coefficients.isfinite().all(-1, keepdim=True), coefficients, torch.nan).to(given)
-
-
-def _is_singular(factors: Tensor) -> Tensor:
-    """Return whether LU factors `[..., K, K]` have a pivot that is zero but for rounding, `[..., 1]`."""
-    low, high = factors.diagonal(dim1=-2, dim2=-1).abs().aminmax(dim=-1, keepdim=True)
-    return low <= factors.shape[-1] * torch.finfo(factors.dtype).eps * high
 
 
 @ideas.step_rule

@@ -65,7 +65,7 @@ def standard_basis(shape: tuple[int, ...], generator: Generator, dtype: torch.dt
     return torch.zeros(shape, dtype=dtype, device=generator.device).scatter_(-1, coordinates.unsqueeze(-1), 1)
 
 
-@ideas.tangents
+@ideas.tangents(unbiased=True)
 def cone(shape: tuple[int, ...], generator: Generator, dtype: torch.dtype, *, angle: Angle = 45) -> Tensor:
     """Normal, all but the first rotated to one angle to the first.
 

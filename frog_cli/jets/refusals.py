@@ -12,7 +12,7 @@ from torch._ops import OpOverload, OpOverloadPacket
 LIBRARIES = "aten", "prims", "prim", "frog", "mkldnn"
 """Libraries whose operations have a forward-mode rule or say that they have none; those of others may have neither."""
 
-WRONG = "logcumsumexp", "cholesky_inverse", "triangular_solve", "householder_product"
+WRONG = "logcumsumexp", "cholesky_inverse", "triangular_solve"
 """Operations whose forward-mode rule in torch is wrong for some inputs."""
 
 

@@ -122,9 +122,9 @@ def warn_of_coupling(model: Module) -> None:
     if coupling:
         more = f" and {len(coupling) - 1} more" if len(coupling) > 1 else ""
         warnings.warn(
-            f"batch normalisation ({coupling[0]}{more}) couples the samples of a batch, so that slopes of activities "
-            "measured forward do not estimate the gradient: measure them simulated, perturb the weights, or take group "
-            "normalisation (model.norm=group for resnet18, else torch.nn.GroupNorm)",
+            f"batch normalisation (module {coupling[0]}{more}) couples the samples of a batch, so that slopes of "
+            "activities measured forward do not estimate the gradient: measure them simulated, perturb the weights, or "
+            "take group normalisation (model.norm=group for resnet18, else torch.nn.GroupNorm)",
             CoupledSamplesWarning,
             stacklevel=3,
         )

@@ -16,7 +16,6 @@ from frog_cli.data import locations
 from frog_cli.data.dataset import ImageData, Split
 from frog_cli.errors import RequestError
 from frog_cli.gradients.space import Estimate
-from frog_cli.ideas import sources
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.random_numbers import seed_python_and_numpy, set_states, states
 from frog_cli.modules.state import set_tensors, tensors_of
@@ -32,13 +31,14 @@ from frog_cli.objectives.network_steps import (
     take_step,
     with_lengths,
 )
+from frog_cli.objectives.networks import network
 from frog_cli.objectives.objective import Outcome, Row, Weights, never
 from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths, quartiles
 from frog_cli.ranks.grid import grid
 from frog_cli.ranks.ranks import ALONE, Ranks
 from frog_cli.ranks.shape import shape
-from frog_cli.settings.schema import ClassificationRun, SecondOrder
+from frog_cli.settings.schema import ClassificationRun, PlaneStep, SecondOrder
 
 SPLITS = ("training", "validation", "test")
 
@@ -59,13 +59,17 @@ class Classification:
         self._order = Generator().manual_seed(order)
         self._tangents = Generator(device).manual_seed(tangents)
         image = tuple(data.training.images.shape[1:])
-        self._model = sources.imported(run.model)(image, data.classes).to(device)
+        self._model = network(run.model, image, data.classes, device)
         try:
             tensors_of(self._model)
         except TypeError as error:
             raise RequestError(f"model={run.model.name}", str(error)) from None
         self._parameters = parameters_of(self._model)
         self._optimizer = optimiser_and_schedule.optimizer(run, self._parameters)
+        if isinstance(run.gradient, SecondOrder):
+            curvature = run.gradient.curvature if isinstance(run.gradient, PlaneStep) else "hessian"
+            batch = data.training.images[:2], data.training.labels[:2]
+            check_curvature(f"gradient={run.gradient.name}", self._model.train(), *batch, curvature)
         direction = batch_gradient(
             run, self._model, data.training.images[:2], grid(ranks, shape(run.parallel, ranks.size))
         )
@@ -75,7 +79,8 @@ class Classification:
         self._step_lengths: StepLengths | None = None
         if run.curvature_length is not None:
             some = slice(0, min(2, run.batch_size))
-            check_curvature(self._model.train(), data.training.images[some], data.training.labels[some])
+            batch = data.training.images[some], data.training.labels[some]
+            check_curvature("learning_rate=curvature", self._model.train(), *batch)
             self._step_lengths = step_lengths(run.curvature_length, self._model)
             self._gradient = with_lengths(direction, self._step_lengths, self._model)
         self._evaluate = evaluator(self._model, run.evaluation_batch_size)

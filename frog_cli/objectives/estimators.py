@@ -95,7 +95,8 @@ def check_ideas(run: Run) -> None:
         if idea.from_outside:
             sources.imported(idea)
     if run.tangents.from_outside:
-        sampler(run.tangents)((2, 4), torch.Generator().manual_seed(0), torch.float64)
+        for dtype in (torch.float32, torch.float64):
+            sampler(run.tangents)((2, 4), torch.Generator().manual_seed(0), dtype)
     if isinstance(run.gradient, Forward):
         check_aggregation(run.gradient, are_regenerated(run.tangents))
     if isinstance(run.gradient, PlaneStep) and run.gradient.from_outside:

@@ -30,6 +30,7 @@ from frog_cli.gradients.activities import activities
 from frog_cli.gradients.second_order import curved_weights
 from frog_cli.gradients.space import Estimate, SampleLoss, Space
 from frog_cli.gradients.weights import flat, weights
+from frog_cli.ideas.registry import Curvature
 from frog_cli.jets.jet import NoRuleError
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.requirements import coupling_modules
@@ -122,8 +123,17 @@ def step_lengths(settings: StepLength, model: Module) -> StepLengths:
     return StepLengths(settings, _norm(parameters), sum(map(torch.numel, parameters)))
 
 
-def check_curvature(model: Module, images: Tensor, labels: Tensor) -> None:
+def check_curvature(
+    given: str, model: Module, images: Tensor, labels: Tensor, curvature: Curvature = "hessian"
+) -> None:
     """Refuse a network whose curvature cannot be measured, before it is trained; it stays as it is.
+
+    Args:
+        given: the option that needs it, with its value.
+        model: the network.
+        images: of a small batch.
+        labels: of these.
+        curvature: which one.
 
     Raises:
         RequestError: naming the operation without a rule.
@@ -131,9 +141,10 @@ def check_curvature(model: Module, images: Tensor, labels: Tensor) -> None:
     parameters = parameters_of(model)
     with kept_as_it_is(model, images.device):
         try:
-            curved_weights(model, sample_loss).measure(images, labels, flat(parameters).detach().unsqueeze(0))
-        except (NoRuleError, TypeError, ValueError) as error:
-            raise RequestError("learning_rate=curvature", f"cannot be measured: {error}") from None
+            space = curved_weights(model, sample_loss, curvature)
+            space.measure(images, labels, flat(parameters).detach().unsqueeze(0))
+        except (NoRuleError, NotImplementedError, TypeError, ValueError) as error:
+            raise RequestError(given, f"the curvature cannot be measured: {error}") from None
 
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:

@@ -195,7 +195,8 @@ def look_up(
     near = sorted({one for difference in differences if len(difference) == len(nearest) for one in difference})
     near = [one for one in near if not one.endswith("=")]
     hint = f"; there is one for {' or '.join(near)}" if 1 <= len(near) <= 8 else ""
-    raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; else give a number")
+    search = "search one with frog search, or " if source == "searched" else "else "
+    raise RequestError(f"{name}={source}", f"none is known for {setting}{hint}; {search}give a number")
 
 
 COST = ("evaluations", "low", "high", "epochs", "steps", "batch_size", "limit")

@@ -151,7 +151,7 @@ def test_normalisation_by_the_batch_is_warned_of_where_it_makes_slopes_wrong():
     model, images, labels = case("mlp")
     model.insert(1, nn.BatchNorm1d(7).double())
     with pytest.warns(
-        CoupledSamplesWarning, match=r"batch normalisation \(1\) couples .* simulated.* weights.*GroupNorm"
+        CoupledSamplesWarning, match=r"batch normalisation \(module 1\) couples .* simulated.* weights.*GroupNorm"
     ):
         ESTIMATORS["activities"](model, sample_loss, images, labels, torch.Generator())
     with warnings.catch_warnings():

@@ -256,7 +256,7 @@ def strange(image, classes):
     )
     words = ["train", f"ideas=[{tmp_path}/my_ideas.py]", "model=strange", "gradient=backprop", *CURVATURE]
     assert main(words) == 2
-    assert "learning_rate=curvature: cannot be measured: " in capsys.readouterr().err
+    assert "learning_rate=curvature: the curvature cannot be measured: " in capsys.readouterr().err
 
 
 def test_a_norm_is_that_of_all_numbers():
