@@ -56,6 +56,12 @@ def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> tuple[Tensor,
     return aten.softplus.default(x, beta, threshold), slope, beta * slope * (1 - slope)
 
 
+def log_sigmoid(x: Jet) -> tuple[Jet, Tensor]:
+    """Return the logarithm of the logistic function, and nothing for its reverse mode to remember."""
+    slope, value = (-x.value).sigmoid(), torch.nn.functional.logsigmoid(x.value)
+    return _chained(x, value, slope, -slope * x.value.sigmoid()), x.value.new_empty(0)
+
+
 def elu(x: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> tuple[Tensor, Tensor, Tensor]:
     """Return value, slope and curvature of torch's ELU, which SELU and CELU are, too."""
     value = aten.elu.default(x, alpha, scale, input_scale)

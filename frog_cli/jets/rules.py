@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch.nn.functional import softplus as torch_softplus
 
 from frog_cli.jets.attention import attention
-from frog_cli.jets.elementwise import elementwise, elu, gelu, general_power, power, relu, softplus
+from frog_cli.jets.elementwise import elementwise, elu, gelu, general_power, log_sigmoid, power, relu, softplus
 from frog_cli.jets.jet import RULES
 from frog_cli.jets.linear import (
     add,
@@ -23,6 +25,7 @@ from frog_cli.jets.linear import (
     reduce_dimensions,
     where,
 )
+from frog_cli.jets.losses import binary_cross_entropy_with_logits, huber_loss, mse_loss, smooth_l1_loss
 from frog_cli.jets.mutation import in_place, transpose_in_place
 from frog_cli.jets.norms import batch_norm, deviation, group_norm, layer_norm, variance, vector_norm
 from frog_cli.jets.products import MATRIX_PRODUCTS, add_product, affine, convolution, divide, matrix_products, multiply
@@ -43,48 +46,83 @@ from frog_cli.jets.shapes import (
     unbind,
     unsqueeze,
 )
-from frog_cli.jets.softmax import log_softmax, logsumexp, mse_loss, nll_loss, safe_softmax, softmax
+from frog_cli.jets.softmax import log_softmax, logsumexp, nll_loss, safe_softmax, softmax
 
 aten = torch.ops.aten
 
+OF_ITSELF = {
+    constant: (
+        aten.eq.Scalar,
+        aten.eq.Tensor,
+        aten.ne.Scalar,
+        aten.ne.Tensor,
+        aten.gt.Scalar,
+        aten.gt.Tensor,
+        aten.ge.Scalar,
+        aten.ge.Tensor,
+        aten.lt.Scalar,
+        aten.lt.Tensor,
+        aten.le.Scalar,
+        aten.le.Tensor,
+        aten.argmax.default,
+        aten.argmin.default,
+        aten.sign.default,
+        aten.isfinite.default,
+        aten.isnan.default,
+        aten.zeros_like.default,
+        aten.ones_like.default,
+        aten.new_zeros.default,
+        aten.new_ones.default,
+        aten.new_empty.default,
+        aten.empty_like.default,
+        aten.full_like.default,
+        aten.floor.default,
+        aten.round.default,
+        aten.detach.default,
+    ),
+    linear: (
+        aten.neg.default,
+        aten.alias.default,
+        aten.lift_fresh.default,
+        aten.mul.Scalar,
+        aten.div.Scalar,
+        aten.triu.default,
+        aten.tril.default,
+    ),
+    pool: (
+        aten.avg_pool2d.default,
+        aten._adaptive_avg_pool2d.default,
+        aten.upsample_nearest2d.default,
+        aten.upsample_bilinear2d.default,
+        aten.pixel_shuffle.default,
+    ),
+    reduce_dimensions: (aten.sum.dim_IntList, aten.mean.dim),
+    reshape: (aten.view.default, aten._unsafe_view.default, aten.reshape.default),
+    along_dimensions: (
+        aten.squeeze.dim,
+        aten.squeeze.dims,
+        aten.select.int,
+        aten.index_select.default,
+        aten.unfold.default,
+        aten.flip.default,
+        aten.cumsum.default,
+    ),
+    each_term: (aten.index.Tensor, aten.roll.default, aten.repeat.default),
+    split: (aten.split.Tensor, aten.unsafe_split.Tensor, aten.split_with_sizes.default),
+    extreme: (aten.amax.default, aten.amin.default),
+    extreme_with_index: (aten.max.dim, aten.min.dim),
+    softmax: (aten._softmax.default,),
+    nll_loss: (aten.nll_loss_forward.default, aten.nll_loss2d_forward.default),
+    batch_norm: (aten.native_batch_norm.default, aten._native_batch_norm_legit.default, aten.cudnn_batch_norm.default),
+    general_power: (aten.pow.Tensor_Tensor, aten.pow.Scalar),
+}
+"""Kinds of rules that are made of the operation alone, and the operations of each kind."""
+
+RULES.update({operation: kind(operation) for kind, operations in OF_ITSELF.items() for operation in operations})
+
 RULES.update(
     {
-        # without derivatives
-        aten.eq.Scalar: constant(aten.eq.Scalar),
-        aten.eq.Tensor: constant(aten.eq.Tensor),
-        aten.ne.Scalar: constant(aten.ne.Scalar),
-        aten.ne.Tensor: constant(aten.ne.Tensor),
-        aten.gt.Scalar: constant(aten.gt.Scalar),
-        aten.gt.Tensor: constant(aten.gt.Tensor),
-        aten.ge.Scalar: constant(aten.ge.Scalar),
-        aten.ge.Tensor: constant(aten.ge.Tensor),
-        aten.lt.Scalar: constant(aten.lt.Scalar),
-        aten.lt.Tensor: constant(aten.lt.Tensor),
-        aten.le.Scalar: constant(aten.le.Scalar),
-        aten.le.Tensor: constant(aten.le.Tensor),
-        aten.argmax.default: constant(aten.argmax.default),
-        aten.argmin.default: constant(aten.argmin.default),
-        aten.sign.default: constant(aten.sign.default),
-        aten.isfinite.default: constant(aten.isfinite.default),
-        aten.isnan.default: constant(aten.isnan.default),
-        aten.zeros_like.default: constant(aten.zeros_like.default),
-        aten.ones_like.default: constant(aten.ones_like.default),
-        aten.new_zeros.default: constant(aten.new_zeros.default),
-        aten.new_ones.default: constant(aten.new_ones.default),
-        aten.new_empty.default: constant(aten.new_empty.default),
-        aten.empty_like.default: constant(aten.empty_like.default),
-        aten.full_like.default: constant(aten.full_like.default),
-        aten.floor.default: constant(aten.floor.default),
-        aten.round.default: constant(aten.round.default),
-        aten.detach.default: constant(aten.detach.default),
         # linear
-        aten.neg.default: linear(aten.neg.default),
-        aten.alias.default: linear(aten.alias.default),
-        aten.lift_fresh.default: linear(aten.lift_fresh.default),
-        aten.mul.Scalar: linear(aten.mul.Scalar),
-        aten.div.Scalar: linear(aten.div.Scalar),
-        aten.triu.default: linear(aten.triu.default),
-        aten.tril.default: linear(aten.tril.default),
         aten.clone.default: clone,
         aten._to_copy.default: convert,
         aten.constant_pad_nd.default: pad,
@@ -96,40 +134,20 @@ RULES.update(
         aten.sub.Scalar: add(aten.sub.Scalar, lambda alpha: (1, -alpha)),
         aten.rsub.Tensor: add(aten.rsub.Tensor, lambda alpha: (-alpha, 1)),
         aten.rsub.Scalar: add(aten.rsub.Scalar, lambda alpha: (-alpha, 1)),
-        aten.sum.dim_IntList: reduce_dimensions(aten.sum.dim_IntList),
-        aten.mean.dim: reduce_dimensions(aten.mean.dim),
         aten.sum.default: reduce_all(aten.sum.default, aten.sum.dim_IntList),
         aten.mean.default: reduce_all(aten.mean.default, aten.mean.dim),
-        aten.avg_pool2d.default: pool(aten.avg_pool2d.default),
-        aten._adaptive_avg_pool2d.default: pool(aten._adaptive_avg_pool2d.default),
         aten.embedding.default: embedding,
         aten.native_dropout.default: dropout,
         # shapes
-        aten.view.default: reshape(aten.view.default),
-        aten._unsafe_view.default: reshape(aten._unsafe_view.default),
-        aten.reshape.default: reshape(aten.reshape.default),
         aten.expand.default: expand,
         aten.t.default: permute,
         aten.permute.default: permute,
         aten.transpose.int: along_dimensions(aten.transpose.int, named=2),
         aten.unsqueeze.default: unsqueeze,
         aten.squeeze.default: squeeze,
-        aten.squeeze.dim: along_dimensions(aten.squeeze.dim),
-        aten.squeeze.dims: along_dimensions(aten.squeeze.dims),
-        aten.select.int: along_dimensions(aten.select.int),
         aten.slice.Tensor: slice_of,
-        aten.index_select.default: along_dimensions(aten.index_select.default),
-        aten.index.Tensor: each_term(aten.index.Tensor),
         aten.gather.default: gather,
         aten.diagonal.default: diagonal,
-        aten.unfold.default: along_dimensions(aten.unfold.default),
-        aten.flip.default: along_dimensions(aten.flip.default),
-        aten.roll.default: each_term(aten.roll.default),
-        aten.repeat.default: each_term(aten.repeat.default),
-        aten.cumsum.default: along_dimensions(aten.cumsum.default),
-        aten.split.Tensor: split(aten.split.Tensor),
-        aten.unsafe_split.Tensor: split(aten.unsafe_split.Tensor),
-        aten.split_with_sizes.default: split(aten.split_with_sizes.default),
         aten.unbind.int: unbind,
         aten.cat.default: cat,
         aten.stack.default: stack,
@@ -161,40 +179,43 @@ RULES.update(
         aten.clamp.default: elementwise(
             lambda x, *bounds: (value := aten.clamp.default(x, *bounds), (value == x).to(value.dtype), None)
         ),
+        aten.erf.default: elementwise(
+            lambda x: (x.erf(), slope := 2 / math.sqrt(math.pi) * (-x.square()).exp(), -2 * x * slope)
+        ),
+        aten.expm1.default: elementwise(lambda x: (x.expm1(), slope := x.exp(), slope)),
+        aten.atan.default: elementwise(lambda x: (x.atan(), slope := 1 / (1 + x.square()), -2 * x * slope.square())),
         aten.leaky_relu.default: elementwise(
             lambda x, factor=0.01: (x * (slope := torch.ones_like(x).masked_fill(x <= 0, factor)), slope, None)
         ),
         aten.elu.default: elementwise(elu),
         aten.softplus.default: elementwise(softplus),
         aten.pow.Tensor_Scalar: power,
-        aten.pow.Tensor_Tensor: general_power(aten.pow.Tensor_Tensor),
-        aten.pow.Scalar: general_power(aten.pow.Scalar),
         aten.relu.default: relu,
         aten.gelu.default: gelu,
         aten.silu.default: lambda x: x * x.sigmoid(),
         aten.mish.default: lambda x: x * torch_softplus(x).tanh(),
         aten.hardswish.default: lambda x: x * (x + 3).clamp(0, 6) / 6,
+        aten.hardtanh.default: lambda x, low=-1, high=1: x.clamp(low, high),
+        aten.clamp_min.default: lambda x, low: x.clamp(min=low),
+        aten.clamp_max.default: lambda x, high: x.clamp(max=high),
+        aten._prelu_kernel.default: lambda x, slope: torch.where(x > 0, x, slope * x),
+        aten.log_sigmoid_forward.default: log_sigmoid,
         # largest and smallest entries
         aten.max_pool2d_with_indices.default: max_pool2d,
-        aten.amax.default: extreme(aten.amax.default),
-        aten.amin.default: extreme(aten.amin.default),
         aten.max.default: lambda x: x.amax(),
         aten.min.default: lambda x: x.amin(),
-        aten.max.dim: extreme_with_index(aten.max.dim),
-        aten.min.dim: extreme_with_index(aten.min.dim),
+        aten.maximum.default: lambda x, y: torch.where(x == y, (x + y) / 2, torch.where(x > y, x, y)),
+        aten.minimum.default: lambda x, y: torch.where(x == y, (x + y) / 2, torch.where(x < y, x, y)),
         # softmax and losses
-        aten._softmax.default: softmax(aten._softmax.default),
         aten._safe_softmax.default: safe_softmax,
         aten._log_softmax.default: log_softmax,
         aten.logsumexp.default: logsumexp,
-        aten.nll_loss_forward.default: nll_loss(aten.nll_loss_forward.default),
-        aten.nll_loss2d_forward.default: nll_loss(aten.nll_loss2d_forward.default),
         aten.mse_loss.default: mse_loss,
+        aten.huber_loss.default: huber_loss,
+        aten.smooth_l1_loss.default: smooth_l1_loss,
+        aten.binary_cross_entropy_with_logits.default: binary_cross_entropy_with_logits,
         # norms
         aten.native_layer_norm.default: layer_norm,
-        aten.native_batch_norm.default: batch_norm(aten.native_batch_norm.default),
-        aten._native_batch_norm_legit.default: batch_norm(aten._native_batch_norm_legit.default),
-        aten.cudnn_batch_norm.default: batch_norm(aten.cudnn_batch_norm.default),
         aten.native_group_norm.default: group_norm,
         aten.var.correction: variance,
         aten.std.correction: deviation,
@@ -206,6 +227,9 @@ RULES.update(
         aten.sub_.Tensor: in_place(aten.sub_.Tensor, aten.sub.Tensor),
         aten.mul_.Tensor: in_place(aten.mul_.Tensor, aten.mul.Tensor),
         aten.div_.Tensor: in_place(aten.div_.Tensor, aten.div.Tensor),
+        aten.add_.Scalar: in_place(aten.add_.Scalar, aten.add.Scalar),
+        aten.clamp_.default: in_place(aten.clamp_.default, aten.clamp.default),
+        aten.clamp_min_.default: in_place(aten.clamp_min_.default, aten.clamp_min.default),
         aten.relu_.default: in_place(aten.relu_.default, aten.relu.default),
         aten.sigmoid_.default: in_place(aten.sigmoid_.default, aten.sigmoid.default),
         aten.tanh_.default: in_place(aten.tanh_.default, aten.tanh.default),

@@ -1,4 +1,4 @@
-"""Rules for softmax, its logarithm and normalisation, and for losses."""
+"""Rules for softmax, its logarithm and normalisation, and the loss that picks of it."""
 
 from __future__ import annotations
 
@@ -81,9 +81,3 @@ def nll_loss(operation: Any) -> Rule:
         return Jet(loss, terms, x.directions), total_weight
 
     return rule
-
-
-def mse_loss(x: Any, target: Any, reduction: int = 1) -> Jet:
-    """Take the squared errors: each, their mean or their sum."""
-    squares = (x - target).square()
-    return (squares, squares.mean(), squares.sum())[reduction]

@@ -50,6 +50,16 @@ CASES = {
     "clamp from above": lambda x: x.sin().clamp(max=0.5),
     "zeroth power": lambda x: x.sin() ** 0 * x,
     "negative power": lambda x: (x * x + 1) ** -1,
+    "erf": torch.erf,
+    "curved erf": lambda x: (x * x).erf(),
+    "expm1": lambda x: (x * x).expm1(),
+    "arctangent": lambda x: (x * x).atan(),
+    "hard tanh": lambda x: F.hardtanh(x * x * x, -0.3, 0.8),
+    "relu up to 6": lambda x: F.relu6(8 * x.sin()),
+    "at least": lambda x: torch.clamp_min(x.sin(), -0.5),
+    "at most": lambda x: torch.clamp_max(x.sin(), 0.5),
+    "log sigmoid": lambda x: F.logsigmoid(x * x * x),
+    "learnt slopes": (lambda x, slope: F.prelu(x.sin(), slope), (2, 3, 4), (3,)),
     "curved": lambda x: (x * x).sin(),
 }
 

@@ -19,6 +19,11 @@ CASES = {
     "sigmoid in place": lambda x: (x * 1).sigmoid_(),
     "tanh in place": lambda x: (x * 1).tanh_(),
     "masked fill in place": lambda x: (x * 1).masked_fill_(X > 0, 0.5),
+    "sum with a number in place": lambda x: (x * x).add_(1.5).sqrt(),
+    "clamp in place": lambda x: (x * x * x).clamp_(-0.5, 0.5) * x,
+    "at least in place": lambda x: (x * x * x).clamp_min_(-0.5) * x,
+    "root mean square norm": lambda x: F.rms_norm(x, (6,), randn(6)),
+    "unit length": lambda x: F.normalize(x.sin(), dim=1),
     "transpose in place": lambda x: (x * 1).transpose_(0, 1) * randn(6, 4),
 }
 

@@ -19,6 +19,9 @@ CASES = {
     "smallest": lambda x: x.sin().amin((0, 1), keepdim=True),
     "largest of all": lambda x: x.sin().amax(),
     "maxima, kept": lambda x: x.sin().max(0, keepdim=True).values,
+    "larger": (lambda x, y: torch.maximum(x * x, y), (4, 6), (4, 6)),
+    "smaller": (lambda x, y: torch.minimum(x.sin(), y), (4, 6), (6,)),
+    "equal": lambda x: torch.maximum(x.sin(), x.sin() * 1) + torch.minimum(x * x, x * x * 1),
     "max pooling in channels last": (lambda x: F.max_pool2d(x.to(memory_format=torch.channels_last), 2), (2, 3, 6, 6)),
 }
 
