@@ -245,6 +245,18 @@ class QualityRequest(NamedTuple):
         return settings | ({"sha256": hashes} if hashes else {})
 
 
+def check_size(plan: SearchRequest, processes: int) -> None:
+    """Refuse a search on more processes than it evaluates.
+
+    Raises:
+        RequestError: if it is.
+    """
+    if plan.search.evaluations < processes:
+        raise RequestError(
+            f"search.evaluations={plan.search.evaluations}", f"must be at least one for each of {processes} processes"
+        )
+
+
 def without_weights(request: Request) -> Request:
     """Return a request whose runs keep no weights of their networks, because there are many of them."""
     kept = {"keep_weights": False}

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from frog_cli.cluster.mpi import parallel
-from frog_cli.errors import RequestError
 from frog_cli.ranks import launchers
 from frog_cli.runs import execution
 from frog_cli.runs.folder import runs_root
 from frog_cli.search.execution import carry_out
 from frog_cli.settings import composing, option_help
-from frog_cli.settings.requests import SearchRequest, search_definition, search_request
+from frog_cli.settings.requests import SearchRequest, check_size, search_definition, search_request
 from frog_cli.settings.verb_options import Search
 
 HELP = """usage: frog search [-m] [option=value ...]
@@ -55,10 +54,7 @@ def _plans(arguments: Sequence[str], size: int) -> list[SearchRequest]:
 
     plans = [search_request(combination) for combination in composing.combinations(arguments)]
     for plan in plans:
-        if plan.search.evaluations < size:
-            raise RequestError(
-                f"search.evaluations={plan.search.evaluations}", f"must be at least one for each of {size} processes"
-            )
+        check_size(plan, size)
     execution.check([plan.request for plan in plans])
     runs_root()
     if any(plan.search.method == "evolution" for plan in plans):

@@ -13,10 +13,11 @@ from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.ideas import sources
 from frog_cli.ranks.shape import shape
+from frog_cli.reproduction import command
 from frog_cli.runs.folder import RunFolder, runs_location, runs_root
 from frog_cli.runs.identity import digest
 from frog_cli.settings import composing, idea_groups, learning_rates, option_help
-from frog_cli.settings.requests import search_request, slurm_settings, train_request
+from frog_cli.settings.requests import check_size, search_request, slurm_settings, train_request
 from frog_cli.settings.schema import ClassificationRun
 from frog_cli.settings.verb_options import Slurm
 
@@ -103,17 +104,24 @@ def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[st
         tasks: how many processes carry out each.
     """
     if verb not in ("train", "search"):
+        command.parse(words)
         return [[verb, *words]], 0
     combinations = composing.combinations(words)
-    missing = []
+    missing: dict[tuple[str, ...], list[str]] = {}  # by runs: two commands of the same would be in each other's way
+    done = 0
     for combination in combinations:
         searching = verb == "search"
         request = search_request(combination).request if searching else train_request(combination)
-        if not searching:
+        if searching:
+            check_size(search_request(combination), tasks)
+        else:
             shape(getattr(request.runs[0], "parallel", None), tasks)
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)
         folders = [RunFolder(runs_location(), run) for run in request.runs]
         if searching or request.overwrite or any(folder.finished() is None for folder in folders):
-            missing.append([verb, *map(idea_groups.from_anywhere, combination)])
-    return missing, len(combinations) - len(missing)
+            runs = (*(folder.path.name for folder in folders), *(combination if searching else ()))
+            missing[runs] = [verb, *map(idea_groups.from_anywhere, combination)]
+        else:
+            done += 1
+    return [*missing.values()], done

@@ -304,3 +304,22 @@ def test_a_job_finds_ideas_whatever_its_folder(named, slurm, runs, tmp_path, mon
     assert len(list(runs.glob("sphere-*-laplace-*/summary.json"))) == 2
     assert main(["submit", "train", *words, "seed=0"]) == 0
     assert capsys.readouterr().out == "nothing to submit\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["reproduce", "nonsense"], "nonsense: must be one of fig3"),
+        (["reproduce", "fig3", "epochs=3"], "epochs=3: would make other runs"),
+        (["slurm.tasks=4", "search", *SWEEP[2:3], "search.evaluations=2"], "must be at least one for each of 4 processes"),
+    ],
+)
+def test_what_would_fail_in_the_queue_is_refused_before_it(words, told, capsys, runs):
+    assert main(["submit", "--dry-run", *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_same_runs_are_one_job(capsys, runs):
+    same = ["gradient.chunk_size=1,2", "objective=sphere", "seed=0,1"]
+    assert main(["submit", "--dry-run", "train", "-m", *same]) == 0
+    assert "#SBATCH --array=0-1\n" in capsys.readouterr().out
