@@ -31,7 +31,10 @@ WITHOUT_EFFECT = (
     "parallel",
     "exchange",
 )
-"""Settings that change a result by rounding at most; they are recorded, and a run that differs in them is the same."""
+"""Settings that change a result by rounding at most, or, as a GPU does, by drawing other random numbers.
+
+They are recorded, and a run that differs in them is the same.
+"""
 
 
 def identity_settings(run: Run) -> dict[str, Any]:

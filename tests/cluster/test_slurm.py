@@ -255,7 +255,7 @@ def test_a_search_runs_with_two_processes(slurm, runs, tmp_path, monkeypatch, ca
 @pytest.mark.slurm
 def test_a_job_that_reaches_its_limit_goes_on_and_ends_as_without_interruption(slurm, runs, capsys):
     run = ["train", "objective=rosenbrock", "objective.n=512", "gradient.k=16", "record_every=50", "learning_rate=1e-5",
-           "early_stopping.patience=null", "steps=160000"]  # fmt: skip
+           "early_stopping.patience=null", "steps=60000"]  # fmt: skip
     job = submit(capsys, "slurm.time=1", "slurm.notice=30", *run)
     assert ended(job, 1500) == ["COMPLETED"]
     log = next(runs.glob(f"slurm/*{job}*.log")).read_text()
