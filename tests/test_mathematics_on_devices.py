@@ -224,16 +224,6 @@ def test_samplers_draw_on_the_device_of_their_generator(name, device):
         torch.testing.assert_close((V.mT @ V / len(V)).cpu(), torch.eye(50).double(), atol=0.3, rtol=0)
 
 
-@on_each_device
-@pytest.mark.parametrize("options", ["gradient.k=4", "tangents=local", "gradient.k=4 learning_rate=curvature"])
-def test_a_run_goes_on_bitwise(options, device):
-    case("perceptron", device)
-    words = f"data.limit=200 model.width=16 epochs=2 gradient=projection device={device} {options}".split()
-    run = train_request(words).runs[0]
-    data = load(run.data, torch.device(device))
-    check_that_it_goes_on_bitwise(lambda: Classification(run, data, torch.device(device)))
-
-
 SHIPPED = {
     "cnn": cnn,
     "cnn_cifar10": partial(cnn_cifar10, dropout=0.0),
@@ -289,6 +279,9 @@ COURSES = [
     "model=mlp gradient=fomoh_kd gradient.k=4",
     "model=mlp gradient=projection gradient.measure=greedy tangents=layerwise",
     "model=mlp gradient=projection gradient.k=4 tangents=gated",
+    "model=mlp gradient=projection gradient.k=4",
+    "model=mlp gradient=projection tangents=local",
+    "model=mlp gradient=projection gradient.k=4 learning_rate=curvature",
 ]
 
 

@@ -311,7 +311,10 @@ def test_a_job_finds_ideas_whatever_its_folder(named, slurm, runs, tmp_path, mon
     [
         (["reproduce", "nonsense"], "nonsense: must be one of fig3"),
         (["reproduce", "fig3", "epochs=3"], "epochs=3: would make other runs"),
-        (["slurm.tasks=4", "search", *SWEEP[2:3], "search.evaluations=2"], "must be at least one for each of 4 processes"),
+        (
+            ["slurm.tasks=4", "search", *SWEEP[2:3], "search.evaluations=2"],
+            "must be at least one for each of 4 processes",
+        ),
     ],
 )
 def test_what_would_fail_in_the_queue_is_refused_before_it(words, told, capsys, runs):
