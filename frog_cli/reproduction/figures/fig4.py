@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from frog_cli.reproduction.figures.looks import SMALLEST, draw_legend
 from frog_cli.reproduction.figures.means_over_seeds import draw_against_setting
 from frog_cli.reproduction.frames import Frames
+from frog_cli.reproduction.lengths_beside_rates import LOWEST
 
 
 def draw(frames: Frames) -> Figure:
@@ -17,7 +18,7 @@ def draw(frames: Frames) -> Figure:
         runs = frames["runs"][frames["runs"]["function"] == name]
         if name == "styblinski-tang":
             draw_against_setting(axes, runs, "n", lambda group: group["best_value"] / group["n"], offset=1.015)
-            axes.axhline(-39.16617, color="0.5", linewidth=0.8)
+            axes.axhline(LOWEST["styblinski-tang"], color="0.5", linewidth=0.8)
             axes.set(title="Styblinski-Tang", ylabel="lowest value / n")
         else:
             draw_against_setting(axes, runs, "n", lambda group: group["best_value"].clip(lower=SMALLEST), offset=1.015)

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from frog_cli.reproduction.figures.looks import draw_legend, drawn_methods
 from frog_cli.reproduction.figures.means_over_seeds import draw_against_setting
 from frog_cli.reproduction.frames import Frames
+from frog_cli.reproduction.lengths_beside_rates import LOWEST
 
 
 def draw(frames: Frames) -> Figure:
@@ -17,7 +18,7 @@ def draw(frames: Frames) -> Figure:
         left.errorbar(group["angle"], group["cosine_mean"], group["cosine_standard_error"], label=name, **look)
     if not frames["runs"].empty:
         draw_against_setting(right, frames["runs"], "angle", lambda group: group["best_value"] / group["n"])
-    right.axhline(-39.16617, color="0.5", linewidth=0.8)
+    right.axhline(LOWEST["styblinski-tang"], color="0.5", linewidth=0.8)
     for axes in (left, right):
         axes.set(xlabel="angle to the first tangent in degrees", xticks=[15, 30, 45, 60, 75, 90])
         axes.grid(alpha=0.3)
