@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import Module
 
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
@@ -102,7 +101,7 @@ def _number(function: Function, x: Tensor) -> Function:
     """Return a function that does the same at each call, and is refused unless it returns a number."""
     if not x.numel():
         raise ValueError(f"needs an x with at least one number, not {list(x.shape)}")
-    random_numbers, restore = random_state(x.device), attributes_restored(Module(), function)
+    random_numbers, restore = random_state(x.device), attributes_restored(None, function)
 
     def checked(point: Tensor) -> Tensor:
         set_random_state(x.device, random_numbers)

@@ -17,14 +17,15 @@ from frog_cli.modules.attributes import kept_by, random_numbers_kept
 from frog_cli.modules.random_numbers import random_state, set_random_state
 
 
-def attributes_restored(model: Module, loss: Any = None) -> Callable[[], None]:
+def attributes_restored(model: Module | None, loss: Any = None) -> Callable[[], None]:
     """Return a function that gives a model and a loss the attributes that they have now.
 
     Parameters, buffers, submodules and hooks of the model do not count; buffers of the loss do. So do, however deep,
     containers, arrays and other objects, and the sources of random numbers of Python and numpy.
     """
     of_loss = [*loss.modules(), *loss.buffers()] if isinstance(loss, Module) else [loss]
-    kept = random_numbers_kept() + kept_by([*model.modules(), *of_loss])
+    of_model = [] if model is None else model.modules()
+    kept = random_numbers_kept() + kept_by([*of_model, *of_loss])
 
     def restore() -> None:
         for one in kept:

@@ -122,7 +122,7 @@ def estimate_along(
     restore_buffers = buffers_restored(model)
     passes += walk
     outputs = [output for _, output in passes]
-    restore_loss = attributes_restored(Sequential(), loss)  # which is asked once for each head, too
+    restore_loss = attributes_restored(None, loss)  # which is asked once for each head, too
     own, of_heads = own_gradients(outputs, heads, loss, targets) if heads is not None else ([], ())
     restore_loss()
     if method.gated:
