@@ -50,4 +50,5 @@ def _leave_out_what_diverges(axes: Axes) -> None:
     if axes.get_ylim()[1] > highest:
         axes.set_ylim(min(np.nanmin(curve) for curve in curves) / 2, highest)
         told = "curves that leave the panel get above ten times their start"
-        axes.annotate(told, (0.02, 0.97), xycoords="axes fraction", va="top")
+        over_curves = {"color": "white", "alpha": 0.8, "pad": 1}
+        axes.annotate(told, (0.02, 0.97), xycoords="axes fraction", va="top", bbox=over_curves)
