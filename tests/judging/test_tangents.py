@@ -124,7 +124,7 @@ def first_coordinates_larger(shape, generator, dtype):
 )
 def test_bias_is_told(sampler, words):
     finding = seen(judge_tangents(sampler), "unbiased for sum and mean")
-    assert finding.ok is (True if sampler is normal else None)  # which declares it
+    assert finding.ok is (True if sampler in (normal, BUILT_IN["cone"]) else None)  # which declare it
     assert words in finding.seen
 
 
