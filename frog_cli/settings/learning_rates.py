@@ -116,10 +116,11 @@ def further_settings(run: Run) -> dict[str, str]:
 
 
 def files(run: Run) -> dict[str, str]:
-    """Return what tells the files of a run's images from others, which takes a look at each of them."""
+    """Return what tells the files of a run's images from others, which takes a look at each; nothing if they are gone."""
     if not isinstance(run, ClassificationRun) or run.data.name != "image_folder" or run.data.from_outside:
         return {}
-    return {"data.files": digest(run.data.options["root"])[:LETTERS_OF_A_HASH]}
+    root = str(run.data.options["root"])
+    return {"data.files": digest(root)[:LETTERS_OF_A_HASH]} if Path(root).is_dir() else {}
 
 
 SETTINGS = f"{OF_THE_SEARCH}settings"
