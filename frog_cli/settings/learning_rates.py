@@ -116,7 +116,7 @@ def further_settings(run: Run) -> dict[str, str]:
 
 
 def files(run: Run) -> dict[str, str]:
-    """Return what tells the files of a run's images from others, which takes a look at each; nothing if they are gone."""
+    """Return what tells the files of a run's images from others, by a look at each; nothing if they are gone."""
     if not isinstance(run, ClassificationRun) or run.data.name != "image_folder" or run.data.from_outside:
         return {}
     root = str(run.data.options["root"])
