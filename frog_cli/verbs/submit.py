@@ -13,7 +13,7 @@ from frog_cli.errors import RequestError
 from frog_cli.files.atomic import write_atomically
 from frog_cli.ideas import sources
 from frog_cli.ranks.shape import shape
-from frog_cli.reproduction import command
+from frog_cli.reproduction import command, stored_rows
 from frog_cli.runs.folder import RunFolder, runs_location, runs_root
 from frog_cli.runs.identity import digest
 from frog_cli.settings import composing, idea_groups, learning_rates, option_help
@@ -87,7 +87,7 @@ def _environment(settings: Slurm) -> dict[str, str]:
         "FROG_DATA": str(Path(os.environ.get("FROG_DATA") or "data").resolve()),
         "FROG_RUNS": str(runs_location().resolve()),
         "FROG_SWEEPS": str(learning_rates.searched().parent.resolve()),
-        "FROG_RESULTS": str(Path(os.environ.get("FROG_RESULTS") or "results").resolve()),
+        "FROG_RESULTS": str(stored_rows.results_folder().resolve()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(settings.cpus),
     }
     if sources.always():
@@ -111,10 +111,12 @@ def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[st
     done = 0
     for combination in combinations:
         searching = verb == "search"
-        request = search_request(combination).request if searching else train_request(combination)
         if searching:
-            check_size(search_request(combination), tasks)
+            plan = search_request(combination)
+            check_size(plan, tasks)
+            request = plan.request
         else:
+            request = train_request(combination)
             shape(getattr(request.runs[0], "parallel", None), tasks)
         if isinstance(request.runs[0], ClassificationRun):
             locations.check(request.runs[0].data)

@@ -104,17 +104,6 @@ def test_a_function_is_known_by_any_name():
     assert torch.equal(by_another_name(X), X * X)
 
 
-class OldStyle(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x * x
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return 2 * gradient * ctx.saved_tensors[0]
-
-
 class WithoutForwardMode(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -131,7 +120,7 @@ class WithoutForwardMode(torch.autograd.Function):
         return 2 * gradient * ctx.saved_tensors[0]
 
 
-@pytest.mark.parametrize("function", [OldStyle, WithoutForwardMode])
+@pytest.mark.parametrize("function", [Squared, WithoutForwardMode])
 def test_a_function_of_its_own_derivative_without_forward_mode_is_told(function):
     with pytest.raises(NotImplementedError, match=r"torch\.autograd\.Function without jvp .* measured simulated or"):
         forward(lambda x: (function.apply(x).sum(), ()), (torch.ones(3),), (torch.ones(2, 3),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
 from frog_cli.reproduction.claims.verdicts import (
@@ -39,18 +41,17 @@ def the_cone_hurts_mean(frames: dict[str, Frames]) -> Verdict:
     error = table["cosine_standard_error"].max()
     narrow, wide = cosine.columns.min(), cosine.columns.max()
     change = cosine[narrow] - cosine[wide]
-    texts, lower_when_wide = [], []
+    texts: list[str] = []
+    lower_when_wide = defaultdict[str, list[bool | None]](list)
     for method in value.index:
         ends = [*cosine.loc[method, [wide, narrow]], *value.loc[method, [wide, narrow]]]
         name = f"{method[0]}, k = {method[1]:g}"
         texts.append(f"{name}: cosine {ends[0]:.3f} to {ends[1]:.3f}, lowest value / n {ends[2]:.2f} to {ends[3]:.2f}")
         of_method = runs[(runs["gradient"] == method[0]) & (runs["k"] == method[1])]
-        lower_when_wide.append(is_lower(*(of_method[of_method["angle"] == at]["value"] for at in (wide, narrow))))
-    of_mean = [name == "mean" for name, _ in value.index]
-    losses = {mean: [one for is_mean, one in zip(of_mean, lower_when_wide, strict=True) if is_mean is mean]
-              for mean in (True, False)}  # fmt: skip
-    hurt = bool((change["mean"] < -5 * error).all()) and all(losses[True])
-    unhurt = bool((change["projection"].abs() < 5 * error).all()) and not any(losses[False])
+        ends_of_seeds = (of_method[of_method["angle"] == at]["value"] for at in (wide, narrow))
+        lower_when_wide[method[0]].append(is_lower(*ends_of_seeds))
+    hurt = bool((change["mean"] < -5 * error).all()) and all(lower_when_wide["mean"])
+    unhurt = bool((change["projection"].abs() < 5 * error).all()) and not any(lower_when_wide["projection"])
     where = f"cosine: {describe_seeds(table)}; Styblinski-Tang, n = {runs['n'].iloc[0]:g}: {describe_seeds(runs)}"
     told = f"from {wide:g} to {narrow:g} degrees: {'; '.join(texts)} ({where})"
     return Verdict(hurt and unhurt, told, f"{count(runs)}, and cosines of {describe_seeds(table)}")
