@@ -62,14 +62,6 @@ def log_sigmoid(x: Jet) -> tuple[Jet, Tensor]:
     return _chained(x, value, slope, -slope * x.value.sigmoid()), x.value.new_empty(0)
 
 
-def elu(x: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Return value, slope and curvature of torch's ELU, which SELU and CELU are, too."""
-    value = aten.elu.default(x, alpha, scale, input_scale)
-    curve = torch.where(x > 0, 0, alpha * scale * input_scale * (input_scale * x).exp())
-    slope = torch.where(x > 0, scale, curve)
-    return value, slope, input_scale * curve
-
-
 def gelu(x: Jet, approximate: str = "none") -> Jet:
     """Multiply by the normal distribution's cumulative function, or torch's approximation of it."""
     if approximate == "tanh":

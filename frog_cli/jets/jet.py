@@ -57,7 +57,7 @@ class Jet(torch.Tensor):
     value: Tensor
     terms: Tensor
     directions: Directions
-    _same_memory: list[weakref.ref[Jet]]  # this jet and those that would be views of one tensor
+    _same_memory: list[weakref.ref[Any]]  # this jet and those that would be views of one tensor
 
     @staticmethod
     def __new__(cls, value: Tensor, terms: Tensor, directions: Directions) -> Jet:
@@ -110,9 +110,9 @@ class Jet(torch.Tensor):
                 view._same_memory.append(weakref.ref(view))
         return result
 
-    def has_live_alias(self) -> bool:
-        """Return whether a write to this jet ought to change another one, which its rule would not do."""
-        return any(jet() is not None and jet() is not self for jet in self._same_memory)
+    def others_in_memory(self) -> list[Any]:
+        """Return what else shows this jet's memory, so that a write to the one ought to change the other."""
+        return [other for shown in self._same_memory if (other := shown()) is not None and other is not self]
 
 
 def value_of(x: Any) -> Any:

@@ -121,6 +121,11 @@ def dropout(x: Jet, p: float, train: bool | None) -> tuple[Jet, Tensor]:
     return Jet(value, x.terms * mask / (1 - p) if train else x.terms, x.directions), mask
 
 
+def fill(x: Jet, number: Any) -> Jet:
+    """Replace all entries by a constant, whose derivatives are zero."""
+    return Jet(aten.fill.Scalar(x.value, number), torch.zeros_like(x.terms), x.directions)
+
+
 def masked_fill(x: Jet, mask: Tensor, value: Any) -> Jet:
     """Replace entries by a constant, whose derivatives are zero."""
     result = aten.masked_fill.Scalar(x.value, mask, value)

@@ -2,34 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.utils._mode_utils import no_dispatch
 
 from frog_cli.jets.jet import RULES, Jet, NoRuleError, Rule
+from frog_cli.jets.terms import padded_terms
 
 aten = torch.ops.aten
 
 
-def in_place(operation: Any, functional: Any) -> Rule:
-    """Make the rule of an operation in place from that of the one that returns the same result."""
+def form_in_place(operation: Any) -> Any:
+    """Return the operation in place that does the same as one that makes a new tensor."""
+    name = operation._schema.name.removeprefix("aten::")
+    return getattr(getattr(aten, f"{name}_"), operation._overloadname)
+
+
+def in_place(operation: Any) -> Rule:
+    """Make the rule of the form in place of an operation; views of the same memory see what it writes."""
 
     def rule(x: Any, *args: Any, **kwargs: Any) -> Jet:
         if not isinstance(x, Jet):
-            raise NoRuleError(f"{operation} would write derivatives into a tensor that has none")
-        if x.has_live_alias():
-            raise NoRuleError(f"{operation} would write into memory that a view shows, too")
-        result = RULES[functional](x, *args, **kwargs)
-        x.value, x.terms = (of_result.to(x.dtype) for of_result in (result.value, result.terms))
+            raise NoRuleError(f"{form_in_place(operation)} would write derivatives into a tensor that has none")
+        others = x.others_in_memory()
+        if not all(_can_see_writes_to(x, one) for one in (x, *others)):
+            raise NoRuleError(f"{form_in_place(operation)} would write into memory that is shown in other ways, too")
+        result = RULES[operation](x, *args, **kwargs)
+        result = Jet(result.value.to(x.dtype), result.terms.to(x.dtype), x.directions)
+        if others:
+            _write_through(x, result, others)
+        else:
+            x.value, x.terms = result.value, result.terms
         return x
 
     return rule
 
 
+def _can_see_writes_to(x: Jet, other: Any) -> bool:
+    """Return whether a jet shows entries of x's memory, each of them once."""
+    if not isinstance(other, Jet) or other.dtype != x.dtype:
+        return False
+    start, of_other = (jet.value.untyped_storage().data_ptr() for jet in (x, other))
+    shown_once = all(size == 1 or stride > 0 for size, stride in zip(other.shape, other.value.stride(), strict=True))
+    return start == of_other and shown_once
+
+
+def _write_through(x: Jet, result: Jet, others: Sequence[Jet]) -> None:
+    """Give x the entries of a result, and others what they show of these, in memory of their own."""
+    shown = [(jet, jet.shape, jet.value.stride(), jet.value.storage_offset()) for jet in (*others, x)]
+    start = min(offset for *_, offset in shown)
+    ends = [offset + sum((n - 1) * step for n, step in zip(*where, strict=True)) for _, *where, offset in shown]
+    count, size = max(len(jet.terms) for jet in (*others, result)), 1 + max(ends) - start
+    values, terms = x.value.new_empty(size), x.terms.new_empty(count, size)
+    places = [
+        (
+            values.as_strided(shape, strides, offset - start),
+            terms.as_strided((count, *shape), (size, *strides), offset - start),
+        )
+        for _, shape, strides, offset in shown
+    ]
+    for (value, its_terms), jet in zip(places, (*others, result), strict=True):  # what is written comes last
+        value.copy_(jet.value)
+        its_terms.copy_(padded_terms(jet, count, jet.ndim))
+    for (value, its_terms), (jet, *_) in zip(places, shown, strict=True):
+        jet.value, jet.terms = value, its_terms
+
+
 def transpose_in_place(x: Any, *dims: int) -> Jet:
     """Swap two dimensions of the jet itself."""
-    jet: Jet = in_place(aten.transpose_.default, aten.transpose.int)(x, *dims)
+    if not isinstance(x, Jet) or x.others_in_memory():
+        raise NoRuleError("transpose_ would be of a tensor that has no derivatives, or that a view shows, too")
+    swapped = RULES[aten.transpose.int](x, *dims)
+    x.value, x.terms = swapped.value, swapped.terms
     with no_dispatch():  # of the jet's own shape
         aten.transpose_.default(x, *dims)
-    return jet
+    return x
+
+
+def as_strided_in_place(x: Jet, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Jet:
+    """Give other strides to dimensions of one entry, as torch does to means of images that lie channels last."""
+    entries = zip(size, stride, x.stride(), strict=False)
+    if list(size) != list(x.shape) or offset or any(n > 1 and new != old for n, new, old in entries):
+        raise NoRuleError("no forward-mode rule for as_strided_ to other entries")
+    x.value = x.value.as_strided(size, stride)
+    with no_dispatch():  # of the jet's own strides
+        aten.as_strided_.default(x, size, stride)
+    return x

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import softplus as torch_softplus
 
 from frog_cli.jets.attention import attention
-from frog_cli.jets.elementwise import elementwise, elu, gelu, general_power, log_sigmoid, power, relu, softplus
+from frog_cli.jets.elementwise import elementwise, gelu, general_power, log_sigmoid, power, relu, softplus
 from frog_cli.jets.jet import RULES
 from frog_cli.jets.linear import (
     add,
@@ -17,6 +17,7 @@ from frog_cli.jets.linear import (
     convert,
     dropout,
     embedding,
+    fill,
     linear,
     masked_fill,
     pad,
@@ -26,10 +27,22 @@ from frog_cli.jets.linear import (
     where,
 )
 from frog_cli.jets.losses import binary_cross_entropy_with_logits, huber_loss, mse_loss, smooth_l1_loss
-from frog_cli.jets.mutation import in_place, transpose_in_place
+from frog_cli.jets.mutation import as_strided_in_place, form_in_place, in_place, transpose_in_place
 from frog_cli.jets.norms import batch_norm, deviation, group_norm, layer_norm, variance, vector_norm
+from frog_cli.jets.pieces import (
+    celu,
+    clamp,
+    elu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_swish,
+    hard_tanh,
+    leaky_relu,
+    soft_shrink,
+    threshold,
+)
 from frog_cli.jets.products import MATRIX_PRODUCTS, add_product, affine, convolution, divide, matrix_products, multiply
-from frog_cli.jets.selections import extreme, extreme_with_index, max_pool2d
+from frog_cli.jets.selections import extreme, extreme_with_index, max_pool2d, ordered
 from frog_cli.jets.shapes import (
     along_dimensions,
     cat,
@@ -47,8 +60,11 @@ from frog_cli.jets.shapes import (
     unsqueeze,
 )
 from frog_cli.jets.softmax import log_softmax, logsumexp, nll_loss, safe_softmax, softmax
+from frog_cli.jets.terms import jointly_linear
 
 aten = torch.ops.aten
+
+LOG2, LOG10 = math.log(2), math.log(10)
 
 OF_ITSELF = {
     constant: (
@@ -88,6 +104,7 @@ OF_ITSELF = {
         aten.div.Scalar,
         aten.triu.default,
         aten.tril.default,
+        aten.zero.default,
     ),
     pool: (
         aten.avg_pool2d.default,
@@ -111,6 +128,7 @@ OF_ITSELF = {
     split: (aten.split.Tensor, aten.unsafe_split.Tensor, aten.split_with_sizes.default),
     extreme: (aten.amax.default, aten.amin.default),
     extreme_with_index: (aten.max.dim, aten.min.dim),
+    ordered: (aten.sort.default, aten.topk.default),
     softmax: (aten._softmax.default,),
     nll_loss: (aten.nll_loss_forward.default, aten.nll_loss2d_forward.default),
     batch_norm: (aten.native_batch_norm.default, aten._native_batch_norm_legit.default, aten.cudnn_batch_norm.default),
@@ -128,6 +146,9 @@ RULES.update(
         aten.constant_pad_nd.default: pad,
         aten.masked_fill.Scalar: masked_fill,
         aten.where.self: where,
+        aten.fill.Scalar: fill,
+        aten.fill.Tensor: lambda x, number: jointly_linear(aten.copy.default, x, number),
+        aten.copy.default: lambda x, source, non_blocking=False: jointly_linear(aten.copy.default, x, source),
         aten.add.Tensor: add(aten.add.Tensor, lambda alpha: (1, alpha)),
         aten.add.Scalar: add(aten.add.Scalar, lambda alpha: (1, alpha)),
         aten.sub.Tensor: add(aten.sub.Tensor, lambda alpha: (1, -alpha)),
@@ -148,6 +169,7 @@ RULES.update(
         aten.slice.Tensor: slice_of,
         aten.gather.default: gather,
         aten.diagonal.default: diagonal,
+        aten.trace.default: lambda x: x.diagonal().sum(),
         aten.unbind.int: unbind,
         aten.cat.default: cat,
         aten.stack.default: stack,
@@ -159,10 +181,20 @@ RULES.update(
         aten.convolution.default: convolution,
         aten.mul.Tensor: multiply,
         aten.div.Tensor: divide,
+        aten.addcmul.default: lambda x, a, b, value=1: x + value * (a * b),
+        aten.addcdiv.default: lambda x, a, b, value=1: x + value * (a / b),
+        aten.lerp.Scalar: lambda x, y, weight: x + weight * (y - x),
+        aten.lerp.Tensor: lambda x, y, weight: x + weight * (y - x),
         # functions of each entry: value, slope, curvature
         aten.exp.default: elementwise(lambda x: (value := x.exp(), value, value)),
         aten.log.default: elementwise(lambda x: (x.log(), inverse := x.reciprocal(), -inverse.square())),
         aten.log1p.default: elementwise(lambda x: (x.log1p(), inverse := (1 + x).reciprocal(), -inverse.square())),
+        aten.exp2.default: elementwise(lambda x: (value := x.exp2(), slope := LOG2 * value, LOG2 * slope)),
+        aten.log2.default: elementwise(lambda x: (x.log2(), slope := x.reciprocal() / LOG2, -slope / x)),
+        aten.log10.default: elementwise(lambda x: (x.log10(), slope := x.reciprocal() / LOG10, -slope / x)),
+        aten.tan.default: elementwise(lambda x: (value := x.tan(), slope := 1 + value.square(), 2 * value * slope)),
+        aten.sinh.default: elementwise(lambda x: (value := x.sinh(), x.cosh(), value)),
+        aten.cosh.default: elementwise(lambda x: (value := x.cosh(), x.sinh(), value)),
         aten.sin.default: elementwise(lambda x: (value := x.sin(), x.cos(), -value)),
         aten.cos.default: elementwise(lambda x: (value := x.cos(), -x.sin(), -value)),
         aten.tanh.default: elementwise(lambda x: (value := x.tanh(), slope := 1 - value.square(), -2 * value * slope)),
@@ -176,28 +208,33 @@ RULES.update(
         ),
         aten.square.default: elementwise(lambda x: (x.square(), 2 * x, torch.full_like(x, 2))),
         aten.abs.default: elementwise(lambda x: (x.abs(), x.sign(), None)),
-        aten.clamp.default: elementwise(
-            lambda x, *bounds: (value := aten.clamp.default(x, *bounds), (value == x).to(value.dtype), None)
-        ),
         aten.erf.default: elementwise(
             lambda x: (x.erf(), slope := 2 / math.sqrt(math.pi) * (-x.square()).exp(), -2 * x * slope)
         ),
+        aten.erfc.default: lambda x: 1 - x.erf(),
         aten.expm1.default: elementwise(lambda x: (x.expm1(), slope := x.exp(), slope)),
         aten.atan.default: elementwise(lambda x: (x.atan(), slope := 1 / (1 + x.square()), -2 * x * slope.square())),
-        aten.leaky_relu.default: elementwise(
-            lambda x, factor=0.01: (x * (slope := torch.ones_like(x).masked_fill(x <= 0, factor)), slope, None)
-        ),
-        aten.elu.default: elementwise(elu),
         aten.softplus.default: elementwise(softplus),
         aten.pow.Tensor_Scalar: power,
         aten.relu.default: relu,
         aten.gelu.default: gelu,
         aten.silu.default: lambda x: x * x.sigmoid(),
         aten.mish.default: lambda x: x * torch_softplus(x).tanh(),
-        aten.hardswish.default: lambda x: x * (x + 3).clamp(0, 6) / 6,
-        aten.hardtanh.default: lambda x, low=-1, high=1: x.clamp(low, high),
+        aten.glu.default: lambda x, dim=-1: (halves := x.split(x.shape[dim] // 2, dim))[0] * halves[1].sigmoid(),
+        # functions of each entry that are made of pieces
+        aten.leaky_relu.default: elementwise(leaky_relu),
+        aten.threshold.default: elementwise(threshold),
+        aten.hardtanh.default: elementwise(hard_tanh),
+        aten.hardsigmoid.default: elementwise(hard_sigmoid),
+        aten.hardswish.default: elementwise(hard_swish),
+        aten.hardshrink.default: elementwise(hard_shrink),
+        aten.softshrink.default: elementwise(soft_shrink),
+        aten.elu.default: elementwise(elu),
+        aten.celu.default: elementwise(celu),
+        aten.clamp.default: elementwise(clamp),
         aten.clamp_min.default: lambda x, low: x.clamp(min=low),
         aten.clamp_max.default: lambda x, high: x.clamp(max=high),
+        aten.clamp_min.Tensor: lambda x, low: torch.where(x >= low, x, low),
         aten._prelu_kernel.default: lambda x, slope: torch.where(x > 0, x, slope * x),
         aten.log_sigmoid_forward.default: log_sigmoid,
         # largest and smallest entries
@@ -210,6 +247,7 @@ RULES.update(
         aten._safe_softmax.default: safe_softmax,
         aten._log_softmax.default: log_softmax,
         aten.logsumexp.default: logsumexp,
+        aten.logaddexp.default: lambda x, y: y + torch_softplus(x - y, 1, 40),
         aten.mse_loss.default: mse_loss,
         aten.huber_loss.default: huber_loss,
         aten.smooth_l1_loss.default: smooth_l1_loss,
@@ -220,20 +258,43 @@ RULES.update(
         aten.var.correction: variance,
         aten.std.correction: deviation,
         aten.linalg_vector_norm.default: vector_norm,
+        aten.norm.ScalarOpt_dim: vector_norm,
         # attention
         aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
-        # in place
-        aten.add_.Tensor: in_place(aten.add_.Tensor, aten.add.Tensor),
-        aten.sub_.Tensor: in_place(aten.sub_.Tensor, aten.sub.Tensor),
-        aten.mul_.Tensor: in_place(aten.mul_.Tensor, aten.mul.Tensor),
-        aten.div_.Tensor: in_place(aten.div_.Tensor, aten.div.Tensor),
-        aten.add_.Scalar: in_place(aten.add_.Scalar, aten.add.Scalar),
-        aten.clamp_.default: in_place(aten.clamp_.default, aten.clamp.default),
-        aten.clamp_min_.default: in_place(aten.clamp_min_.default, aten.clamp_min.default),
-        aten.relu_.default: in_place(aten.relu_.default, aten.relu.default),
-        aten.sigmoid_.default: in_place(aten.sigmoid_.default, aten.sigmoid.default),
-        aten.tanh_.default: in_place(aten.tanh_.default, aten.tanh.default),
-        aten.masked_fill_.Scalar: in_place(aten.masked_fill_.Scalar, aten.masked_fill.Scalar),
+        # in place, of the tensor's shape and memory
+        aten.as_strided_.default: as_strided_in_place,
         aten.transpose_.default: transpose_in_place,
     }
 )
+
+IN_PLACE = (
+    aten.add.Tensor,
+    aten.add.Scalar,
+    aten.sub.Tensor,
+    aten.mul.Tensor,
+    aten.div.Tensor,
+    aten.copy.default,
+    aten.zero.default,
+    aten.fill.Scalar,
+    aten.fill.Tensor,
+    aten.masked_fill.Scalar,
+    aten.clamp.default,
+    aten.clamp_min.default,
+    aten.clamp_min.Tensor,
+    aten.clamp_max.default,
+    aten.relu.default,
+    aten.leaky_relu.default,
+    aten.threshold.default,
+    aten.hardtanh.default,
+    aten.hardsigmoid.default,
+    aten.hardswish.default,
+    aten.sigmoid.default,
+    aten.tanh.default,
+    aten.silu.default,
+    aten.mish.default,
+    aten.elu.default,
+    aten.celu.default,
+)
+"""Operations whose forms in place have rules, too: arithmetic, what sets entries, and layers with `inplace=True`."""
+
+RULES.update({form_in_place(operation): in_place(operation) for operation in IN_PLACE})

@@ -49,3 +49,15 @@ def extreme_with_index(operation: Any) -> Rule:
         return Jet(value, chosen if keepdim else chosen.squeeze(dim), x.directions), index
 
     return rule
+
+
+def ordered(operation: Any) -> Rule:
+    """Make the rule of an operation that puts entries along a dimension in order, and says where they were."""
+
+    def rule(x: Jet, *args: Any, **kwargs: Any) -> tuple[Jet, Tensor]:
+        value, index = operation(x.value, *args, **kwargs)
+        before_dim = 1 if operation is aten.topk.default else 0
+        dim = from_right(kwargs.get("dim", args[before_dim] if len(args) > before_dim else -1), x.ndim)
+        return Jet(value, x.terms.gather(dim, index.expand(len(x.terms), *index.shape)), x.directions), index
+
+    return rule

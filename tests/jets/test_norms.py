@@ -24,6 +24,7 @@ CASES = {
     "variance of all": lambda x: x.var([0, 1]),
     "deviation": lambda x: x.std(1),
     "norm": lambda x: x.norm(),
+    "distances": lambda x: F.pairwise_distance(x.sin(), x * x),
     "layer norm": lambda x: F.layer_norm(x, (6,)),
     "batch norm": lambda x: F.batch_norm(x, None, None, training=True),
     "layer norm with weights": (lambda x, w, b: F.layer_norm(x, (6,), w, b), (2, 4, 6), (6,), (6,)),

@@ -11,6 +11,10 @@ from frog_cli.jets.products import MATRIX_PRODUCTS, matrix_products
 from tests.jets.oracles import K, X, check_case, randn, whole
 
 CASES = {
+    "sum with a product": lambda x: torch.addcmul(x[0], x.sin(), x, value=0.5),
+    "sum with a quotient": lambda x: torch.addcdiv(x[0], x.sin(), x * x + 1, value=2),
+    "between two": lambda x: torch.lerp(x.sin(), x * x, 0.3),
+    "between two, by entries": lambda x: torch.lerp(x.sin(), x * x, x.sigmoid()),
     "quotient": lambda x: x / (x * x + 1),
     "divided": lambda x: x / 3,
     "product": lambda x: x * x.exp(),

@@ -19,6 +19,7 @@ from tests.jets import (
     test_losses,
     test_mutation,
     test_norms,
+    test_pieces,
     test_products,
     test_selections,
     test_shapes,
@@ -33,6 +34,7 @@ TABLES = (
     test_losses,
     test_mutation,
     test_norms,
+    test_pieces,
     test_products,
     test_selections,
     test_shapes,
@@ -157,3 +159,21 @@ def test_recurrent_networks_in_single_precision(name):
     torch.testing.assert_close(slopes.double(), expected[1], rtol=1e-5, atol=1e-6)
     _, _, curvature = measure_second_order(losses[torch.float32], weights[torch.float32], in_single)
     torch.testing.assert_close(curvature.double(), expected[2], rtol=1e-4, atol=1e-5)
+
+
+OF_TORCHVISION = [
+    "mobilenet_v2",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("efficientnet_b0", "convnext_tiny", "swin_t")),
+]
+
+
+@pytest.mark.parametrize("name", OF_TORCHVISION)
+def test_networks_that_write_in_place_and_lay_images_channels_last(name):
+    torch.manual_seed(0)
+    model = getattr(torchvision().models, name)(num_classes=3).double().eval()
+    loss, weights = in_weights(model, randn(2, 3, 32, 32), torch.tensor([0, 1]))
+    tangents = [randn(1, *weight.shape, seed=index) * 0.01 for index, weight in enumerate(weights)]
+    for ours, expected in zip(
+        measure_second_order(loss, weights, tangents), by_reverse_mode(loss, weights, tangents), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-10)

@@ -9,6 +9,10 @@ import torch.nn.functional as F  # noqa: N812
 from tests.jets.oracles import check_case
 
 CASES = {
+    "in order": lambda x: (x * x).sort(1).values,
+    "in falling order": lambda x: (x * x).sort(dim=0, descending=True)[0] * x,
+    "largest two": lambda x: (x * x).topk(2).values,
+    "smallest two of a column": lambda x: x.sin().topk(2, dim=0, largest=False).values,
     "maximum": lambda x: x.max(),
     "maxima": lambda x: x.max(1).values,
     "largest": lambda x: x.amax(0),

@@ -8,6 +8,7 @@ import torch
 from tests.jets.oracles import LABELS, X, check_case
 
 CASES = {
+    "trace": lambda x: (x @ x.T).trace(),
     "cumsum": lambda x: x.cumsum(0),
     "view": lambda x: x.view(2, 12),
     "flatten": lambda x: x.flatten(),

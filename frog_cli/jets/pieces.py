@@ -1,0 +1,81 @@
+"""Formulas of functions of each entry that are made of pieces: value, slope, and curvature where it is not zero.
+
+At the ends of a piece the slopes are those of torch's reverse mode, so that forward and backward agree there, too: a
+convolution without a bias gives exactly 0 wherever its image is empty.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+Formula = tuple[Tensor, Tensor, Tensor | None]
+"""Value, slope and curvature, None for zero."""
+
+
+def hard_tanh(x: Tensor, low: float = -1, high: float = 1) -> Formula:
+    """Cut off on both sides, as ReLU6 does, too."""
+    return aten.hardtanh.default(x, low, high), _between(x, low, high), None
+
+
+def hard_sigmoid(x: Tensor) -> Formula:
+    """Rise from 0 at -3 to 1 at 3."""
+    return aten.hardsigmoid.default(x), _between(x, -3, 3) / 6, None
+
+
+def hard_swish(x: Tensor) -> Formula:
+    """Multiply by the hard sigmoid."""
+    curvature = _between(x, -3, 3) / 3
+    slope = torch.where(x >= 3, 1, (x / 3 + 0.5) * (x > -3))
+    return aten.hardswish.default(x), slope, curvature
+
+
+def hard_shrink(x: Tensor, size: float = 0.5) -> Formula:
+    """Replace what is small by zero."""
+    return aten.hardshrink.default(x, size), 1 - _within(x, size), None
+
+
+def soft_shrink(x: Tensor, size: float = 0.5) -> Formula:
+    """Bring entries nearer to zero, what is small to zero."""
+    return aten.softshrink.default(x, size), 1 - _within(x, size), None
+
+
+def threshold(x: Tensor, least: float, otherwise: float) -> Formula:
+    """Replace what is not above a number by another one."""
+    return aten.threshold.default(x, least, otherwise), (x > least).to(x.dtype), None
+
+
+def leaky_relu(x: Tensor, factor: float = 0.01) -> Formula:
+    """Multiply negative entries by a factor."""
+    slope = torch.ones_like(x).masked_fill(x <= 0, factor)
+    return x * slope, slope, None
+
+
+def clamp(x: Tensor, low: float | None = None, high: float | None = None) -> Formula:
+    """Cut off below and above; what lies at a bound goes on to vary."""
+    value = aten.clamp.default(x, low, high)
+    return value, (value == x).to(value.dtype), None
+
+
+def elu(x: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Formula:
+    """Bend what is negative towards -alpha, as SELU and CELU do, too."""
+    bent = alpha * scale * input_scale * (input_scale * x).exp()
+    slope = torch.where(x > 0, scale, bent)
+    return aten.elu.default(x, alpha, scale, input_scale), slope, torch.where(x < 0, input_scale * bent, 0)
+
+
+def celu(x: Tensor, alpha: float = 1) -> Formula:
+    """Take the ELU whose slope does not jump."""
+    return elu(x, alpha, 1, 1 / alpha)
+
+
+def _between(x: Tensor, low: float, high: float) -> Tensor:
+    """Return 1 strictly between two numbers, 0 elsewhere."""
+    return ((x > low) & (x < high)).to(x.dtype)
+
+
+def _within(x: Tensor, size: float) -> Tensor:
+    """Return 1 from -size to size, both included, 0 elsewhere."""
+    return (x.abs() <= size).to(x.dtype)
