@@ -168,11 +168,11 @@ def _random_order(count: int) -> Tensor:
 
 def normalised(images: Tensor, normalisation: Normalisation) -> Tensor:
     """Return images in single precision, shifted and scaled; those given stay as they are."""
-    mean, deviation = normalisation
+    mean, deviation = (one.to(images.device) for one in normalisation)
     if images.dtype == torch.uint8:
         shape = (-1, *[1] * (images.ndim - 2))
         return images.to(torch.float32).sub_(mean.float().reshape(shape)).div_(deviation.float().reshape(shape))
-    scaled = torch.empty(images.shape)
+    scaled = torch.empty(images.shape, device=images.device)
     for channel in range(images.shape[1]):  # in double precision, lest a large mean takes the digits
         scaled[:, channel] = (images[:, channel].to(torch.float64) - mean[channel]) / deviation[channel]
     return scaled

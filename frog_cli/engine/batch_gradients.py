@@ -118,7 +118,8 @@ def forward_gradient_over_ranks(
     aggregation, sample = method.aggregation, in_phase("tangents", method.tangents)
     if recordable(model):
         recorder = partial(recorded_by_shape, model=model, compiled=compiled)
-        space, aggregation = with_recorded_parts(space, recorder), _recorded_aggregation(aggregation, recorder)
+        space = with_recorded_parts(space, partial(recorder, may_draw=not of_samples))
+        aggregation = _recorded_aggregation(aggregation, recorder)
     space = in_phases(space, phase_of_step)
     if not of_samples:
         space = shared_samples(space, grid.batch)

@@ -40,7 +40,7 @@ _MOST_STATES = 8
 
 
 def recorded_by_shape(
-    function: Callable[..., Tensors], model: Module | None = None, compiled: bool = False
+    function: Callable[..., Tensors], model: Module | None = None, compiled: bool = False, may_draw: bool = True
 ) -> Callable[..., Tensors]:
     """Return a fast equivalent of a function that is recorded anew for each shape of its first argument.
 
@@ -49,6 +49,7 @@ def recorded_by_shape(
         model: which it calls. Recordings are made anew when its modes, attributes, buffers, hooks or submodules are
             others; if it changes them itself, or draws random numbers otherwise than from torch, it runs as it is.
         compiled: whether to compile the recordings, too.
+        may_draw: whether it may draw random numbers of torch and be recorded nevertheless.
     """
     recordings: dict[tuple[torch.Size, Hashable], tuple[Callable[..., Tensors], list[Any]]] = {}
     plain = _as_it_is(function)
@@ -66,11 +67,11 @@ def recorded_by_shape(
             _warn_that_it_is_slow("of a model that changes all the time")
             return plain(*arguments)
         if model is None:
-            recordings[key] = record(function, *arguments, compiled=compiled), []
+            recordings[key] = record(function, *arguments, compiled=compiled, may_draw=may_draw), []
         else:
             with kept_as_it_is(model, arguments[0].device):
                 changed = changes(model)
-                recording = record(function, *arguments, compiled=compiled, changed=changed)
+                recording = record(function, *arguments, compiled=compiled, changed=changed, may_draw=may_draw)
                 changing = changed()
             recordings[key] = recording, held(model)
         return recordings[key][0](*arguments)
@@ -103,8 +104,9 @@ def with_recorded_parts(space: Space, recorder: Callable[[Callable[..., Tensors]
     Over activities the step makes the layers' outputs from the inputs, which what is measured has instead of them.
 
     Args:
-        space: of a model that keeps no statistics and draws no random numbers.
-        recorder: returns a fast equivalent of a function.
+        space: of a model that keeps no statistics.
+        recorder: returns a fast equivalent of a function; over activities not one that draws random numbers in it,
+            since both parts must draw the same.
     """
 
     def slopes(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
@@ -131,6 +133,7 @@ def record(
     *examples: Tensor,
     compiled: bool = False,
     changed: Callable[[], bool] = lambda: False,
+    may_draw: bool = True,
 ) -> Callable[..., Tensors]:
     """Return a fast equivalent of a pure function of tensors, for arguments of the examples' shapes and strides.
 
@@ -141,13 +144,15 @@ def record(
             differ in their rounding.
         changed: returns whether calling the function has changed what it depends on, so that a recording would not be
             it: then it is returned as it is, with a warning.
+        may_draw: whether one that draws random numbers is recorded, too; else it is returned as it is, with a warning.
 
     Returns:
         A callable that runs without gradients and gives the same numbers, but for the rounding of matrix products in
         float32 on the CPU; a recording that does not is refused with a RuntimeError, unless random numbers are why,
         or it is on a GPU, where some operations add in any order: then the function is returned, with a warning.
     """
-    with torch.no_grad(), torch.random.fork_rng(), faster_jets():
+    cards = {example.device for example in examples if example.is_cuda}
+    with torch.no_grad(), torch.random.fork_rng(cards), faster_jets():
         try:
             recording = _traced(function, examples)
         except _NotRecordableError:
@@ -155,6 +160,9 @@ def record(
             return _as_it_is(function)
         if changed():
             _warn_that_it_is_slow("change what the model keeps, or draw random numbers that are not torch's")
+            return _as_it_is(function)
+        if _draws(recording) and not may_draw:
+            _warn_that_it_is_slow("draw random numbers")
             return _as_it_is(function)
         _simplify(recording)
         try:
@@ -276,7 +284,8 @@ def _verified(recording: GraphModule, function: Callable[..., Tensors], examples
     """Return a function's results for the examples.
 
     Raises:
-        RuntimeError: if its recording has others.
+        RuntimeError: if its recording has others, or draws random numbers and has some that are not finite, as a
+            projection has where another solution stands in: then nothing says that both draw alike.
     """
     results = []
     with _kernels_that_repeat():
@@ -286,6 +295,8 @@ def _verified(recording: GraphModule, function: Callable[..., Tensors], examples
     for expected, replayed in zip(*results, strict=True):
         if not torch.equal(expected.nan_to_num(), replayed.nan_to_num()):
             raise RuntimeError("a recording differs from the function that it records")
+    if _draws(recording) and not all(result.isfinite().all() for result in results[0]):
+        raise RuntimeError("a recording that draws random numbers cannot be compared with its function")
     return results[0]
 
 

@@ -53,7 +53,7 @@ def _pass_by_pass(
     function: Function,
     primals: Tensors,
     chunks: Iterable[Tensors],
-    random_numbers: Tensor,
+    random_numbers: tuple[Tensor, ...],
 ) -> Slopes:
     """Measure along chunk after chunk with the same random numbers: one dropout mask for all tangents."""
     value, kept = torch.empty(0), None

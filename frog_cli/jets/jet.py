@@ -175,7 +175,7 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
     with (
         _not_within_another(),
         torch.enable_grad(),
-        kernels_with_rules(),
+        kernels_with_rules(primals[0].device),
         _without_derivatives_of_others(),
         without_reverse_passes(),
     ):

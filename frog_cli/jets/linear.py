@@ -94,7 +94,10 @@ def reduce_all(operation: Any, over_dimensions: Any) -> Rule:
 def pool(operation: Any) -> Rule:
     """Make the rule of an average over parts of images."""
 
-    def rule(x: Jet, *args: Any) -> Jet:
+    def rule(x: Jet, *args: Any) -> Any:
+        if x.ndim == 3:
+            one_image: Any = x.unsqueeze(0)
+            return rule(one_image, *args).squeeze(0)
         return Jet(
             operation(x.value, *args), in_one_batch(lambda batch: operation(batch, *args), x.terms), x.directions
         )

@@ -39,10 +39,10 @@ def batch_norm(operation: Any) -> Rule:
 
     def rule(
         x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float
-    ) -> tuple[Any, Tensor, Tensor]:
-        value, mean, inverse_deviation = operation(
+    ) -> tuple[Any, ...]:
+        value, mean, inverse_deviation, *reserved = operation(  # what cuDNN reserves for its reverse mode
             value_of(x), value_of(weight), value_of(bias), running_mean, running_var, training, momentum, eps
-        )[:3]
+        )
         channels = [1, -1] + [1] * (x.ndim - 2)
         if not training:
             result = (x - running_mean.reshape(channels)) * (running_var.reshape(channels) + eps).rsqrt()
@@ -61,9 +61,17 @@ def batch_norm(operation: Any) -> Rule:
             result, _, _ = _standardise(x, [0, *range(2, x.ndim)], eps)
         result = result if weight is None else result * weight.reshape(channels)
         result = result if bias is None else result + bias.reshape(channels)
-        return Jet(value, result.terms, result.directions), mean, inverse_deviation
+        return Jet(value, result.terms, result.directions), mean, inverse_deviation, *reserved
 
     return rule
+
+
+def rms_norm(x: Any, shape: Any, weight: Any = None, eps: float | None = None) -> tuple[Any, Tensor]:
+    """Divide by the root mean square over the last dimensions, as one operation does on a GPU, then scale."""
+    dims = list(range(-len(shape), 0))
+    inverse = ((x * x).mean(dims, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps)).rsqrt()
+    result = x * inverse
+    return result if weight is None else result * weight, value_of(inverse)
 
 
 def group_norm(

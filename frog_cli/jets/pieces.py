@@ -56,7 +56,8 @@ def leaky_relu(x: Tensor, factor: float = 0.01) -> Formula:
 def clamp(x: Tensor, low: float | None = None, high: float | None = None) -> Formula:
     """Cut off below and above; what lies at a bound goes on to vary."""
     value = aten.clamp.default(x, low, high)
-    return value, (value == x).to(value.dtype), None
+    inside = (x >= low) if low is not None else torch.ones_like(x, dtype=torch.bool)
+    return value, (inside if high is None else inside & (x <= high)).to(value.dtype), None
 
 
 def elu(x: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Formula:

@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import softplus as torch_softplus
 
 from frog_cli.jets.attention import attention
+from frog_cli.jets.cells import gru_cell, lstm_cell
 from frog_cli.jets.elementwise import elementwise, gelu, general_power, log_sigmoid, power, relu, softplus
 from frog_cli.jets.jet import RULES
 from frog_cli.jets.linear import (
@@ -28,7 +29,7 @@ from frog_cli.jets.linear import (
 )
 from frog_cli.jets.losses import binary_cross_entropy_with_logits, huber_loss, mse_loss, smooth_l1_loss
 from frog_cli.jets.mutation import as_strided_in_place, form_in_place, in_place, transpose_in_place
-from frog_cli.jets.norms import batch_norm, deviation, group_norm, layer_norm, variance, vector_norm
+from frog_cli.jets.norms import batch_norm, deviation, group_norm, layer_norm, rms_norm, variance, vector_norm
 from frog_cli.jets.pieces import (
     celu,
     clamp,
@@ -42,7 +43,7 @@ from frog_cli.jets.pieces import (
     threshold,
 )
 from frog_cli.jets.products import MATRIX_PRODUCTS, add_product, affine, convolution, divide, matrix_products, multiply
-from frog_cli.jets.selections import extreme, extreme_with_index, max_pool2d, ordered
+from frog_cli.jets.selections import extreme, extreme_with_index, max_pool2d, of_two, ordered
 from frog_cli.jets.shapes import (
     along_dimensions,
     cat,
@@ -128,6 +129,7 @@ OF_ITSELF = {
     split: (aten.split.Tensor, aten.unsafe_split.Tensor, aten.split_with_sizes.default),
     extreme: (aten.amax.default, aten.amin.default),
     extreme_with_index: (aten.max.dim, aten.min.dim),
+    of_two: (aten.maximum.default, aten.minimum.default),
     ordered: (aten.sort.default, aten.topk.default),
     softmax: (aten._softmax.default,),
     nll_loss: (aten.nll_loss_forward.default, aten.nll_loss2d_forward.default),
@@ -241,8 +243,6 @@ RULES.update(
         aten.max_pool2d_with_indices.default: max_pool2d,
         aten.max.default: lambda x: x.amax(),
         aten.min.default: lambda x: x.amin(),
-        aten.maximum.default: lambda x, y: torch.where(x == y, (x + y) / 2, torch.where(x > y, x, y)),
-        aten.minimum.default: lambda x, y: torch.where(x == y, (x + y) / 2, torch.where(x < y, x, y)),
         # softmax and losses
         aten._safe_softmax.default: safe_softmax,
         aten._log_softmax.default: log_softmax,
@@ -257,8 +257,12 @@ RULES.update(
         aten.native_group_norm.default: group_norm,
         aten.var.correction: variance,
         aten.std.correction: deviation,
+        aten._fused_rms_norm.default: rms_norm,
         aten.linalg_vector_norm.default: vector_norm,
         aten.norm.ScalarOpt_dim: vector_norm,
+        # recurrence
+        aten._thnn_fused_lstm_cell.default: lstm_cell,
+        aten._thnn_fused_gru_cell.default: gru_cell,
         # attention
         aten._scaled_dot_product_flash_attention_for_cpu.default: attention,
         # in place, of the tensor's shape and memory

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frog_cli.jets.jet import Jet, Rule
-from frog_cli.jets.terms import from_right
+from frog_cli.jets.jet import Jet, Rule, value_of
+from frog_cli.jets.terms import from_right, jointly_linear
 
 aten = torch.ops.aten
 
@@ -47,6 +47,18 @@ def extreme_with_index(operation: Any) -> Rule:
         dim = from_right(dim, x.ndim)
         chosen = x.terms.gather(dim, where.expand(len(x.terms), *where.shape))
         return Jet(value, chosen if keepdim else chosen.squeeze(dim), x.directions), index
+
+    return rule
+
+
+def of_two(operation: Any) -> Rule:
+    """Make the rule of the larger or smaller one of two entries; equal ones share."""
+
+    def rule(x: Any, y: Any) -> Jet:
+        a, b = value_of(x), value_of(y)
+        value = operation(a, b)
+        chosen = jointly_linear(lambda s, t: torch.where(a == b, s / 2 + t / 2, torch.where(value == a, s, t)), x, y)
+        return Jet(value, chosen.terms, chosen.directions)
 
     return rule
 

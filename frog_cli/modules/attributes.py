@@ -98,9 +98,15 @@ def _slots(of: type) -> list[str]:
 
 
 def _set_attributes(value: Any, attributes: dict[str, Any]) -> None:
-    """Give an object the attributes that it had; properties of the same names do not hear of it."""
+    """Give an object the attributes that it had; properties of the same names do not hear of it.
+
+    What a module has registered meanwhile, as a layer made in its first call, stays registered.
+    """
     now = _attributes(value)
     slots = _slots(type(value))
+    if isinstance(value, Module):
+        registered = value._modules.keys() | value._parameters.keys() | value._buffers.keys()
+        attributes = {name: one for name, one in attributes.items() if name not in registered}
     for name in now.keys() - attributes.keys():
         object.__delattr__(value, name) if name in slots else vars(value).pop(name)
     for name, one in attributes.items():
@@ -153,11 +159,7 @@ def _with_state(get: Callable[[], Any], put: Callable[[Any], Any]) -> Kept:
 def _kept_by_tensor(tensor: Tensor) -> Kept | None:
     if tensor.layout != torch.strided or tensor.is_inference():
         return None
-    changed, memory = written_to(tensor), tensor.detach()
-    try:
-        before = torch._lazy_clone(memory)  # copied when it is written to
-    except RuntimeError:  # memory of others, such as numpy's
-        before = memory.clone()
+    changed, memory, before = written_to(tensor), tensor.detach(), tensor.detach().clone()
 
     def restore() -> None:
         nonlocal changed

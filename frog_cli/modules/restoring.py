@@ -14,7 +14,9 @@ import torch
 from torch.nn import Module
 
 from frog_cli.modules.attributes import kept_by, random_numbers_kept
+from frog_cli.modules.calls import copied
 from frog_cli.modules.random_numbers import random_state, set_random_state
+from frog_cli.modules.state import changes
 
 
 def attributes_restored(model: Module | None, loss: Any = None) -> Callable[[], None]:
@@ -50,6 +52,17 @@ def buffers_restored(model: Module) -> Callable[[], None]:
                     module._buffers[name] = buffer
 
     return restore
+
+
+def changes_in_a_call(model: Module, inputs: Any, device: torch.device) -> bool:
+    """Return whether a call of a model in its present mode changes what it keeps, or draws random numbers.
+
+    The model stays as it is.
+    """
+    with kept_as_it_is(model, device), torch.no_grad():
+        changed, before = changes(model), random_state(device)
+        model(copied(inputs))
+        return changed() or not all(map(torch.equal, before, random_state(device)))
 
 
 @contextmanager

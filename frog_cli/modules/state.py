@@ -42,9 +42,9 @@ def set_tensors(model: Module, tensors: Mapping[str, Tensor]) -> None:
 def identity(model: Module) -> tuple[int, ...]:
     """Return which attributes, modes, weights, buffers, hooks and submodules a model has, by where they are.
 
-    Of modules that are not torch's own it counts how often tensors among the attributes were written to, and which
-    members containers have; what lies deeper, and variables of functions, it does not see. Fast enough for each step.
-    It tells models apart as long as what they had before is held, as `held` does.
+    Of modules that are not torch's own it counts where tensors among the attributes are, how often they were written
+    to, and which members containers have; what lies deeper, and variables of functions, it does not see. Fast enough
+    for each step. It tells models apart as long as what they had before is held, as `held` does.
     """
     found: list[int] = []
     _add_identity(model, found)
@@ -61,6 +61,7 @@ def _add_identity(module: Module, found: list[int]) -> None:
         one = own[name]
         if isinstance(one, Tensor):
             found.append(0 if one.is_inference() else one._version)
+            found.append(one.data_ptr() if one.layout == torch.strided else 0)
         elif isinstance(one, _CONTAINERS):
             found.extend(map(id, one.values() if isinstance(one, dict) else one))
     for weight in module._parameters.values():

@@ -17,9 +17,9 @@ from frog_cli.data.dataset import ImageData, Split
 from frog_cli.errors import RequestError
 from frog_cli.gradients.space import Estimate
 from frog_cli.modules.calls import parameters_of
-from frog_cli.modules.random_numbers import seed_python_and_numpy, set_states, states
+from frog_cli.modules.random_numbers import seed_python_and_numpy, set_or_seed, set_states, states
 from frog_cli.modules.state import set_tensors, tensors_of
-from frog_cli.objectives import optimiser_and_schedule
+from frog_cli.objectives import devices, optimiser_and_schedule
 from frog_cli.objectives.approximation import approximation
 from frog_cli.objectives.evaluation import evaluator
 from frog_cli.objectives.network_steps import (
@@ -135,6 +135,7 @@ class Classification:
             self._lengths += [] if learnt.length is None else [learnt.length]
             if self._ranks.size > 1 and (self.steps % COMPARED_EVERY == 0 or number + 1 == len(self._batches)):
                 self._compare()
+        devices.finish(images.device)
         self._batches = None
         return True
 
@@ -195,7 +196,7 @@ class Classification:
         if self._heads:
             self._heads.restore(state["heads"])
         self._best = state.get("best") or None  # not in earlier versions
-        self._tangents.set_state(state["tangents"])
+        set_or_seed(self._tangents, state["tangents"])
         set_states(device, state["random_numbers"])
 
     def measure(self) -> list[Row]:

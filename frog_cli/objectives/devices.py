@@ -29,6 +29,17 @@ def chosen(name: str, local_rank: int | None = None, own: bool = False) -> torch
     return found
 
 
+def set_precision(tf32: bool) -> None:
+    """Let products in single precision on NVIDIA cards be of TF32, with 10 bits behind the point, or not."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def finish(device: torch.device) -> None:
+    """Wait for what a device has been told to do, so that the time that it takes is seen where it is taken."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def device(name: str, local_rank: int | None = None) -> torch.device:
     """Return the device; auto means CUDA, then MPS, then CPU, whichever is there first.
 

@@ -137,6 +137,9 @@ def sampler(tangents: Tangents) -> Sampler:
         with sources.refusing(source, f"tangents {tangents.name} raises"):
             V = sample(shape, generator, dtype)
         _check(tangents, V, shape, dtype)
+        if V.device.type != generator.device.type:
+            what = f"tangents {tangents.name} must be made on {generator.device}, where their generator is, not on "
+            raise RequestError(f"ideas={source.name}", f"{what}{V.device}; torch.randn and its kin take device=")
         return V.detach()
 
     return checked

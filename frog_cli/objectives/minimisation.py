@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frog_cli.engine import point_gradients
 from frog_cli.gradients.space import Estimate
-from frog_cli.objectives import estimators, optimiser_and_schedule
+from frog_cli.objectives import devices, estimators, optimiser_and_schedule
 from frog_cli.objectives.functions import closed_form
 from frog_cli.objectives.objective import Outcome, Row, Weights, never
 from frog_cli.objectives.step_lengths import StepLengths, quartiles
@@ -114,6 +114,7 @@ class Minimisation:
                 self._lengths[step] = length
             self._optimizer.step()
             self._steps_in_epoch += 1
+        devices.finish(self._points.device)
         return True
 
     def states(self) -> list[Row]:

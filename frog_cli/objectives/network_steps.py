@@ -34,7 +34,7 @@ from frog_cli.ideas.registry import Curvature
 from frog_cli.jets.jet import NoRuleError
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.requirements import coupling_modules
-from frog_cli.modules.restoring import kept_as_it_is
+from frog_cli.modules.restoring import changes_in_a_call, kept_as_it_is
 from frog_cli.objectives import estimators
 from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths
@@ -86,10 +86,14 @@ def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) 
 
     It is measured on the batch of the direction, or on other samples if these are given as well.
     """
-    measure, keeps_nothing = fast_curvature(model, sample_loss), recordable(model)
+    measure = fast_curvature(model, sample_loss)
+    keeps_nothing: bool | None = None  # until the model has been called
 
     def gradient(images: Tensor, labels: Tensor, generator: Generator, measured_on: Split | None = None) -> Estimate:
+        nonlocal keeps_nothing
         measures = lengths.measures
+        if keeps_nothing is None:
+            keeps_nothing = not changes_in_a_call(model, images, images.device)
         # buffers change, and dropout draws, once for each step: in the measurement, from where the direction did
         kept = kept_as_it_is(model, images.device) if measures and not keeps_nothing else nullcontext()
         with kept:
@@ -165,7 +169,7 @@ def batch_gradient(run: ClassificationRun, model: Sequential, inputs: Tensor, gr
         RequestError: if the model does not allow it.
     """
     if grid.batch.size > 1:
-        check_samples_are_independent(model)
+        check_samples_are_independent(model, inputs)
     if isinstance(run.gradient, Backprop):
         return mean_over_samples(fast_backprop(model, sample_loss, run.compile), grid.batch)
     if isinstance(run.gradient, SecondOrder):
@@ -188,16 +192,21 @@ def batch_gradient(run: ClassificationRun, model: Sequential, inputs: Tensor, gr
     return forward_gradient_over_ranks(method, where, model, grid, run.exchange, run.compile, phase)
 
 
-def check_samples_are_independent(model: Module) -> None:
+def check_samples_are_independent(model: Module, inputs: Tensor) -> None:
     """Refuse a model whose samples cannot be shared by ranks as if they were alone.
 
+    Args:
+        model: it stays as it is, but for its mode, which is that of training.
+        inputs: some of them, to call it with.
+
     Raises:
-        RequestError: if it normalises by the batch, or draws random numbers, which ranks would draw alike.
+        RequestError: if it normalises by the batch, or changes what it keeps or draws random numbers, as ranks would
+            do alike.
     """
     coupling = coupling_modules(model)
     if coupling:
         raise RequestError(
             "parallel=batch", f"module {coupling[0]} normalises by the batch; parallel=tangents allows that"
         )
-    if not recordable(model):
+    if not recordable(model) or changes_in_a_call(model.train(), inputs, inputs.device):
         raise RequestError("parallel=batch", "the model keeps statistics or drops out; parallel=tangents allows that")

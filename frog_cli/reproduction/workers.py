@@ -13,6 +13,7 @@ from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 from frog_cli.errors import Interrupted, WorkerLostError
@@ -51,12 +52,13 @@ def outcomes(
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     left = list(reversed(orders))
     ends, lasts = multiprocessing.Pipe(duplex=False)
-    given = threads, dict(os.environ), ends
+    forks = _forks()
+    given = threads, dict(os.environ), ends, forks.Value("i", -1)
     with (
         Interruption() as interruption,
         ends,
         lasts,
-        ProcessPoolExecutor(min(workers, len(orders)), _forks(), initializer=_begin, initargs=given) as pool,
+        ProcessPoolExecutor(min(workers, len(orders)), forks, initializer=_begin, initargs=given) as pool,
     ):
         working: dict[Future[Outcome], Order] = {}
         while working or (left and not interruption()):
@@ -101,22 +103,30 @@ def _forks() -> BaseContext:
 _busy = threading.Lock()
 """Held by a worker while it carries out a job."""
 
+_number = 0
+"""Which of the workers this one is, as long as it is one: they take GPUs in turn."""
+
 
 def _carry_out(order: Order, parent: Path, extra: Sequence[str]) -> Outcome:
     with _busy:
-        return carry_out(order, parent, extra)
+        return carry_out(order, parent, extra, _number)
 
 
-def _begin(threads: int, environment: Mapping[str, str], ends: Connection) -> None:
+def _begin(threads: int, environment: Mapping[str, str], ends: Connection, begun: Synchronized[int]) -> None:
     """Prepare a worker: it shares the cores, ends when the command does, and between two runs ignores signals.
 
     Args:
         threads: of the worker.
         environment: that of the parent, for that of the server is as old as the server.
         ends: readable when its other end, which the parent has, is closed.
+        begun: the number of the last worker that has begun.
     """
     import torch
 
+    global _number  # of this process
+    with begun.get_lock():
+        begun.value += 1
+        _number = begun.value
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(threads)

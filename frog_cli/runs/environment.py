@@ -13,8 +13,8 @@ from typing import Any
 from frog_cli.files.shipped import folder
 
 
-def environment() -> dict[str, Any]:
-    """Return what a result may depend on besides its settings: versions, commit, machine."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Return what a result of a device may depend on besides its settings: versions, commit, machine."""
     import torch
 
     packages = ("frog-cli", "torch", "torchvision", "numpy", "hydra-core")
@@ -23,8 +23,8 @@ def environment() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "commit": _commit(),
         "host": socket.gethostname(),
-        "processor": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
+        "processor": torch.cuda.get_device_name(device)
+        if device.startswith("cuda")
         else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
     }

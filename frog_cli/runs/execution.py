@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,6 +82,7 @@ def carry_out(
     local_rank: int | None = None,
     quiet: bool = False,
     ranks: Ranks | None = None,
+    command: str | None = None,
 ) -> list[Result]:
     """Carry out the runs of a request that are not done yet; a run that raises does not keep others from running.
 
@@ -93,6 +95,7 @@ def carry_out(
         local_rank: which of the processes on this host this one is; they take CUDA devices in turn.
         quiet: show no progress and draw no pictures.
         ranks: those that carry it out together; None for this process alone.
+        command: what `name_of` says of all requests that are carried out one after the other, if there are several.
     """
     from frog_cli.objectives import devices  # imports torch
     from frog_cli.ranks.ranks import ALONE
@@ -101,8 +104,12 @@ def carry_out(
     ranks = ranks or ALONE
     device = devices.chosen(request.runs[0].device, local_rank, own=ranks.size > 1)
     folders = [RunFolder(parent, run) for run in request.runs]
-    anew = request.overwrite and not any(folder.is_repeated() for folder in folders)
-    pending = [folder for folder in folders if anew or folder.finished() is None]
+    name = command or name_of([request], parent)
+    pending = [
+        folder
+        for folder in folders
+        if folder.finished() is None or (request.overwrite and not folder.is_repeated_by(name))
+    ]
     errors: dict[Path, Exception] = {}
     with Interruption(ranks.agreed if ranks.size > 1 else None) as interruption, ExitStack() as locks:
 
@@ -116,13 +123,14 @@ def carry_out(
                 except (InProgressError, OSError) as error:
                     print(f"frog: {first_line(error)}", file=sys.stderr)
                     errors[folder.path] = error
-            if anew:
-                for folder in held:
-                    folder.repeat()
+            for folder in held:
+                if request.overwrite and not folder.is_repeated_by(name):
+                    folder.repeat(name)
             return [folder for folder in held if folder.finished() is None]  # by another process, meanwhile
 
         ranks.before_exit(locks.close)
         held = ranks.first(hold)
+        locks.enter_context(_results_kept_if_refused(held))
         start, side_by_side = _starter(request.runs[0], held, device, ranks)
         for together, states in _with_states(side_by_side, ranks):
             _stop_if_asked(interruption)
@@ -140,7 +148,34 @@ def carry_out(
                     errors |= {folder.path: error for folder in held if folder.finished() is None}
                     break
             _stop_if_asked(interruption)  # of a signal in the last step or measurement
+    if command is None and ranks.rank == 0:
+        end_repetition([request], parent)
     return [Result(folder, folder in pending, errors.get(folder.path)) for folder in folders]
+
+
+@contextmanager
+def _results_kept_if_refused(folders: Sequence[RunFolder]) -> Iterator[None]:
+    """Let what was to be repeated count as done if the body is refused, as when its data cannot be read."""
+    try:
+        yield
+    except RequestError:
+        for folder in folders:
+            if folder.has_results():
+                folder.end_repetition()
+        raise
+
+
+def name_of(requests: Sequence[Request], parent: Path) -> str:
+    """Return a name of some requests together, by which a run is known that is repeated when they go on."""
+    paths = [str(RunFolder(parent, run).path) for request in requests for run in request.runs]
+    return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
+
+
+def end_repetition(requests: Sequence[Request], parent: Path) -> None:
+    """Let the runs of some requests, which have all been carried out, be repeated again when that is asked for."""
+    for request in requests:
+        for run in request.runs:
+            RunFolder(parent, run).end_repetition()
 
 
 def _stop_if_asked(interruption: Interruption) -> None:
@@ -225,23 +260,35 @@ def _run(
     """Run the seeds of some folders side by side, from the beginning or from states after the same step."""
     import torch
 
+    from frog_cli.objectives import devices
     from frog_cli.runs.curve import draw_curve
     from frog_cli.runs.progress import Progress
     from frog_cli.runs.training import train
 
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = folders[0].run.tf32
+    devices.set_precision(folders[0].run.tf32)
     threads = torch.get_num_threads()
     if isinstance(folders[0].run, FunctionRun):
         torch.set_num_threads(1)  # vectors this short gain nothing, and sums would depend on the number of cores
     seeds = [folder.run.seed for folder in folders]
-    for folder, state in zip_longest(folders, states):
+
+    def begin(folder: RunFolder, state: dict[str, Any] | None) -> None:
         if state is None:
             folder.start(device, learning_rate, seeds, ranks.size)
         else:
             folder.resume(device, learning_rate, seeds, state["rows"], ranks.size)
+
     quiet = quiet or ranks.rank > 0
+    begun: list[RunFolder] = []
     try:
+        for folder, state in zip_longest(folders, states):
+            if not folder.has_results():  # else they stay until it is known that the run can be repeated
+                begin(folder, state)
+                begun.append(folder)
         objective = start([folder.run for folder in folders])
+        for folder in folders:
+            if folder not in begun:
+                begin(folder, None)
+                begun.append(folder)
         if states:
             objective.restore([state["objective"] for state in states])
             if ranks.rank == 0:
@@ -258,7 +305,7 @@ def _run(
                 except OSError as error:  # such as a full disk: the run is done all the same
                     print(f"frog: no picture: {first_line(error)}", file=sys.stderr)
     except BaseException as error:
-        for folder in folders:
+        for folder in begun:
             if folder.finished() is None:
                 with suppress(OSError):  # a full disk, which is what is told then
                     folder.end(_status(error), first_line(error))

@@ -53,7 +53,9 @@ def runs_root() -> Path:
 TABLES = ("metrics.csv", "timings.csv")
 
 _REPEATED = "repeated"
-"""The file that says that a run which was done is being repeated."""
+"""The file that says which command repeats a run, and whether it has begun to: then earlier results are gone."""
+
+_BEGUN = " has begun"
 
 WEIGHTS = {"best": "weights.safetensors", "last": "weights_last.safetensors"}
 """The files of a network's weights: those with the lowest validation loss, and those at the end."""
@@ -71,12 +73,14 @@ class RunFolder:
         self._events: Events | None = None
 
     def finished(self) -> dict[str, Any] | None:
-        """Return the summary of a run that is done, None if there is none.
+        """Return the summary of a run that is done, None if there is none, or it is to be repeated.
 
         Raises:
             RequestError: if what is there is none.
         """
         path = self.path / "summary.json"
+        if self._is_to_be_repeated():
+            return None
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -87,15 +91,32 @@ class RunFolder:
             raise RequestError(str(path), "is no summary of a run; delete its folder to run it again")
         return summary
 
-    def is_repeated(self) -> bool:
-        """Return whether a run that was done is being repeated, and not done yet: it goes on as others do."""
-        return (self.path / _REPEATED).exists()
+    def is_repeated_by(self, command: str) -> bool:
+        """Return whether a command is repeating the run or has done so, before it was interrupted."""
+        return self._repetition().removesuffix(_BEGUN) == command
 
-    def repeat(self) -> None:
-        """Drop what there is of the run, so that it is run again."""
+    def repeat(self, command: str) -> None:
+        """Note that a command repeats the run; its results stay until it starts."""
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / _REPEATED).touch()
-        self._drop()
+        write_atomically(self.path / _REPEATED, command)
+
+    def end_repetition(self) -> None:
+        """Note that the command which repeated the run has ended, so that it would be repeated again."""
+        (self.path / _REPEATED).unlink(missing_ok=True)
+
+    def has_results(self) -> bool:
+        """Return whether there are results of a run that is done, be it to be repeated or not."""
+        return (self.path / "summary.json").exists()
+
+    def _repetition(self) -> str:
+        try:
+            return (self.path / _REPEATED).read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    def _is_to_be_repeated(self) -> bool:
+        noted = self._repetition()
+        return noted != "" and not noted.endswith(_BEGUN)
 
     def _drop(self) -> None:
         for name in ("summary.json", "metrics.csv", "timings.csv", "curve.png", *WEIGHTS.values()):
@@ -103,9 +124,11 @@ class RunFolder:
         checkpoints.remove_all(self.path)
 
     def start(self, device: str, learning_rate: str, seeds: list[int], ranks: int = 1) -> None:
-        """Write what was asked and on what it runs, and drop what an earlier, unfinished attempt left."""
+        """Write what was asked and on what it runs, and drop what is there of an earlier attempt, or is repeated."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._drop()
+        if self._is_to_be_repeated():
+            write_atomically(self.path / _REPEATED, self._repetition() + _BEGUN)
         self._describe(device, learning_rate, seeds, ranks)
         self._events = Events(self.path) if self.run.tensorboard else None
 
@@ -140,7 +163,7 @@ class RunFolder:
 
     def checkpoint(self) -> dict[str, Any] | None:
         """Return the newest state that is whole and has all its rows in the tables, None if there is none."""
-        state = checkpoints.latest(self.path)
+        state = None if self._is_to_be_repeated() else checkpoints.latest(self.path)
         if state is not None and any(_rows(self.path / name) < state["rows"] for name in TABLES):
             print(f"frog: {self.path} lacks rows of its tables; the run starts anew", file=sys.stderr)
             return None
@@ -168,7 +191,7 @@ class RunFolder:
             "chunk_size": getattr(self.run.gradient, "chunk_size", None),
             "ranks": ranks,
             "sharing": _sharing(self.run, ranks),
-            **environment(),
+            **environment(device),
         }
         self._write_about()
 
@@ -190,7 +213,6 @@ class RunFolder:
         self._about |= {"status": "done", "finished": _now()}
         self._write_about()
         checkpoints.remove_all(self.path)
-        (self.path / _REPEATED).unlink(missing_ok=True)
         self._close()
 
     def end(self, status: str, reason: str) -> None:

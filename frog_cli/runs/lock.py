@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
     with _one_at_a_time(folder / ".lock.guard"):
         holder = _holder(lock)
         if holder is not None:
-            if not _dead(holder):
+            if not _dead(lock, holder):
                 raise InProgressError(
                     f"{folder.name} is in progress: process {holder.get('process')} on {holder.get('host')} since "
                     f"{holder.get('since')}; if that is not so, delete {lock}"
@@ -70,9 +71,12 @@ def _processes() -> str | None:
 
 
 def _job() -> dict[str, str]:
-    """Return the job of Slurm that this process is of, and which attempt of it."""
+    """Return the job of Slurm that this process is of, which attempt of it, and on which cluster."""
     job = os.environ.get("SLURM_JOB_ID")
-    return {"slurm_job": job, "slurm_attempt": os.environ.get("SLURM_RESTART_COUNT", "0")} if job else {}
+    if not job:
+        return {}
+    attempt, cluster = os.environ.get("SLURM_RESTART_COUNT", "0"), os.environ.get("SLURM_CLUSTER_NAME")
+    return {"slurm_job": job, "slurm_attempt": attempt} | ({"slurm_cluster": cluster} if cluster else {})
 
 
 def _holder(lock: Path) -> dict[str, Any] | None:
@@ -86,29 +90,54 @@ def _holder(lock: Path) -> dict[str, Any] | None:
     return holder if isinstance(holder, dict) else {}
 
 
-def _dead(holder: dict[str, Any]) -> bool:
+def _dead(lock: Path, holder: dict[str, Any]) -> bool:
     """Return whether the process that holds a lock is known to have ended."""
     own = _job()
-    if own and holder.get("slurm_job") == own["slurm_job"]:
+    if own and holder.get("slurm_job") == own["slurm_job"] and _is_of_this_cluster(holder):
         if holder.get("slurm_attempt") != own["slurm_attempt"]:  # an earlier attempt of this job
             return True
     elif "slurm_job" in holder and holder.get("host") != socket.gethostname():
-        return _job_is_over(str(holder["slurm_job"]))
+        return _is_of_this_cluster(holder) and _job_is_over(str(holder["slurm_job"]), _is_own(lock))
     if holder.get("host") != socket.gethostname() or holder.get("processes", _processes()) != _processes():
         return False
     return isinstance(holder.get("process"), int) and _started(holder["process"]) != holder.get("started")
 
 
-def _job_is_over(job: str) -> bool:
-    """Return whether Slurm knows that a job does not run."""
-    ask = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
-    try:
-        told = subprocess.run(ask, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
+def _job_is_over(job: str, own: bool) -> bool:
+    """Return whether Slurm knows that a job does not run; that it shows none may mean that it shows only own jobs."""
+    told = _told_by_slurm("squeue", "--noheader", "--format=%T", f"--jobs={job}")
+    if told is None:
         return False
     if told.returncode:
-        return "invalid job id" in told.stderr.lower()
-    return {*told.stdout.split()} <= {"PENDING"}
+        return own and "invalid job id" in told.stderr.lower()
+    return {*told.stdout.split()} <= {"PENDING"} and (own or told.stdout.strip() != "")
+
+
+def _is_of_this_cluster(holder: dict[str, Any]) -> bool:
+    """Return whether a job is of the cluster that this machine is of, or is not known to be of another one."""
+    cluster = holder.get("slurm_cluster")
+    if cluster is None:
+        return True
+    if "SLURM_CLUSTER_NAME" in os.environ:
+        return bool(cluster == os.environ["SLURM_CLUSTER_NAME"])
+    told = _told_by_slurm("scontrol", "show", "config")
+    return told is not None and re.search(rf"^ClusterName\s*=\s*{re.escape(cluster)}$", told.stdout, re.M) is not None
+
+
+def _told_by_slurm(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """Return what a command of Slurm answers, None if it does not."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _is_own(lock: Path) -> bool:
+    """Return whether a lock was made by a process of this user."""
+    try:
+        return lock.stat().st_uid == os.getuid()
+    except FileNotFoundError:
+        return True
 
 
 def _started(process: int) -> str | None:

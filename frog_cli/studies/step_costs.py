@@ -70,7 +70,7 @@ def measure(request: BenchRequest, ranks: Ranks = ALONE, local_rank: int | None 
     device = devices.chosen(request.runs[0].device, local_rank, own=ranks.size > 1)
     networks: dict[str, list[ClassificationRun]] = {}
     for run in request.runs:
-        key = f"{run.model} {image_of(run, request.bench)} {run.batch_size}"
+        key = f"{run.model} {image_of(run, request.bench)} {run.batch_size} {run.tf32}"
         small = {} if run.curvature_length else {"learning_rate": LEARNING_RATE}
         networks.setdefault(key, []).append(run.model_copy(update=small))
     rows = []
@@ -78,15 +78,15 @@ def measure(request: BenchRequest, ranks: Ranks = ALONE, local_rank: int | None 
         for number, of_one_network in enumerate(networks.values(), start=1):
             rows += _rows(of_one_network, request.bench, device, ranks)
             progress.show(number, f"{number} of {len(networks)} networks measured", number == len(networks))
-    about: dict[str, Any] = environment()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else about["processor"]
-    on = {"device": device.type, "processor": name, "threads": about["threads"], "torch": about["versions"]["torch"]}
-    return [{**row, **on, "commit": about["commit"]} for row in rows]
+    about: dict[str, Any] = environment(str(device))
+    on = {"device": device.type, "processor": about["processor"], "threads": about["threads"]}
+    return [{**row, **on, "torch": about["versions"]["torch"], "commit": about["commit"]} for row in rows]
 
 
 def _rows(same_network: Sequence[ClassificationRun], bench: Bench, device: torch.device, ranks: Ranks) -> list[Row]:
     """Measure steps of the same network on the same batch, in turns."""
     first = same_network[0]
+    devices.set_precision(first.tf32)
     image = image_of(first, bench)
     torch.manual_seed(0)
     images = torch.randn(first.batch_size, *image, device=device)

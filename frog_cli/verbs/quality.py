@@ -60,6 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
     import pandas
 
+    from frog_cli.objectives import devices
     from frog_cli.runs.progress import Progress
     from frog_cli.studies.quality import estimators, study
     from frog_cli.studies.quality_pictures import draw
@@ -69,7 +70,8 @@ def main(arguments: Sequence[str]) -> int:
     folder.mkdir(exist_ok=True)
     write_atomically(folder / "config.yaml", yaml.safe_dump(settings.model_dump(), sort_keys=False))
     write_atomically(folder / "quality.csv", as_csv(rows))
-    about = {"device": settings.device, **environment()}
+    device = str(devices.device(settings.device))
+    about = {"device": device, **environment(device)}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
     draw(pandas.read_csv(folder / "quality.csv")).savefig(folder / "quality.png", dpi=150)
     print(f"{len(rows)} estimators, {rows[0]['seeds']} seeds each, n = {settings.n}")

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
 def _train(arguments: Sequence[str], ranks: Ranks | None, local_rank: int | None) -> int:
     """Carry out what is asked for, on all ranks if there are several, of which the first one tells."""
     plan = ranks.first(lambda: _plan(arguments, ranks.size)) if ranks else _plan(arguments)
+    requests, parent = [request for _, request in plan], runs_location()
+    command = execution.name_of(requests, parent)
     outcomes: list[tuple[str, bool]] = []
     for name, request in plan:
         failed = any(failed for _, failed in outcomes)
@@ -55,8 +57,10 @@ def _train(arguments: Sequence[str], ranks: Ranks | None, local_rank: int | None
             break
         for line in ([f"frog train {name}"] if name else []) + [f"frog: {note}" for note in request.notes]:
             _tell(ranks, line)
-        results = execution.carry_out(request, runs_location(), local_rank=local_rank, ranks=ranks)
+        results = execution.carry_out(request, parent, local_rank=local_rank, ranks=ranks, command=command)
         outcomes += [_told(name, result) for result in results] if ranks is None or ranks.rank == 0 else []
+    if ranks is None or ranks.rank == 0:
+        execution.end_repetition(requests, parent)
     if len(plan) > 1 and outcomes:
         print("\n".join(["", "all together:", *(line for line, _ in outcomes)]))
     failures = [line for line, failed in outcomes if failed]

@@ -20,6 +20,8 @@ def dropped(x: Tensor, train: bool) -> Tensor:
 
 
 CASES = {
+    "shuffled pixels of one image": (lambda x: F.pixel_shuffle(x * x, 2), (4, 3, 3)),
+    "average of one image": (lambda x: F.avg_pool2d(x * x, 2), (3, 4, 4)),
     "difference": lambda x: 1 - x + x.sin() - 2 * x,
     "constant": lambda x: x * torch.ones(6).double() + randn(4, 1),
     "sum": lambda x: x.sum(),

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.func import jvp
 
 from frog_cli.gradients.measurement import forward
-from frog_cli.jets.jet import measure_second_order
+from frog_cli.jets.jet import evaluate, laid_over, measure_second_order
+from frog_cli.jets.norms import batch_norm
 from tests.jets.oracles import K, X, by_reverse_mode, check, check_case, randn, weigh
 
 aten = torch.ops.aten
@@ -46,6 +47,11 @@ CASES = {
         (3,),
     ),
     "batch norm of an evaluation": (lambda x, w, b: F.batch_norm(x, *statistics(), w, b), (4, 3, 5, 5), (3,), (3,)),
+    "root mean square norm in one operation": (
+        lambda x, w: aten._fused_rms_norm(x.sin(), [6], w, 1e-5)[0],
+        (4, 6),
+        (6,),
+    ),
     "group norm without weights": (lambda x: F.group_norm(x, 3), (2, 6, 4, 4)),
 }
 
@@ -62,6 +68,26 @@ def test_batch_norm_with_statistics(training):
         return weigh(F.batch_norm(x, mean, variance, weight, bias, training=training))
 
     check(normalised, randn(4, 3, 5, 5), randn(3), randn(3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("order", [1, 2])
+def test_batch_norm_of_cudnn_is_called_as_torch_calls_it(training, order):
+    """Its kernel, which this machine may not have, returns what it reserves for its reverse mode as well."""
+
+    def kernel(*arguments):
+        return *aten.native_batch_norm.default(*arguments), torch.zeros(0, dtype=torch.uint8)
+
+    def normalised(batch_norm, x):
+        mean, variance = statistics()
+        return weigh(batch_norm(x, torch.ones(3).double(), randn(3), mean, variance, training, 0.1, 1e-5))
+
+    x, tangents = randn(4, 3, 5, 5), randn(K, 4, 3, 5, 5, seed=1)
+    with laid_over({aten.cudnn_batch_norm.default: batch_norm(kernel)}):
+        found = evaluate(lambda x: normalised(lambda *a: torch.cudnn_batch_norm(*a)[0], x), [x], [tangents], order)
+    with laid_over({aten.native_batch_norm.default: batch_norm(aten.native_batch_norm.default)}):
+        expected = evaluate(lambda x: normalised(lambda *a: torch.native_batch_norm(*a)[0], x), [x], [tangents], order)
+    torch.testing.assert_close((found.value, found.terms), (expected.value, expected.terms))
 
 
 @pytest.mark.parametrize("kind", ["layer norm", "batch norm"])

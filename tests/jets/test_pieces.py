@@ -32,6 +32,7 @@ PIECES = {
     "celu": F.celu,
     "celu of 2": lambda x: F.celu(x, 2),
     "clamp": lambda x: x.clamp(-0.5, 2),
+    "clamp to nothing": lambda x: x.clamp(2, -0.5),
     "clamp from below": lambda x: x.clamp(min=-0.5),
     "clamp from above": lambda x: x.clamp(max=0.5),
     "at least": lambda x: torch.clamp_min(x, -0.5),

@@ -14,6 +14,7 @@ from frog_cli.torchvision_import import torchvision
 from tests.cases import MODELS, case
 from tests.jets import (
     test_attention,
+    test_cells,
     test_elementwise,
     test_linear,
     test_losses,
@@ -29,6 +30,7 @@ from tests.jets.oracles import K, by_differences, by_reverse_mode, function_and_
 
 TABLES = (
     test_attention,
+    test_cells,
     test_elementwise,
     test_linear,
     test_losses,

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from frog_cli.jets.jet import measure_second_order
 from tests.jets.oracles import check_case
 
 CASES = {
@@ -33,3 +34,12 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_operation(name):
     check_case(CASES[name])
+
+
+@pytest.mark.parametrize("of_two", [torch.maximum, torch.minimum])
+def test_of_two_entries_what_is_no_number_or_large_is_as_in_torch(of_two):
+    x = torch.tensor([torch.nan, 1.5e308, 1.0]).double()
+    y = torch.tensor([0.0, 1.5e308, torch.nan]).double()
+    value, slopes, _ = measure_second_order(of_two, [x, y], [torch.ones(1, 3).double(), torch.zeros(1, 3).double()])
+    torch.testing.assert_close(value, of_two(x, y), equal_nan=True)
+    assert slopes[1, 0] == 0.5

@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from frog_cli.errors import Interrupted
+from frog_cli.cli import main
+from frog_cli.errors import Interrupted, RequestError
 from frog_cli.objectives.classification import Classification
 from frog_cli.runs import execution
 from frog_cli.runs.execution import carry_out
@@ -76,3 +77,71 @@ def test_repeated_runs_go_on_after_an_interruption(further, tmp_path, monkeypatc
     assert {folder.finished()["outcome"] for folder in folders} == {"completed"}
     monkeypatch.undo()
     assert [result.ran for result in carry_out(repeated, tmp_path, quiet=True)] == [True, True, True]
+
+
+def test_results_stay_until_their_run_can_be_repeated(tmp_path, monkeypatch):
+    repeated = train_request([*WORDS, "overwrite=true"])
+    folders = [RunFolder(tmp_path, run) for run in repeated.runs]
+    carry_out(repeated, tmp_path, quiet=True)
+    before = {path: path.read_bytes() for path in sorted(tmp_path.glob("*/*"))}
+
+    def refused(*arguments):
+        raise RequestError("data.root", "cannot be read")
+
+    monkeypatch.setattr(execution, "_load", refused)
+    with pytest.raises(RequestError, match="cannot be read"):
+        carry_out(repeated, tmp_path, quiet=True)
+    assert {path: path.read_bytes() for path in sorted(tmp_path.glob("*/*"))} == before
+    assert all(folder.finished() is not None for folder in folders)
+    monkeypatch.undo()
+
+    def fails(*arguments):
+        raise MemoryError("no room for the network")
+
+    monkeypatch.setattr(Classification, "__init__", fails)
+    assert [result.error is not None for result in carry_out(repeated, tmp_path, quiet=True)] == [True, True]
+    assert {path: path.read_bytes() for path in sorted(tmp_path.glob("*/*"))} == before
+    monkeypatch.undo()
+    assert [result.ran for result in carry_out(train_request(WORDS), tmp_path, quiet=True)] == [False, False]
+    assert [result.ran for result in carry_out(repeated, tmp_path, quiet=True)] == [True, True]
+
+
+def steps_of(monkeypatch, interrupted_at=None):
+    """Return a list that gets the learning rate, seed and row of each measurement; one of them comes with a signal."""
+    measure, rows = Classification.measure, []
+
+    def counted(self):
+        rows.append((self._run.learning_rate, self._run.seed, self.rows_recorded))
+        if rows[-1] == interrupted_at:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return measure(self)
+
+    monkeypatch.setattr(Classification, "measure", counted)
+    return rows
+
+
+def test_a_sweep_that_repeats_runs_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setenv("FROG_RUNS", str(tmp_path))
+    words = ["train", "-m", *WORDS[1:4], "learning_rate=0.1,0.2,0.3", "overwrite=true"]
+    assert main(words) == 0
+    with monkeypatch.context() as patched:
+        rows = steps_of(patched, interrupted_at=(0.2, 0, 1))
+        assert main(words) == 128 + signal.SIGUSR1
+        assert rows == [(0.1, 0, 0), (0.1, 0, 1), (0.1, 0, 2), (0.2, 0, 0), (0.2, 0, 1)]
+        rows.clear()
+        assert main(words) == 0
+        assert rows == [(0.2, 0, 2), (0.3, 0, 0), (0.3, 0, 1), (0.3, 0, 2)]
+    rows = steps_of(monkeypatch)
+    assert main(words) == 0
+    assert len(rows) == 9
+
+
+def test_another_command_that_repeats_more_runs_repeats_them_all(tmp_path, monkeypatch):
+    carry_out(train_request([*WORDS, "seeds=3"]), tmp_path, quiet=True)
+    with monkeypatch.context() as patched:
+        steps_of(patched, interrupted_at=(0.1, 0, 1))
+        with pytest.raises(Interrupted):
+            carry_out(train_request([*WORDS, "seeds=1", "overwrite=true"]), tmp_path, quiet=True)
+    rows = steps_of(monkeypatch)
+    carry_out(train_request([*WORDS, "seeds=3", "overwrite=true"]), tmp_path, quiet=True)
+    assert [(seed, row) for _, seed, row in rows] == [(seed, row) for seed in range(3) for row in range(3)]

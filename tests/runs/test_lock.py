@@ -112,6 +112,55 @@ def test_the_lock_of_a_job_that_is_over_is_broken(status, told, error, broken, t
             pass
 
 
+@pytest.mark.parametrize(
+    ("cluster", "told", "error", "own", "broken"),
+    [
+        ("here", "", "slurm_load_jobs error: Invalid job id specified", True, True),
+        ("there", "", "slurm_load_jobs error: Invalid job id specified", True, False),
+        ("here", "", "slurm_load_jobs error: Invalid job id specified", False, False),
+        ("here", "", "", True, True),
+        ("here", "", "", False, False),
+        ("here", "PENDING", "", False, True),
+    ],
+)
+@pytest.mark.parametrize("within_a_job", [True, False])
+def test_jobs_of_other_clusters_and_those_that_slurm_may_hide_are_not_taken_for_over(
+    within_a_job, cluster, told, error, own, broken, tmp_path, monkeypatch
+):
+    for name, script in {
+        "squeue": f"echo '{told}'\necho '{error}' >&2\nexit {1 if error else 0}",
+        "scontrol": "echo 'CheckpointType = none'\necho 'ClusterName             = here'",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    if within_a_job:
+        monkeypatch.setenv("SLURM_JOB_ID", "13")
+        monkeypatch.setenv("SLURM_CLUSTER_NAME", "here")
+    else:
+        monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+        monkeypatch.delenv("SLURM_CLUSTER_NAME", raising=False)
+    as_if_elsewhere(tmp_path, slurm_job="12", slurm_attempt="0", slurm_cluster=cluster)
+    if not own:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    if broken:
+        with locked(tmp_path):
+            assert json.loads((tmp_path / "lock").read_text()).get("slurm_cluster") == (
+                "here" if within_a_job else None
+            )
+    else:
+        with pytest.raises(InProgressError, match="process 1 on node7"), locked(tmp_path):
+            pass
+
+
+def test_a_job_of_the_same_number_on_another_cluster_holds_its_lock(tmp_path, monkeypatch):
+    for name, value in {"JOB_ID": "12", "RESTART_COUNT": "1", "CLUSTER_NAME": "here"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    as_if_elsewhere(tmp_path, slurm_job="12", slurm_attempt="0", slurm_cluster="there")
+    with pytest.raises(InProgressError), locked(tmp_path):
+        pass
+
+
 @pytest.mark.parametrize(("attempt", "broken"), [("0", True), ("1", False)])
 def test_an_earlier_attempt_of_the_same_job_holds_nothing(attempt, broken, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "12")

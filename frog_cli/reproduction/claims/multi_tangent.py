@@ -97,6 +97,8 @@ def lengths_of_tangents_do_not_turn_sums(frames: dict[str, Frames]) -> Verdict:
     if means.empty or not {"normal", "normalised"} <= {*means["tangents"]}:
         return UNKNOWN
     cosine = means.pivot_table(index="k", columns="tangents", values="cosine_mean")
+    if cosine[["normal", "normalised"]].isna().any(axis=None):
+        return UNKNOWN
     apart = cosine["normalised"] - cosine["normal"]
     errors = means.groupby("k")["cosine_standard_error"].agg(lambda both: both.pow(2).sum() ** 0.5)
     most = (apart.abs() / errors).sort_values().index[-1:]

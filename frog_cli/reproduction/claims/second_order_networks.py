@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -210,8 +211,9 @@ def backward_beats_forward(frames: dict[str, Frames]) -> Verdict:
 def _named_methods(runs: DataFrame) -> DataFrame:
     """Return the runs of the second paper's forward-mode methods, with their names and whether they have a schedule."""
     columns = ["request", "gradient", "k", "schedule", "seed", "epochs"]
-    columns += ["best_validation_loss", "best_validation_loss_epoch", "last_validation_loss"]
-    runs = runs.reindex(columns=columns)
+    losses = ["best_validation_loss", "last_validation_loss"]
+    runs = runs.reindex(columns=[*columns, *losses, "best_validation_loss_epoch"])
+    runs[losses] = runs[losses].fillna(math.inf)  # what is no number, or infinite, is empty in rows
     names = {(gradient, -1 if k is None else k): name for name, (gradient, k) in _METHODS.items()}
     found = [names.get(key, "") for key in zip(runs["gradient"], runs["k"].fillna(-1), strict=True)]
     runs = runs.assign(method=found, scheduled=runs["schedule"].notna())

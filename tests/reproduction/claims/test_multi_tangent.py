@@ -148,6 +148,8 @@ def test_whether_lengths_turn_sums(at_n, holds):
               for name, middle in (("normal", 0.7), ("normalised", at_n))]  # fmt: skip
     verdict = claims.lengths_of_tangents_do_not_turn_sums(frames(fig3={"quality": pd.concat(tables)}))
     assert verdict.holds is holds
+    one_missing = pd.concat([tables[0], tables[1][tables[1]["k"] != 32]])
+    assert claims.lengths_of_tangents_do_not_turn_sums(frames(fig3={"quality": one_missing})).holds is None
     assert f"{at_n - 0.7:.2g} at k = 64, is" in verdict.numbers
 
 

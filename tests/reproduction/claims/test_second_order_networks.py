@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from pandas import DataFrame
 
@@ -129,6 +131,8 @@ def test_fixed_rates(last, lowest_at, holds):
     passed = 6 if lowest_at < 95 else 5
     more = "" if passed == 6 else " (1 more has the lowest loss at the end)"
     assert f"in {5 + (last == 0.31)} of {passed} runs{more};" in verdict.numbers
+    diverged = runs.assign(last_validation_loss=math.nan)  # as rows have what is infinite
+    assert claims.fixed_rates_get_worse(frames(**{REGRESSION: {"runs": diverged}})).holds is True
     falling = runs.assign(best_validation_loss_epoch=99)
     assert str(claims.fixed_rates_get_worse(frames(**{REGRESSION: {"runs": falling}}))).startswith("cannot be told")
 
