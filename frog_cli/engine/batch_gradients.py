@@ -69,11 +69,13 @@ def fast_forward_gradient(
     sample, aggregation = in_phase("tangents", method.tangents), in_phase("aggregation", method.aggregation)
     recorded_form: Aggregation = ideas.trait(method.aggregation, "without_branch", method.aggregation)
 
-    def along(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
-        loss, gradients, *_ = estimate_along(V, in_phase("aggregation", recorded_form), space, inputs, targets)
+    def along(aggregation: Aggregation, inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
+        loss, gradients, *_ = estimate_along(V, aggregation, space, inputs, targets)
         return loss, *gradients
 
-    replay = recorded_by_shape(along, model, compiled) if recordable(model) else None
+    recorded_along = partial(along, in_phase("aggregation", recorded_form))
+    recorder = partial(recorded_by_shape, model=model, compiled=compiled, as_it_is=partial(along, aggregation))
+    replay = recorder(recorded_along) if recordable(model) else None
     dimensions: dict[torch.Size, int] = {}
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> Estimate:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,7 +41,11 @@ _MOST_STATES = 8
 
 
 def recorded_by_shape(
-    function: Callable[..., Tensors], model: Module | None = None, compiled: bool = False, may_draw: bool = True
+    function: Callable[..., Tensors],
+    model: Module | None = None,
+    compiled: bool = False,
+    may_draw: bool = True,
+    as_it_is: Callable[..., Tensors] | None = None,
 ) -> Callable[..., Tensors]:
     """Return a fast equivalent of a function that is recorded anew for each shape of its first argument.
 
@@ -50,9 +55,11 @@ def recorded_by_shape(
             others; if it changes them itself, or draws random numbers otherwise than from torch, it runs as it is.
         compiled: whether to compile the recordings, too.
         may_draw: whether it may draw random numbers of torch and be recorded nevertheless.
+        as_it_is: what runs where it is not recorded, with branches that it does without; None for itself.
     """
     recordings: dict[tuple[torch.Size, Hashable], tuple[Callable[..., Tensors], list[Any]]] = {}
-    plain = _as_it_is(function)
+    plain = _as_it_is(as_it_is or function)
+    record_one = partial(record, function, compiled=compiled, may_draw=may_draw, as_it_is=as_it_is)
     changing = False  # whether the model was seen to change what it keeps
 
     def replay(*arguments: Tensor) -> Tensors:
@@ -67,11 +74,11 @@ def recorded_by_shape(
             _warn_that_it_is_slow("of a model that changes all the time")
             return plain(*arguments)
         if model is None:
-            recordings[key] = record(function, *arguments, compiled=compiled, may_draw=may_draw), []
+            recordings[key] = record_one(*arguments), []
         else:
             with kept_as_it_is(model, arguments[0].device):
                 changed = changes(model)
-                recording = record(function, *arguments, compiled=compiled, changed=changed, may_draw=may_draw)
+                recording = record_one(*arguments, changed=changed)
                 changing = changed()
             recordings[key] = recording, held(model)
         return recordings[key][0](*arguments)
@@ -134,6 +141,7 @@ def record(
     compiled: bool = False,
     changed: Callable[[], bool] = lambda: False,
     may_draw: bool = True,
+    as_it_is: Callable[..., Tensors] | None = None,
 ) -> Callable[..., Tensors]:
     """Return a fast equivalent of a pure function of tensors, for arguments of the examples' shapes and strides.
 
@@ -145,31 +153,33 @@ def record(
         changed: returns whether calling the function has changed what it depends on, so that a recording would not be
             it: then it is returned as it is, with a warning.
         may_draw: whether one that draws random numbers is recorded, too; else it is returned as it is, with a warning.
+        as_it_is: what is returned instead of a function that is returned as it is; None for itself.
 
     Returns:
         A callable that runs without gradients and gives the same numbers, but for the rounding of matrix products in
         float32 on the CPU; a recording that does not is refused with a RuntimeError, unless random numbers are why,
         or it is on a GPU, where some operations add in any order: then the function is returned, with a warning.
     """
+    plain = _as_it_is(as_it_is or function)
     cards = {example.device for example in examples if example.is_cuda}
     with torch.no_grad(), torch.random.fork_rng(cards), faster_jets():
         try:
             recording = _traced(function, examples)
         except _NotRecordableError:
             _warn_that_it_is_slow("branch on values")
-            return _as_it_is(function)
+            return plain
         if changed():
             _warn_that_it_is_slow("change what the model keeps, or draw random numbers that are not torch's")
-            return _as_it_is(function)
+            return plain
         if _draws(recording) and not may_draw:
             _warn_that_it_is_slow("draw random numbers")
-            return _as_it_is(function)
+            return plain
         _simplify(recording)
         try:
             overwriting(recording, examples)
         except (RuntimeError, TypeError, NotImplementedError):  # such as oneDNN's LSTM, whose workspace is no tensor
             _warn_that_it_is_slow("cannot be replayed one by one")
-            return _as_it_is(function)
+            return plain
         try:
             expected = _verified(recording, function, examples)
         except RuntimeError:
@@ -178,7 +188,7 @@ def record(
             _warn_that_it_is_slow(
                 "set the state of random numbers anew" if _draws(recording) else "add in another order each time"
             )
-            return _as_it_is(function)
+            return plain
         with_fast_products(recording)
         fastest = compiled_recording(recording, examples, expected) if compiled else recording
         if all(example.is_cuda for example in examples) and not _draws(recording):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -31,12 +32,14 @@ def fast_sample_tangents(
     without_branch = ideas.trait(method.aggregation, "without_branch", method.aggregation)
     parameters = len([one for one in model.parameters() if one.requires_grad])
 
-    def along(inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
-        found = estimate_along(replace(method, aggregation=without_branch), model, heads, loss, inputs, targets, V)
+    def along(method: SampleTangents, inputs: Tensor, targets: Tensor, V: Tensor) -> Tensors:
+        found = estimate_along(method, model, heads, loss, inputs, targets, V)
         return found.loss, found.coefficients, *found.gradients, *found.of_heads
 
     everything: Module = model if heads is None else ModuleList([model, heads])
-    replay = recorded_by_shape(along, everything) if recordable(model) else None
+    recorder = partial(recorded_by_shape, model=everything, as_it_is=partial(along, method))
+    recorded_along = partial(along, replace(method, aggregation=without_branch))
+    replay = recorder(recorded_along) if recordable(model) else None
     dimensions: dict[torch.Size, int] = {}
 
     def gradient(inputs: Tensor, targets: Tensor, generator: Generator) -> SampleEstimate:

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from frog_cli.engine import recording
-from frog_cli.engine.batch_gradients import fast_backprop, fast_forward_gradient
+from frog_cli.engine.batch_gradients import fast_backprop, fast_forward_gradient, forward_gradient_over_ranks
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.recording import SlowIdeaWarning, record
 from frog_cli.gradients import AGGREGATIONS, TANGENTS, ForwardGradient
 from frog_cli.gradients.activities import activities, estimate_from_activities
 from frog_cli.gradients.weights import backprop, estimate_from_weights, weights
+from frog_cli.ranks.grid import ONE_RANK
 from tests.cases import case, sample_loss
 
 SPACES = {
@@ -125,6 +126,51 @@ def test_backprop():
 def test_dropout_draws_anew_at_every_replay():
     replay = record(lambda x: (torch.nn.functional.dropout(x, 0.5),), torch.ones(1000))
     assert not torch.equal(replay(torch.ones(1000))[0], replay(torch.ones(1000))[0])
+
+
+class DropsOutByItself(torch.nn.Module):
+    """Drops out without a module for it."""
+
+    def forward(self, x):
+        return torch.nn.functional.dropout(x, 0.5, self.training)
+
+
+@pytest.mark.parametrize("how", ["whole", "in parts"])
+def test_slopes_and_step_see_the_same_units_dropped_out(how):
+    """The step follows by hand, from one pass of plain torch with the same random numbers."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5), DropsOutByItself(), torch.nn.Linear(5, 3)).double()
+    x, labels = torch.randn(4, 6).double(), torch.arange(4) % 3
+    method = ForwardGradient(
+        k=13, tangents=TANGENTS["normal"], measure="forward", aggregation=AGGREGATIONS["projection"]
+    )
+    space = activities(model, sample_loss, "forward")
+    estimate = {"whole": fast_forward_gradient, "in parts": partial(forward_gradient_over_ranks, grid=ONE_RANK)}[how]
+    gradient = estimate(method, space, model)
+    with pytest.warns(SlowIdeaWarning, match="random numbers"):
+        gradient(x, labels, generator())
+    for step in range(3):
+        torch.manual_seed(step)
+        found = gradient(x, labels, generator())
+        torch.manual_seed(step)
+        loss = sample_loss(model(x), labels).mean()
+        torch.testing.assert_close(found.loss, loss.detach())
+        # k = n: the projection is the gradient itself
+        torch.testing.assert_close(found.gradients, torch.autograd.grad(loss, list(model.parameters())))
+
+
+def test_what_draws_is_not_recorded_where_results_are_no_numbers():
+    """Nothing says then that a recording, which sets no state of random numbers, draws as the function does."""
+
+    def draws_twice(x):
+        before = torch.get_rng_state()
+        first = torch.rand_like(x)
+        torch.set_rng_state(before)
+        return first - torch.rand_like(x) + x.sum() / x.sum(), first / 0 * 0
+
+    with pytest.warns(SlowIdeaWarning):
+        replay = record(draws_twice, torch.zeros(3))
+    assert torch.equal(replay(torch.ones(3))[0], torch.ones(3))
 
 
 def test_a_recording_that_differs_is_refused():

@@ -62,6 +62,10 @@ KINDS = {
     "module in a list": (lambda: [nn.Dropout()], lambda one, model: _set(one[0], "p", 0.1)),
     "tensor": (lambda: torch.arange(3.0), lambda one, model: one.mul_(2)),
     "tensor with other memory": (lambda: torch.arange(3.0), lambda one, model: _set(one, "data", torch.ones(3))),
+    "tensor whose memory numpy shows": (
+        lambda: (shown := torch.arange(3.0), shown.numpy()),
+        lambda one, model: one[0].mul_(2),
+    ),
     "tensor of numpy's memory": (lambda: torch.from_numpy(np.arange(3.0)), lambda one, model: one.mul_(2)),
     "array": (lambda: np.arange(3.0), lambda one, model: np.multiply(one, 2, out=one)),
     "array without shape": (lambda: np.array(3.0), lambda one, model: one.__setitem__(..., 4)),
@@ -149,6 +153,41 @@ def test_weights_buffers_hooks_and_submodules_are_left_alone():
         one.restore()
     assert len(model) == 3
     assert model[1].running_mean.tolist() == [1, 1]
+
+
+def test_what_is_registered_in_the_first_call_stays_registered():
+    class MadeWhenCalled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = None
+
+        def forward(self, x):
+            self.head = nn.Linear(2, 2) if self.head is None else self.head
+            return self.head(x)
+
+    model = MadeWhenCalled()
+    kept = kept_by(model.modules())
+    model(torch.ones(1, 2))
+    head = model.head
+    for _ in range(2):
+        for one in kept:
+            one.restore()
+        model(torch.ones(1, 2))
+        assert model.head is head
+    assert "head" not in vars(model)
+
+
+def test_numpy_goes_on_to_show_a_tensor_that_was_looked_at():
+    model = nn.Linear(1, 1)
+    model.kept = torch.zeros(3)
+    shown = model.kept.numpy()
+    kept = kept_by(model.modules())
+    model.kept.add_(1)
+    model.kept.data_ptr()
+    assert shown.tolist() == [1, 1, 1]
+    for one in kept:
+        one.restore()
+    assert shown.tolist() == model.kept.tolist() == [0, 0, 0]
 
 
 def test_a_property_of_the_same_name_and_an_array_that_cannot_be_written_to_do_no_harm():

@@ -5,12 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
+import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
 from frog_cli.cli import main
 from frog_cli.data.dataset import load
+from frog_cli.engine.batch_gradients import fast_backprop
+from frog_cli.engine.recording import SlowIdeaWarning
+from frog_cli.errors import RequestError
 from frog_cli.objectives import network_steps
 from frog_cli.objectives.classification import Classification
 from frog_cli.objectives.minimisation import Minimisation
@@ -182,6 +189,61 @@ def test_buffers_change_once_for_each_step():
     objective.epoch()
     tracked = [buffer for name, buffer in objective._model.named_buffers() if name.endswith("num_batches_tracked")]
     assert {int(count) for count in tracked} == {1}
+
+
+class Counts(nn.Module):
+    """Multiplies by how often it was called."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * (1 + 0.1 * self.calls)
+
+
+class DrawsInPython(nn.Module):
+    def forward(self, x):
+        return x * (1 + random.random())
+
+
+class DropsOutByItself(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.5, self.training)
+
+
+@pytest.mark.parametrize("layer", [Counts, DrawsInPython, DropsOutByItself])
+def test_direction_and_length_are_of_one_function(layer):
+    """What tells: along the gradient itself the slope of the same function is its squared length."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), layer(), nn.Tanh(), nn.Linear(8, 3)).double()
+    x, labels, told = torch.randn(5, 6).double(), torch.arange(5) % 3, []
+
+    class Lengths:
+        measures = True
+
+        def lengthen(self, estimate, norm, measured):
+            told.append((norm**2, measured.slopes.squeeze(), estimate.loss, measured.loss))
+            return estimate
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SlowIdeaWarning)
+        step = network_steps.with_lengths(fast_backprop(model, network_steps.sample_loss), Lengths(), model)
+        for _ in range(4):
+            step(x, labels, torch.Generator())
+    for squared, slope, loss, measured in told:
+        torch.testing.assert_close((slope, measured), (squared, loss))
+    if layer is Counts:
+        assert model[1].calls == 4
+
+
+@pytest.mark.parametrize("layer", [Counts, DrawsInPython, DropsOutByItself])
+def test_samples_of_such_a_network_are_not_shared(layer):
+    model = nn.Sequential(nn.Linear(6, 8), layer(), nn.Linear(8, 3)).eval()
+    with pytest.raises(RequestError, match="parallel=batch: the model keeps statistics or drops out"):
+        network_steps.check_samples_are_independent(model, torch.randn(2, 6))
+    network_steps.check_samples_are_independent(nn.Sequential(nn.Linear(6, 3)), torch.randn(2, 6))
 
 
 def test_steps_without_a_length_are_counted_and_zero(monkeypatch):
