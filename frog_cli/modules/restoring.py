@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch.nn import Module
+from torch.nn.parameter import is_lazy
 
 from frog_cli.modules.attributes import kept_by, random_numbers_kept
 from frog_cli.modules.calls import copied
@@ -67,11 +68,15 @@ def changes_in_a_call(model: Module, inputs: Any, device: torch.device) -> bool:
 
 @contextmanager
 def kept_as_it_is(model: Module, device: torch.device) -> Iterator[None]:
-    """Give a model, at the end, the modes, buffers and attributes that it had, and dropout the same random numbers."""
+    """Give a model, at the end, the modes, buffers, frozen parameters and attributes that it had, and random numbers.
+
+    Buffers that a lazy module has not made yet stay as its first call makes them.
+    """
     random_numbers, modes = random_state(device), [(module, module.training) for module in model.modules()]
     restore = attributes_restored(model)
     restore_buffers = buffers_restored(model)
-    values = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    values = [(one, one.clone()) for one in (*model.buffers(), *frozen) if not is_lazy(one)]
     try:
         yield
     finally:

@@ -89,11 +89,12 @@ def held(model: Module) -> list[Any]:
 def changes(model: Module) -> Callable[[], bool]:
     """Return a function that tells whether a model keeps anything else than now, or random numbers were drawn.
 
-    Attributes count, however deep, and buffers; parameters, which only optimisers change, do not. Nor does the random
-    state of torch, from which a recording draws as the model does.
+    Attributes count, however deep, buffers and frozen parameters; other parameters, which only optimisers change, do
+    not. Nor does the random state of torch, from which a recording draws as the model does.
     """
     modules = list(model.modules())
-    written = [written_to(buffer) for buffer in model.buffers()]
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    written = [written_to(one) for one in (*model.buffers(), *frozen)]
     held = [(module, module._buffers.copy()) for module in modules]
     kept = random_numbers_kept() + kept_by(modules)
 

@@ -210,6 +210,7 @@ class Changing(torch.nn.Module):
     def __init__(self, factor):
         super().__init__()
         self.layer, self.factor, self.calls, self.history = torch.nn.Linear(4, 2), factor, 0, {"calls": []}
+        self.average = torch.nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def forward(self, x):
         self.calls += 1
@@ -217,7 +218,14 @@ class Changing(torch.nn.Module):
         return self.layer(x) * self.factor(self)
 
 
+def averaged(model):
+    with torch.no_grad():
+        model.average.mul_(0.9).add_(0.1 * model.calls)
+    return 1 + model.average.detach().clone()
+
+
 FACTORS = {
+    "frozen parameter": averaged,
     "attribute": lambda model: 1.0 if model.calls <= 2 else 0.1,
     "deep attribute": lambda model: 1.0 + len(model.history["calls"]),
     "python": lambda model: random.random(),

@@ -17,10 +17,22 @@ from frog_cli.reproduction import jobs, targets, workers
 from frog_cli.reproduction.jobs import Order
 
 
+def pool_of_one(environment, never_closed, begun=-1):
+    forks = workers._forks()
+    given = 1, environment, never_closed, forks.Value("i", begun)
+    return ProcessPoolExecutor(1, forks, initializer=workers._begin, initargs=given)
+
+
+def test_workers_are_numbered_so_that_they_take_gpus_in_turn(never_closed):
+    for begun in (-1, 2):
+        with pool_of_one({}, never_closed, begun) as pool:
+            number = "__import__('frog_cli.reproduction.workers', fromlist=['_number'])._number"
+            assert pool.submit(eval, number).result() == begun + 1
+
+
 def test_workers_have_the_environment_of_now_and_block_no_signals(never_closed):
     for value in ("first", "second"):
-        given = (1, {"FROG_SWEEPS": value}, never_closed)
-        with ProcessPoolExecutor(1, workers._forks(), initializer=workers._begin, initargs=given) as pool:
+        with pool_of_one({"FROG_SWEEPS": value}, never_closed) as pool:
             assert pool.submit(os.getenv, "FROG_SWEEPS").result() == value
             assert pool.submit(os.getenv, "PATH").result() is None
             assert pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result() == set()
@@ -29,7 +41,7 @@ def test_workers_have_the_environment_of_now_and_block_no_signals(never_closed):
 
 
 def test_modules_imported_for_all_workers_start_neither_mpi_nor_cuda(never_closed):
-    with ProcessPoolExecutor(1, workers._forks(), initializer=workers._begin, initargs=(1, {}, never_closed)) as pool:
+    with pool_of_one({}, never_closed) as pool:
         loaded = "[name for name in __import__('sys').modules if name.startswith('mpi4py')]"
         assert pool.submit(eval, loaded).result() == []
         assert not pool.submit(eval, "__import__('torch').cuda.is_initialized()").result()
