@@ -77,12 +77,36 @@ def networks() -> dict[str, nn.Sequential]:
     }
 
 
+class Recurrent(nn.Module):
+    """Reads the rows of an image."""
+
+    def __init__(self, kind: type[nn.RNNBase]):
+        super().__init__()
+        self.cells = kind(4, 3, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.cells(x.flatten(1, 2))[0].flatten(1)
+
+
+def coupled_or_recurrent() -> dict[str, nn.Sequential]:
+    """Return networks that a GPU has kernels of its own for, and whose samples may be coupled."""
+    flat = nn.Flatten(start_dim=1)
+    return {
+        "batch norm": nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), flat, nn.Linear(16, 3)),
+        "rms norm": nn.Sequential(flat, nn.Linear(16, 6), nn.RMSNorm(6), nn.Tanh(), nn.Linear(6, 3)),
+        **{kind.__name__: nn.Sequential(Recurrent(kind), nn.Linear(12, 3)) for kind in (nn.LSTM, nn.GRU, nn.RNN)},
+    }
+
+
+OVER_WEIGHTS = [*networks(), *coupled_or_recurrent()]
+
+
 def case(name: str, device: str) -> tuple[nn.Sequential, Tensor, Tensor]:
     """Return a network in double precision, images and labels."""
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     torch.manual_seed(1)
-    model = networks()[name].double().to(device)
+    model = (networks() | coupled_or_recurrent())[name].double().to(device)
     return model, torch.randn(6, 1, 4, 4).double().to(device), torch.randint(3, (6,)).to(device)
 
 
@@ -100,7 +124,7 @@ def forward_gradient(**changes) -> ForwardGradient:
 
 
 @on_each_device
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", OVER_WEIGHTS)
 def test_slopes_over_weights_are_products_with_the_gradient(name, device):
     model, images, labels = case(name, device)
     gradient = weight_gradient(model, images, labels)
@@ -133,7 +157,7 @@ def test_projection_is_that_of_a_qr(name, device):
 
 
 @on_each_device
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", OVER_WEIGHTS)
 def test_recorded_steps_are_the_mathematics(name, device):
     model, images, labels = case(name, device)
     method = forward_gradient()
@@ -146,7 +170,7 @@ def test_recorded_steps_are_the_mathematics(name, device):
 
 
 @on_each_device
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", OVER_WEIGHTS)
 def test_curvature_is_that_of_the_hessian(name, device):
     model, images, labels = case(name, device)
     shapes = {key: one.shape for key, one in model.named_parameters()}
@@ -157,7 +181,8 @@ def test_curvature_is_that_of_the_hessian(name, device):
         values = {key: part.view(shape) for (key, shape), part in zip(shapes.items(), parts, strict=True)}
         return cross_entropy(torch.func.functional_call(model, values, (images,)), labels)
 
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+    math = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with math, torch.backends.cudnn.flags(enabled=False):  # whose recurrence has no second derivative
         H = torch.autograd.functional.hessian(loss, start)
     V = TANGENTS["normal"]((3, len(start)), generator(device), torch.float64)
     for space in (curved_weights(model, sample_loss), fast_curved_weights(model, sample_loss)):

@@ -56,9 +56,11 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError(f"slurm.notice={settings.notice}", f"must be shorter than slurm.time={settings.time}")
     if settings.tasks > 1 and verb not in ("train", "search"):
         raise RequestError(f"slurm.tasks={settings.tasks}", f"train and search run as several processes, not {verb}")
-    commands, done = _commands(verb, words[1:], settings.tasks)
+    commands, done, alike = _commands(verb, words[1:], settings.tasks)
     if done:
         print(f"{done} of {done + len(commands)} jobs are done already", file=sys.stderr)
+    if alike:
+        print(f"{alike} more would make the runs of others", file=sys.stderr)
     if not commands:
         print("nothing to submit")
         return 0
@@ -95,8 +97,8 @@ def _environment(settings: Slurm) -> dict[str, str]:
     return environment
 
 
-def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[str]], int]:
-    """Return the commands of the jobs that are not done, after all checks, and how many are.
+def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[str]], int, int]:
+    """Return the commands of the jobs that are not done, after all checks; how many are, and how many are superfluous.
 
     Args:
         verb: of each command.
@@ -105,10 +107,10 @@ def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[st
     """
     if verb not in ("train", "search"):
         command.parse(words)
-        return [[verb, *words]], 0
+        return [[verb, *words]], 0, 0
     combinations = composing.combinations(words)
     missing: dict[tuple[str, ...], list[str]] = {}  # by runs: two commands of the same would be in each other's way
-    done = 0
+    done = alike = 0
     for combination in combinations:
         searching = verb == "search"
         if searching:
@@ -123,7 +125,8 @@ def _commands(verb: str, words: Sequence[str], tasks: int) -> tuple[list[list[st
         folders = [RunFolder(runs_location(), run) for run in request.runs]
         if searching or request.overwrite or any(folder.finished() is None for folder in folders):
             runs = (*(folder.path.name for folder in folders), *(combination if searching else ()))
+            alike += runs in missing
             missing[runs] = [verb, *map(idea_groups.from_anywhere, combination)]
         else:
             done += 1
-    return [*missing.values()], done
+    return [*missing.values()], done, alike

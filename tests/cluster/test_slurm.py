@@ -134,6 +134,8 @@ def test_what_is_done_is_not_submitted_again(capsys):
     assert main(["train", *SWEEP[2:-1], "seed=0"]) == 0
     assert main(["submit", "--dry-run", *SWEEP]) == 0
     assert capsys.readouterr().out.endswith("nothing to submit\n")
+    assert main(["submit", "--dry-run", *SWEEP, "device=cpu,auto", "overwrite=true"]) == 0
+    assert "2 more would make the runs of others" in capsys.readouterr().err
     assert main(["submit", "--dry-run", *SWEEP, "overwrite=true"]) == 0
     assert "#SBATCH --array=0-1\n" in capsys.readouterr().out
 
