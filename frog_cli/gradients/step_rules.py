@@ -29,7 +29,7 @@ def line_step(slopes: Tensor, curvature: Tensor, *, damping: float) -> Tensor:
 def hyperplane_step(slopes: Tensor, curvature: Tensor, *, absolute: bool) -> Tensor:
     """Solve for the step to the stationary point of the quadratic in the plane of the tangents (Eq. 9 and 10).
 
-    A curvature that is singular, but for rounding along tangents of like lengths, gets growing multiples of the identity
+    A curvature that is singular, but for rounding along tangents of like lengths, gets multiples of the identity
     added to it, up to its own size; if that does not help either, the coefficients are NaN, never another method's.
 
     Args:
