@@ -19,7 +19,7 @@ from frog_cli.ranks.shape import shape
 from frog_cli.runs import events
 from frog_cli.runs.folder import FolderOfOthers, RunFolder
 from frog_cli.runs.interruption import Interruption
-from frog_cli.runs.lock import locked
+from frog_cli.runs.lock import is_locked, locked
 from frog_cli.settings.requests import Request
 from frog_cli.settings.schema import ClassificationRun, Data, FunctionRun, Run
 
@@ -172,10 +172,13 @@ def name_of(requests: Sequence[Request], parent: Path) -> str:
 
 
 def end_repetition(requests: Sequence[Request], parent: Path) -> None:
-    """Let the runs of some requests, which have all been carried out, be repeated again when that is asked for."""
-    for request in requests:
-        for run in request.runs:
-            RunFolder(parent, run).end_repetition()
+    """Let the runs of some requests, which have all been carried out, be repeated again when that is asked for.
+
+    Those that another process is carrying out are left to it.
+    """
+    for folder in (RunFolder(parent, run) for request in requests for run in request.runs):
+        if not is_locked(folder.path):
+            folder.end_repetition()
 
 
 def _stop_if_asked(interruption: Interruption) -> None:

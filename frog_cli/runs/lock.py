@@ -47,6 +47,11 @@ def locked(folder: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds a folder's lock, or has left it."""
+    return (folder / "lock").exists()
+
+
 @contextmanager
 def _one_at_a_time(guard: Path) -> Iterator[None]:
     """Let one process of this host in at a time."""

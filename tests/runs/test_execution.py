@@ -13,6 +13,7 @@ from frog_cli.objectives.classification import Classification
 from frog_cli.runs import execution
 from frog_cli.runs.execution import carry_out
 from frog_cli.runs.folder import RunFolder
+from frog_cli.runs.lock import locked
 from frog_cli.settings.requests import train_request
 
 WORDS = ["seeds=2", "epochs=2", "data.limit=100", "gradient=backprop", "learning_rate=0.1"]
@@ -145,3 +146,15 @@ def test_another_command_that_repeats_more_runs_repeats_them_all(tmp_path, monke
     rows = steps_of(monkeypatch)
     carry_out(train_request([*WORDS, "seeds=3", "overwrite=true"]), tmp_path, quiet=True)
     assert [(seed, row) for _, seed, row in rows] == [(seed, row) for seed in range(3) for row in range(3)]
+
+
+def test_what_another_process_repeats_is_left_to_it(tmp_path, capsys):
+    request = train_request(WORDS)
+    carry_out(request, tmp_path, quiet=True)
+    first = RunFolder(tmp_path, request.runs[0])
+    with locked(first.path):
+        first.repeat("another command")
+        assert [result.error is not None for result in carry_out(request, tmp_path, quiet=True)] == [True, False]
+        assert first.is_repeated_by("another command")
+    assert [result.ran for result in carry_out(request, tmp_path, quiet=True)] == [True, False]
+    assert not first.is_repeated_by("another command")
