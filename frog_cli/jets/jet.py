@@ -100,15 +100,22 @@ class Jet(torch.Tensor):
         if not torch.is_grad_enabled():  # the model says that here nothing is to be differentiated
             if function._schema.is_mutable:
                 raise NoRuleError(f"{function} would write into a tensor with derivatives, without a gradient")
-            return function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
+            result = function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
+            if function.is_view:
+                args[0].note_views(result)
+            return result
         result = RULES[function](*args, **kwargs)
         if any(isinstance(one, Jet) and one.is_complex() for one in tree_leaves(result)):
             raise NoRuleError(f"no forward-mode rule for complex numbers, which {function} makes")
         if function.is_view:
-            for view in result if isinstance(result, list) else [result]:
-                view._same_memory = args[0]._same_memory
-                view._same_memory.append(weakref.ref(view))
+            args[0].note_views(result)
         return result
+
+    def note_views(self, views: Any) -> None:
+        """Note that a result, or each of a list of them, shows this jet's memory."""
+        for view in views if isinstance(views, list | tuple) else [views]:
+            view._same_memory = self._same_memory
+            self._same_memory.append(weakref.ref(view))
 
     def others_in_memory(self) -> list[Any]:
         """Return what else shows this jet's memory, so that a write to the one ought to change the other."""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
+from torch.utils._pytree import tree_leaves
 
 from frog_cli.jets.jet import RULES, Jet, NoRuleError, Rule
 from frog_cli.jets.terms import padded_terms
@@ -29,7 +31,12 @@ def in_place(operation: Any) -> Rule:
         others = x.others_in_memory()
         if not all(_can_see_writes_to(x, one) for one in (x, *others)):
             raise NoRuleError(f"{form_in_place(operation)} would write into memory that is shown in other ways, too")
+        given = [one for one in tree_leaves((args, kwargs)) if any(one is other for other in others)]
+        if any(_overlaps(x, one) for one in given):
+            raise NoRuleError(f"{form_in_place(operation)} would write where it reads")
         result = RULES[operation](x, *args, **kwargs)
+        if result.shape != x.shape:
+            raise NoRuleError(f"{form_in_place(operation)} would make {list(x.shape)} of {list(result.shape)}")
         result = Jet(result.value.to(x.dtype), result.terms.to(x.dtype), x.directions)
         if others:
             _write_through(x, result, others)
@@ -45,8 +52,27 @@ def _can_see_writes_to(x: Jet, other: Any) -> bool:
     if not isinstance(other, Jet) or other.dtype != x.dtype:
         return False
     start, of_other = (jet.value.untyped_storage().data_ptr() for jet in (x, other))
-    shown_once = all(size == 1 or stride > 0 for size, stride in zip(other.shape, other.value.stride(), strict=True))
-    return start == of_other and shown_once
+    return start == of_other and _shows_each_once(other.value)
+
+
+def _shows_each_once(tensor: Tensor) -> bool:
+    """Return whether no two entries are in one place: each step is longer than all smaller ones together reach."""
+    reach = 0
+    for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and step <= reach:
+            return False
+        reach += (size - 1) * step
+    return True
+
+
+def _overlaps(x: Jet, other: Jet) -> bool:
+    """Return whether one of two in the same memory shows some entries of the other one, but not all in their order."""
+    where = [(jet.value.shape, jet.value.stride(), jet.value.storage_offset()) for jet in (x, other)]
+    if where[0] == where[1]:
+        return False
+    written = torch.zeros(x.value.untyped_storage().nbytes() // x.value.element_size(), dtype=torch.bool)
+    written.as_strided(*where[0]).fill_(True)
+    return bool(written.as_strided(*where[1]).any())
 
 
 def _write_through(x: Jet, result: Jet, others: Sequence[Jet]) -> None:

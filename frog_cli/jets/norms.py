@@ -28,6 +28,7 @@ def layer_norm(x: Any, shape: Any, weight: Any, bias: Any, eps: float) -> tuple[
         result = write_each_term(x, value * factor, write)
         weight = weight if isinstance(weight, Jet) else None  # else it is in the result
     else:
+        x = x if x.is_contiguous() else x.clone(memory_format=torch.contiguous_format)  # as torch's result is
         result, mean, inverse_deviation = _standardise(x, list(range(-len(shape), 0)), eps)
     result = result if weight is None else result * weight
     result = result if bias is None else result + bias
@@ -83,6 +84,10 @@ def group_norm(
     result = result.reshape(x.shape)
     result = result if weight is None else result * weight.reshape(channels)
     result = result if bias is None else result + bias.reshape(channels)
+    if isinstance(x, Jet) and not x.is_contiguous():  # torch's result may lie channels last, too
+        like = aten.native_group_norm.default(x.value, None, None, N, C, HxW, groups, eps)[0]
+        if not like.is_contiguous():
+            result = result.clone(memory_format=torch.channels_last)
     return result, value_of(mean), value_of(inverse_deviation)
 
 

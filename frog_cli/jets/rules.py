@@ -61,7 +61,7 @@ from frog_cli.jets.shapes import (
     unsqueeze,
 )
 from frog_cli.jets.softmax import log_softmax, logsumexp, nll_loss, safe_softmax, softmax
-from frog_cli.jets.terms import jointly_linear
+from frog_cli.jets.terms import jointly_linear, with_value_of
 
 aten = torch.ops.aten
 
@@ -183,10 +183,10 @@ RULES.update(
         aten.convolution.default: convolution,
         aten.mul.Tensor: multiply,
         aten.div.Tensor: divide,
-        aten.addcmul.default: lambda x, a, b, value=1: x + value * (a * b),
-        aten.addcdiv.default: lambda x, a, b, value=1: x + value * (a / b),
-        aten.lerp.Scalar: lambda x, y, weight: x + weight * (y - x),
-        aten.lerp.Tensor: lambda x, y, weight: x + weight * (y - x),
+        aten.addcmul.default: with_value_of(aten.addcmul.default, lambda x, a, b, value=1: x + value * (a * b)),
+        aten.addcdiv.default: with_value_of(aten.addcdiv.default, lambda x, a, b, value=1: x + value * (a / b)),
+        aten.lerp.Scalar: with_value_of(aten.lerp.Scalar, lambda x, y, weight: x + weight * (y - x)),
+        aten.lerp.Tensor: with_value_of(aten.lerp.Tensor, lambda x, y, weight: x + weight * (y - x)),
         # functions of each entry: value, slope, curvature
         aten.exp.default: elementwise(lambda x: (value := x.exp(), value, value)),
         aten.log.default: elementwise(lambda x: (x.log(), inverse := x.reciprocal(), -inverse.square())),
@@ -213,7 +213,9 @@ RULES.update(
         aten.erf.default: elementwise(
             lambda x: (x.erf(), slope := 2 / math.sqrt(math.pi) * (-x.square()).exp(), -2 * x * slope)
         ),
-        aten.erfc.default: lambda x: 1 - x.erf(),
+        aten.erfc.default: elementwise(
+            lambda x: (x.erfc(), slope := -2 / math.sqrt(math.pi) * (-x.square()).exp(), -2 * x * slope)
+        ),
         aten.expm1.default: elementwise(lambda x: (x.expm1(), slope := x.exp(), slope)),
         aten.atan.default: elementwise(lambda x: (x.atan(), slope := 1 / (1 + x.square()), -2 * x * slope.square())),
         aten.softplus.default: elementwise(softplus),
@@ -236,7 +238,7 @@ RULES.update(
         aten.clamp.default: elementwise(clamp),
         aten.clamp_min.default: lambda x, low: x.clamp(min=low),
         aten.clamp_max.default: lambda x, high: x.clamp(max=high),
-        aten.clamp_min.Tensor: lambda x, low: torch.where(x >= low, x, low),
+        aten.clamp_min.Tensor: with_value_of(aten.clamp_min.Tensor, lambda x, low: torch.where(x >= low, x, low)),
         aten._prelu_kernel.default: lambda x, slope: torch.where(x > 0, x, slope * x),
         aten.log_sigmoid_forward.default: log_sigmoid,
         # largest and smallest entries
@@ -247,7 +249,7 @@ RULES.update(
         aten._safe_softmax.default: safe_softmax,
         aten._log_softmax.default: log_softmax,
         aten.logsumexp.default: logsumexp,
-        aten.logaddexp.default: lambda x, y: y + torch_softplus(x - y, 1, 40),
+        aten.logaddexp.default: with_value_of(aten.logaddexp.default, lambda x, y: y + torch_softplus(x - y, 1, 40)),
         aten.mse_loss.default: mse_loss,
         aten.huber_loss.default: huber_loss,
         aten.smooth_l1_loss.default: smooth_l1_loss,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frog_cli.jets.jet import Jet, NoRuleError, value_of
+from frog_cli.jets.jet import Jet, NoRuleError, Rule, value_of
 
 
 def aligned_terms(x: Jet, ndim: int) -> Tensor:
@@ -69,6 +69,17 @@ def jointly_linear(function: Callable[..., Tensor], *arguments: Any, broadcast: 
         *(padded_terms(argument, count, value.ndim if broadcast else argument.ndim) for argument in arguments)
     )
     return Jet(value, broadcast_terms(terms, value), jets[0].directions)
+
+
+def with_value_of(operation: Callable[..., Tensor], formula: Callable[..., Any]) -> Rule:
+    """Make a rule of a formula of other operations whose values round, or overflow, where the operation's do not."""
+
+    def rule(*args: Any, **kwargs: Any) -> Jet:
+        value = operation(*map(value_of, args), **{name: value_of(one) for name, one in kwargs.items()})
+        found = formula(*args, **kwargs)
+        return Jet(value, found.terms.to(value.dtype), found.directions)
+
+    return rule
 
 
 def from_right(dim: Any, ndim: int) -> Any:

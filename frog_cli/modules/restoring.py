@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Module
 from torch.nn.parameter import is_lazy
 
@@ -60,10 +61,15 @@ def changes_in_a_call(model: Module, inputs: Any, device: torch.device) -> bool:
 
     The model stays as it is.
     """
-    with kept_as_it_is(model, device), torch.no_grad():
+    with kept_as_it_is(model, device), torch.enable_grad():
         changed, before = changes(model), random_state(device)
         model(copied(inputs))
         return changed() or not all(map(torch.equal, before, random_state(device)))
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    """Return whether a tensor shows an entry several times, so that nobody can write to it."""
+    return any(size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 @contextmanager
@@ -76,7 +82,7 @@ def kept_as_it_is(model: Module, device: torch.device) -> Iterator[None]:
     restore = attributes_restored(model)
     restore_buffers = buffers_restored(model)
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
-    values = [(one, one.clone()) for one in (*model.buffers(), *frozen) if not is_lazy(one)]
+    values = [(one, one.clone()) for one in (*model.buffers(), *frozen) if not is_lazy(one) and not _is_expanded(one)]
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ from frog_cli.jets.jet import NoRuleError
 from frog_cli.modules.calls import parameters_of
 from frog_cli.modules.requirements import coupling_modules
 from frog_cli.modules.restoring import changes_in_a_call, kept_as_it_is
+from frog_cli.modules.state import identity
 from frog_cli.objectives import estimators
 from frog_cli.objectives.sample_gradient import SampleGradient
 from frog_cli.objectives.step_lengths import StepLengths
@@ -87,15 +88,14 @@ def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) 
     It is measured on the batch of the direction, or on other samples if these are given as well.
     """
     measure = fast_curvature(model, sample_loss)
-    keeps_nothing: bool | None = None  # until the model has been called
+    keep_nothing: dict[Hashable, bool] = {}  # states that the model has been called in
 
     def gradient(images: Tensor, labels: Tensor, generator: Generator, measured_on: Split | None = None) -> Estimate:
-        nonlocal keeps_nothing
-        measures = lengths.measures
-        if keeps_nothing is None:
-            keeps_nothing = not changes_in_a_call(model, images, images.device)
+        measures, now = lengths.measures, identity(model)
+        if now not in keep_nothing:
+            keep_nothing[now] = recordable(model) and not changes_in_a_call(model, images, images.device)
         # buffers change, and dropout draws, once for each step: in the measurement, from where the direction did
-        kept = kept_as_it_is(model, images.device) if measures and not keeps_nothing else nullcontext()
+        kept = kept_as_it_is(model, images.device) if measures and not keep_nothing[now] else nullcontext()
         with kept:
             estimate = direction(images, labels, generator)
         measured = measure(*(measured_on or (images, labels)), estimate.gradients) if measures else None

@@ -6,7 +6,7 @@ import hashlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,7 +111,11 @@ def carry_out(
         if folder.finished() is None or (request.overwrite and not folder.is_repeated_by(name))
     ]
     errors: dict[Path, Exception] = {}
-    with Interruption(ranks.agreed if ranks.size > 1 else None) as interruption, ExitStack() as locks:
+    with (
+        repetition_ended([request], parent) if command is None else nullcontext(),
+        Interruption(ranks.agreed if ranks.size > 1 else None) as interruption,
+        ExitStack() as locks,
+    ):
 
         def hold() -> list[RunFolder]:
             """Lock the folders; return those that are free and not done yet."""
@@ -130,7 +134,6 @@ def carry_out(
 
         ranks.before_exit(locks.close)
         held = ranks.first(hold)
-        locks.enter_context(_results_kept_if_refused(held))
         start, side_by_side = _starter(request.runs[0], held, device, ranks)
         for together, states in _with_states(side_by_side, ranks):
             _stop_if_asked(interruption)
@@ -148,21 +151,7 @@ def carry_out(
                     errors |= {folder.path: error for folder in held if folder.finished() is None}
                     break
             _stop_if_asked(interruption)  # of a signal in the last step or measurement
-    if command is None and ranks.rank == 0:
-        end_repetition([request], parent)
     return [Result(folder, folder in pending, errors.get(folder.path)) for folder in folders]
-
-
-@contextmanager
-def _results_kept_if_refused(folders: Sequence[RunFolder]) -> Iterator[None]:
-    """Let what was to be repeated count as done if the body is refused, as when its data cannot be read."""
-    try:
-        yield
-    except RequestError:
-        for folder in folders:
-            if folder.has_results():
-                folder.end_repetition()
-        raise
 
 
 def name_of(requests: Sequence[Request], parent: Path) -> str:
@@ -171,14 +160,22 @@ def name_of(requests: Sequence[Request], parent: Path) -> str:
     return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
 
 
-def end_repetition(requests: Sequence[Request], parent: Path) -> None:
-    """Let the runs of some requests, which have all been carried out, be repeated again when that is asked for.
+@contextmanager
+def repetition_ended(requests: Sequence[Request], parent: Path) -> Iterator[None]:
+    """Let runs be repeated when asked for again, once all of some requests are carried out or one is refused.
 
-    Those that another process is carrying out are left to it.
+    Results that are still there count then. Runs that another process is carrying out are left to it.
     """
+    refused: RequestError | None = None
+    try:
+        yield
+    except RequestError as error:
+        refused = error
     for folder in (RunFolder(parent, run) for request in requests for run in request.runs):
         if not is_locked(folder.path):
             folder.end_repetition()
+    if refused is not None:
+        raise refused
 
 
 def _stop_if_asked(interruption: Interruption) -> None:

@@ -50,17 +50,16 @@ def _train(arguments: Sequence[str], ranks: Ranks | None, local_rank: int | None
     requests, parent = [request for _, request in plan], runs_location()
     command = execution.name_of(requests, parent)
     outcomes: list[tuple[str, bool]] = []
-    for name, request in plan:
-        failed = any(failed for _, failed in outcomes)
-        if request.fail_fast and (ranks.first(lambda: failed) if ranks else failed):  # noqa: B023, called at once
-            _tell(ranks, f"frog: fail_fast ends the sweep before {name}")
-            break
-        for line in ([f"frog train {name}"] if name else []) + [f"frog: {note}" for note in request.notes]:
-            _tell(ranks, line)
-        results = execution.carry_out(request, parent, local_rank=local_rank, ranks=ranks, command=command)
-        outcomes += [_told(name, result) for result in results] if ranks is None or ranks.rank == 0 else []
-    if ranks is None or ranks.rank == 0:
-        execution.end_repetition(requests, parent)
+    with execution.repetition_ended(requests, parent):
+        for name, request in plan:
+            failed = any(failed for _, failed in outcomes)
+            if request.fail_fast and (ranks.first(lambda: failed) if ranks else failed):  # noqa: B023, called at once
+                _tell(ranks, f"frog: fail_fast ends the sweep before {name}")
+                break
+            for line in ([f"frog train {name}"] if name else []) + [f"frog: {note}" for note in request.notes]:
+                _tell(ranks, line)
+            results = execution.carry_out(request, parent, local_rank=local_rank, ranks=ranks, command=command)
+            outcomes += [_told(name, result) for result in results] if ranks is None or ranks.rank == 0 else []
     if len(plan) > 1 and outcomes:
         print("\n".join(["", "all together:", *(line for line, _ in outcomes)]))
     failures = [line for line, failed in outcomes if failed]

@@ -65,6 +65,14 @@ def test_operation(name):
     check_case(CASES[name])
 
 
+def test_far_out_the_complementary_error_function_keeps_its_digits():
+    x, unit = torch.tensor([4.0]), [torch.ones(1, 1)]
+    found = measure_second_order(lambda x: -x.erfc().log().sum(), [x], unit)
+    expected = measure_second_order(lambda x: -x.erfc().log().sum(), [x.double()], [unit[0].double()])
+    torch.testing.assert_close([one.double() for one in found], list(expected), rtol=1e-4, atol=0)
+    torch.testing.assert_close(expected[1], torch.tensor([8.2409]).double(), rtol=1e-3, atol=0)
+
+
 def test_powers_of_zero():
     base, x, tangents = torch.tensor([0.0, 2.0]).double(), randn(2).square() + 1, randn(K, 2, seed=1)
     _, slopes, _ = forward(lambda x: (base**x, ()), (x,), (tangents,))

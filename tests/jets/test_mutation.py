@@ -10,7 +10,7 @@ from torch.func import jvp
 
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
-from tests.jets.oracles import K, X, by_differences, check, check_case, randn, weigh
+from tests.jets.oracles import K, X, by_differences, by_reverse_mode, check, check_case, randn, weigh
 
 LAYERS = {
     "relu": nn.ReLU,
@@ -113,6 +113,27 @@ def beside_what_has_the_same_derivatives(x):
     return y * z * x
 
 
+def into_a_row_from_another_one(x):
+    y = x * x
+    y[1].mul_(y[0])
+    y[2:] += y[:2]
+    return y
+
+
+def into_a_standardised_turned_tensor(x):
+    y = F.layer_norm((x * x).t(), (4,))
+    shown = y.flatten()
+    shown.mul_(x.flatten())
+    return y
+
+
+def into_groups_channels_last(x):
+    y = F.group_norm((x * x).view(1, 4, 2, 3).to(memory_format=torch.channels_last), 2)
+    shown = y.permute(0, 2, 3, 1).reshape(-1)
+    shown.mul_(x.flatten())
+    return y
+
+
 def into_what_only_has_a_slope(x):
     y = 2 * x
     y[1:3] = x[:2] * x[1:3]
@@ -127,6 +148,8 @@ WRITES = [
     into_two_views,
     into_a_layer_of_sequences,
     beside_what_has_the_same_derivatives,
+    into_a_row_from_another_one,
+    into_a_standardised_turned_tensor,
     into_what_only_has_a_slope,
 ]
 
@@ -141,6 +164,30 @@ def test_what_is_written_into_a_view_is_not_lost(writes):
     torch.testing.assert_close((value, slopes), (weigh(writes(X)), expected))
     differences = by_differences(lambda x: weigh(writes(x)), (X,), (tangents,))
     assert (curvature - differences).norm() <= 1e-4 * (1 + differences.norm())
+
+
+def test_groups_that_lie_channels_last_are_written_to_where_torch_has_them():
+    """Torch's own forward mode crashes on them."""
+    tangents = (randn(K, *X.shape, seed=1),)
+    value, _, curvature = measure_second_order(lambda x: weigh(into_groups_channels_last(x)), (X,), tangents)
+    torch.testing.assert_close(value, weigh(into_groups_channels_last(X)))
+    differences = by_differences(lambda x: weigh(into_groups_channels_last(x)), (X,), tangents)
+    assert (curvature - differences).norm() <= 1e-4 * (1 + differences.norm())
+
+
+def test_a_write_of_a_tensor_to_itself():
+    """Where torch's own forward mode is wrong, reading what it has just written."""
+    tangents = (randn(K, *X.shape, seed=1),)
+    found = measure_second_order(lambda x: weigh((x * x).mul_(2).sub_(1)), (X,), tangents)
+    torch.testing.assert_close(found, by_reverse_mode(lambda x: weigh(2 * x * x - 1), (X,), tangents))
+
+    def squared(x):
+        y = x * x
+        return weigh(y.mul_(y))
+
+    torch.testing.assert_close(
+        measure_second_order(squared, (X,), tangents), by_reverse_mode(lambda x: weigh(x**4), (X,), tangents)
+    )
 
 
 def test_the_point_itself_is_not_written_to():
@@ -161,10 +208,66 @@ def into_what_shows_entries_twice(x):
     return (x * x).expand(3, 4, 6).mul_(2)
 
 
-@pytest.mark.parametrize("writes", [into_what_is_held_without_derivatives, into_what_shows_entries_twice])
+def into_what_a_view_without_gradients_shows(x):
+    y = x * x
+    with torch.no_grad():
+        held = y[0]
+    y.mul_(3)
+    return y * held
+
+
+def into_windows(x):
+    y = x * x
+    y.unfold(1, 2, 1).mul_(x[:, :5].unsqueeze(-1))
+    return y
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        into_what_is_held_without_derivatives,
+        into_what_shows_entries_twice,
+        into_what_a_view_without_gradients_shows,
+        into_windows,
+    ],
+)
 def test_writes_that_views_would_not_see_are_refused(writes):
     with pytest.raises(NotImplementedError, match="would write into memory that is shown in other ways, too"):
         measure_second_order(lambda x: weigh(writes(x)), (X,), (randn(K, *X.shape, seed=1),))
+
+
+def a_shifted_sum(x):
+    y = x * x
+    y[:, 1:] += y[:, :-1]
+    return y
+
+
+def a_shifted_copy(x):
+    y = x * x
+    y[:, 1:] = y[:, :-1]
+    return y
+
+
+def an_entry_into_a_diagonal(x):
+    y = x * x
+    y.diagonal().add_(y[0, 0])
+    return y
+
+
+@pytest.mark.parametrize("writes", [a_shifted_sum, a_shifted_copy, an_entry_into_a_diagonal])
+def test_writes_to_where_they_read_are_refused(writes):
+    with pytest.raises(NotImplementedError, match="would write where it reads"):
+        measure_second_order(lambda x: weigh(writes(x)), (X,), (randn(K, *X.shape, seed=1),))
+
+
+def test_a_write_does_not_change_a_shape():
+    def grows(x):
+        y = x[0] * 1
+        y += x
+        return y.sum()
+
+    with pytest.raises(NotImplementedError, match=r"would make \[6\] of \[4, 6\]"):
+        measure_second_order(grows, (X,), (randn(K, *X.shape, seed=1),))
 
 
 def test_what_no_view_shows_may_be_written_to():

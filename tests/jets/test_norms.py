@@ -11,7 +11,7 @@ from torch.func import jvp
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import evaluate, laid_over, measure_second_order
 from frog_cli.jets.norms import batch_norm
-from tests.jets.oracles import K, X, by_reverse_mode, check, check_case, randn, weigh
+from tests.jets.oracles import K, X, by_reverse_mode, check, check_case, randn, weigh, whole
 
 aten = torch.ops.aten
 
@@ -48,7 +48,7 @@ CASES = {
     ),
     "batch norm of an evaluation": (lambda x, w, b: F.batch_norm(x, *statistics(), w, b), (4, 3, 5, 5), (3,), (3,)),
     "root mean square norm in one operation": (
-        lambda x, w: aten._fused_rms_norm(x.sin(), [6], w, 1e-5)[0],
+        lambda x, w: whole(lambda x, w: aten._fused_rms_norm(x.sin(), [6], w, 1e-5)[0], x, w),
         (4, 6),
         (6,),
     ),

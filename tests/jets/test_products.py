@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from frog_cli.jets.jet import evaluate, laid_over
+from frog_cli.jets.jet import evaluate, laid_over, measure_second_order
 from frog_cli.jets.products import MATRIX_PRODUCTS, matrix_products
 from tests.jets.oracles import K, X, check_case, randn, whole
 
@@ -58,6 +58,12 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_operation(name):
     check_case(CASES[name])
+
+
+def test_between_two_is_rounded_as_in_torch():
+    large, small = torch.tensor([1e8]), torch.tensor([0.3])
+    value, _, _ = measure_second_order(lambda x: torch.lerp(large, x, 1.0), [small], [torch.ones(1, 1)])
+    assert value == torch.lerp(large, small, 1.0)
 
 
 @pytest.mark.parametrize("order", [1, 2])

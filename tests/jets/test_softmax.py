@@ -32,6 +32,13 @@ def test_operation(name):
     check_case(CASES[name])
 
 
+def test_a_sum_of_exponentials_with_nothing():
+    x, nothing = torch.tensor([0.5, -torch.inf]).double(), torch.full((2,), -torch.inf).double()
+    value, slopes, _ = measure_second_order(lambda x: torch.logaddexp(x, nothing), [x], [torch.ones(1, 2).double()])
+    torch.testing.assert_close(value, torch.logaddexp(x, nothing))
+    assert slopes[0, 0] == 1
+
+
 def test_logsumexp_of_infinite_numbers():
     rows = torch.tensor([[-torch.inf, -torch.inf], [torch.inf, 0]]).double()
     value, _, _ = forward(lambda x: ((x + rows).logsumexp(1), ()), (torch.zeros(2, 2).double(),), (randn(K, 2, 2),))

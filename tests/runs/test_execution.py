@@ -158,3 +158,23 @@ def test_what_another_process_repeats_is_left_to_it(tmp_path, capsys):
         assert first.is_repeated_by("another command")
     assert [result.ran for result in carry_out(request, tmp_path, quiet=True)] == [True, False]
     assert not first.is_repeated_by("another command")
+
+
+def test_a_sweep_that_is_refused_repeats_all_when_it_is_asked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("FROG_RUNS", str(tmp_path))
+    words = ["train", "-m", *WORDS[1:4], "learning_rate=0.1,0.2", "overwrite=true"]
+    assert main(words) == 0
+    with monkeypatch.context() as patched:
+        load, calls = execution._load, []
+
+        def refused_later(*arguments):
+            calls.append(arguments)
+            if len(calls) > 2:
+                raise RequestError("data.root", "cannot be read")
+            return load(*arguments)
+
+        patched.setattr(execution, "_load", refused_later)
+        assert main(words) == 2
+    rows = steps_of(monkeypatch)
+    assert main(words) == 0
+    assert len(rows) == 6
