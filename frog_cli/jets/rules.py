@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch.nn.functional import softplus as torch_softplus
@@ -10,7 +11,7 @@ from torch.nn.functional import softplus as torch_softplus
 from frog_cli.jets.attention import attention
 from frog_cli.jets.cells import gru_cell, lstm_cell
 from frog_cli.jets.elementwise import elementwise, gelu, general_power, log_sigmoid, power, relu, softplus
-from frog_cli.jets.jet import RULES
+from frog_cli.jets.jet import RULES, Rule
 from frog_cli.jets.linear import (
     add,
     clone,
@@ -183,10 +184,6 @@ RULES.update(
         aten.convolution.default: convolution,
         aten.mul.Tensor: multiply,
         aten.div.Tensor: divide,
-        aten.addcmul.default: with_value_of(aten.addcmul.default, lambda x, a, b, value=1: x + value * (a * b)),
-        aten.addcdiv.default: with_value_of(aten.addcdiv.default, lambda x, a, b, value=1: x + value * (a / b)),
-        aten.lerp.Scalar: with_value_of(aten.lerp.Scalar, lambda x, y, weight: x + weight * (y - x)),
-        aten.lerp.Tensor: with_value_of(aten.lerp.Tensor, lambda x, y, weight: x + weight * (y - x)),
         # functions of each entry: value, slope, curvature
         aten.exp.default: elementwise(lambda x: (value := x.exp(), value, value)),
         aten.log.default: elementwise(lambda x: (x.log(), inverse := x.reciprocal(), -inverse.square())),
@@ -238,7 +235,6 @@ RULES.update(
         aten.clamp.default: elementwise(clamp),
         aten.clamp_min.default: lambda x, low: x.clamp(min=low),
         aten.clamp_max.default: lambda x, high: x.clamp(max=high),
-        aten.clamp_min.Tensor: with_value_of(aten.clamp_min.Tensor, lambda x, low: torch.where(x >= low, x, low)),
         aten._prelu_kernel.default: lambda x, slope: torch.where(x > 0, x, slope * x),
         aten.log_sigmoid_forward.default: log_sigmoid,
         # largest and smallest entries
@@ -249,7 +245,6 @@ RULES.update(
         aten._safe_softmax.default: safe_softmax,
         aten._log_softmax.default: log_softmax,
         aten.logsumexp.default: logsumexp,
-        aten.logaddexp.default: with_value_of(aten.logaddexp.default, lambda x, y: y + torch_softplus(x - y, 1, 40)),
         aten.mse_loss.default: mse_loss,
         aten.huber_loss.default: huber_loss,
         aten.smooth_l1_loss.default: smooth_l1_loss,
@@ -272,6 +267,18 @@ RULES.update(
         aten.transpose_.default: transpose_in_place,
     }
 )
+
+WITH_OWN_VALUE: dict[Any, Rule] = {
+    aten.addcmul.default: lambda x, a, b, value=1: x + value * (a * b),
+    aten.addcdiv.default: lambda x, a, b, value=1: x + value * (a / b),
+    aten.lerp.Scalar: lambda x, y, weight: x + weight * (y - x),
+    aten.lerp.Tensor: lambda x, y, weight: x + weight * (y - x),
+    aten.clamp_min.Tensor: lambda x, low: torch.where(x >= low, x, low),
+    aten.logaddexp.default: lambda x, y: y + torch_softplus(x - y, 1, 40),
+}
+"""Operations whose derivatives are those of a formula, whose value would round or overflow otherwise."""
+
+RULES.update({operation: with_value_of(operation, formula) for operation, formula in WITH_OWN_VALUE.items()})
 
 IN_PLACE = (
     aten.add.Tensor,

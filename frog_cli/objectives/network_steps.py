@@ -88,14 +88,18 @@ def with_lengths(direction: BatchGradient, lengths: StepLengths, model: Module) 
     It is measured on the batch of the direction, or on other samples if these are given as well.
     """
     measure = fast_curvature(model, sample_loss)
-    keep_nothing: dict[Hashable, bool] = {}  # states that the model has been called in
+    found: dict[Hashable, bool] = {}  # of each state that the model was in when it was measured
+
+    def keeps_nothing(images: Tensor) -> bool:
+        now = identity(model)
+        if now not in found:
+            found[now] = recordable(model) and not changes_in_a_call(model, images, images.device)
+        return found[now]
 
     def gradient(images: Tensor, labels: Tensor, generator: Generator, measured_on: Split | None = None) -> Estimate:
-        measures, now = lengths.measures, identity(model)
-        if now not in keep_nothing:
-            keep_nothing[now] = recordable(model) and not changes_in_a_call(model, images, images.device)
+        measures = lengths.measures
         # buffers change, and dropout draws, once for each step: in the measurement, from where the direction did
-        kept = kept_as_it_is(model, images.device) if measures and not keep_nothing[now] else nullcontext()
+        kept = kept_as_it_is(model, images.device) if measures and not keeps_nothing(images) else nullcontext()
         with kept:
             estimate = direction(images, labels, generator)
         measured = measure(*(measured_on or (images, labels)), estimate.gradients) if measures else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from frog_cli.files.csv import Row
 from frog_cli.ranks.shape import shape
 from frog_cli.runs import events
 from frog_cli.runs.folder import FolderOfOthers, RunFolder
+from frog_cli.runs.identity import digest
 from frog_cli.runs.interruption import Interruption
 from frog_cli.runs.lock import is_locked, locked
 from frog_cli.settings.requests import Request
@@ -157,7 +157,7 @@ def carry_out(
 def name_of(requests: Sequence[Request], parent: Path) -> str:
     """Return a name of some requests together, by which a run is known that is repeated when they go on."""
     paths = [str(RunFolder(parent, run).path) for request in requests for run in request.runs]
-    return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
+    return digest({"runs": sorted(paths)})
 
 
 @contextmanager

@@ -253,6 +253,5 @@ class _Clock:
         return (self._now() - began) / number
 
     def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        devices.finish(self._device)
         return perf_counter()
