@@ -199,7 +199,7 @@ def _with_names(
     """Return what some choices lead to, and the dotted names of all options that it has."""
     with _hydra(verb, from_outside):
         composed = _compose_choices(verb, choices, {one.group for one in from_outside})
-    return composed, frozenset(_names(composed))
+    return composed, _names(composed)
 
 
 def _composes(verb: str, choices: list[str]) -> DictConfig | None:
@@ -228,27 +228,18 @@ def _check_known(
     if groups(verb):
         group = group if group in groups(verb) else "objective"
         others = [choice for choice in choices if not choice.startswith(f"{group}=")]
-        told = {name: idea_groups.has_option(group, name, key.partition(".")[2]) for name in groups(verb)[group]}
-        certain = [name for name, has in told.items() if has]
+        having = [name for name in groups(verb)[group] if idea_groups.may_have(group, name, key)]
         with _hydra(verb, from_outside):
-            if certain and not _composes(verb, [*others, f"{group}={certain[0]}"]):  # the group goes with no others
-                certain = []
-            having = [
-                f"{group}={name}"
-                for name, has in told.items()
-                if name in certain
-                or (has is None and (config := _composes(verb, [*others, f"{group}={name}"])) and key in _names(config))
-            ]
-        if having:
-            raise RequestError(f"{key}={value}", f"exists only with {', '.join(having)}")
+            config = _composes(verb, [*others, f"{group}={having[0]}"]) if having else None
+        if config is not None and key in _names(config):  # the group goes with the others
+            choices = [f"{group}={name}" for name in having]
+            raise RequestError(f"{key}={value}", f"exists only with {', '.join(choices)}")
     candidates = sorted(known | groups(verb).keys())
     raise RequestError(f"{key}={value}", f"unknown option{nearest(key, candidates)}; see frog {verb} --help")
 
 
-def _names(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted names of all options."""
-    for key in config:
-        name = f"{prefix}{key!s}"
-        yield name
-        if not OmegaConf.is_interpolation(config, str(key)) and isinstance(config[key], DictConfig):
-            yield from _names(config[key], f"{name}.")
+def _names(config: DictConfig) -> frozenset[str]:
+    """Return the dotted names of all options."""
+    settings = OmegaConf.to_container(config)
+    assert isinstance(settings, dict)
+    return frozenset(idea_groups.dotted_names(settings))

@@ -33,8 +33,14 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 
 _GROUPS = {kind: group for group, kinds in KINDS.items() for kind in kinds}
 
-_BESIDE = {"aggregation": "base/forward", "step_rule": "base/plane", "tangents": "base/sharing", "data": "base/splits"}
-"""The file below conf/ with what frog's own options beside those of an idea are, by its kind."""
+_BESIDE = {
+    "aggregation": "base/forward",
+    "step_rule": "base/plane",
+    "tangents": "base/sharing",
+    "data": "base/splits",
+    "function": "base/function",
+}
+"""The file in the folder of its group with what frog's own options beside those of an idea are, by its kind."""
 
 
 class Chosen(NamedTuple):
@@ -50,25 +56,35 @@ def own_names(group: str) -> list[str]:
     return [name for kind, name in sources.own_declarations() if kind in KINDS.get(group, ())]
 
 
-def has_option(group: str, name: str, option: str) -> bool | None:
-    """Return whether an idea of frog's own declares an option, or has it beside those; None if composing must tell."""
-    if group == "objective":  # whose choices have options outside of the group
-        return None
+def may_have(group: str, name: str, option: str) -> bool:
+    """Return whether a choice among frog's own has an option, or has one called so in another place.
+
+    Args:
+        group: of the choice.
+        name: of the choice, an idea or a file in conf/.
+        option: its dotted name.
+    """
+    names = {option, option.removeprefix(f"{group}.")}
     for kind in KINDS.get(group, ()):
         if (kind, name) in sources.own_declarations():
             _, declaration = sources.own_declarations()[kind, name]
-            declared = {one.name for one in declaration.options}
-            return option in declared or option.partition(".")[0] in _names_beside(kind)
-    return None
+            beside = _names_in_file(group, _BESIDE[kind]) if kind in _BESIDE else frozenset()
+            return not names.isdisjoint({one.name for one in declaration.options} | beside)
+    return not names.isdisjoint(_names_in_file(group, name))
 
 
 @cache
-def _names_beside(kind: Kind) -> frozenset[str]:
-    """Return the names of frog's own options beside those of ideas of a kind."""
-    if kind not in _BESIDE:
-        return frozenset()
-    path = folder("conf") / _GROUPS[kind] / f"{_BESIDE[kind]}.yaml"
-    return frozenset(yaml.safe_load(path.read_text(encoding="utf-8")))
+def _names_in_file(group: str, name: str) -> frozenset[str]:
+    """Return the dotted names of the options in a file of conf/."""
+    return frozenset(dotted_names(yaml.safe_load((folder("conf") / group / f"{name}.yaml").read_text("utf-8"))))
+
+
+def dotted_names(settings: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the names of all settings, also of those within others, as `early_stopping.patience`."""
+    for key, value in settings.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from dotted_names(value, f"{prefix}{key}.")
 
 
 @contextmanager
@@ -171,12 +187,12 @@ def _store(declaration: Declaration) -> None:
     settings: dict[str, Any] = {"name": declaration.name}
     settings |= {one.name: "${data_root:}" if one.is_root else one.default for one in declaration.options}
     traits, node, package = declaration.traits, settings, None
-    if declaration.kind in _BESIDE:
+    if declaration.kind in _BESIDE and group != "objective":
         node = {"defaults": [f"{_BESIDE[declaration.kind]}@_here_", "_self_"], **settings}
     if group == "data":
         node |= {"validation": traits["validation"]} if "validation" in traits else {}
     elif group == "objective":
-        node = {"defaults": ["base/function", "_self_"], "objective": settings}
+        node = {"defaults": [_BESIDE["function"], "_self_"], "objective": settings}
         node |= {"steps": traits["steps"]} if "steps" in traits else {}
         package = "_global_"
     ConfigStore.instance().store(name=declaration.name, node=node, group=group, package=package)
