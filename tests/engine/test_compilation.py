@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frog_cli.engine import compilation, fast_self_attention
+from frog_cli.engine import compilation, fast_products, fast_self_attention
 from frog_cli.engine.fast_products import LONG, matrix_product
 from frog_cli.engine.faster_rules import faster_jets
 from frog_cli.engine.recording import record
@@ -36,6 +36,7 @@ def test_a_compiled_step_follows_the_weights_as_they_change(space, aggregation):
 
 def test_operations_that_the_compiler_does_not_know_are_called(generator, monkeypatch):
     monkeypatch.setattr(fast_self_attention, "LARGE", 0)
+    monkeypatch.setattr(fast_products, "FASTER_HERE", fast_products.AVAILABLE)
     weight, bias = torch.randn(300, 100, generator=generator), torch.randn(300, generator=generator)
     projections, changes = torch.randn(18, 6, generator=generator), torch.randn(8, 4, 5, 6, generator=generator)
 

@@ -14,7 +14,14 @@ SHAPES = [
     ((5, 7), (7, 3)),
     ((3, 4, 5), (3, 5, 6)),
 ]
-available = pytest.mark.skipif(not matrix_products.AVAILABLE, reason="needs oneDNN and MKL")
+
+
+@pytest.fixture
+def faster_here(monkeypatch):
+    """As on a processor where oneDNN is faster."""
+    if not matrix_products.AVAILABLE:
+        pytest.skip("needs oneDNN and MKL")
+    monkeypatch.setattr(matrix_products, "FASTER_HERE", True)
 
 
 def factors(left, right, dtype, generator):
@@ -24,7 +31,8 @@ def factors(left, right, dtype, generator):
 @pytest.mark.parametrize(("left", "right"), SHAPES)
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_products_are_exact_but_for_rounding(left, right, transposed, dtype, generator):
+def test_products_are_exact_but_for_rounding(left, right, transposed, dtype, generator, monkeypatch):
+    monkeypatch.setattr(matrix_products, "FASTER_HERE", matrix_products.AVAILABLE)
     x, y = factors(left, right, dtype, generator)
     if transposed:
         x, y = (factor.mT.contiguous().mT for factor in (x, y))
@@ -33,7 +41,7 @@ def test_products_are_exact_but_for_rounding(left, right, transposed, dtype, gen
     assert (matrix_product(x, y) - expected).norm() <= 8 * torch.finfo(dtype).eps * expected.norm()
 
 
-@available
+@pytest.mark.usefixtures("faster_here")
 @pytest.mark.parametrize(
     "product",
     [
@@ -53,7 +61,7 @@ def test_recordings_take_the_fast_product_where_it_pays(product, generator):
         assert "mkldnn" not in with_fast_products(make_fx(product)(*unfit)).code
 
 
-@available
+@pytest.mark.usefixtures("faster_here")
 @pytest.mark.parametrize("rows", [matrix_products.LONG, matrix_products.LONG + 1])
 def test_recordings_take_long_sums_for_convolutions(rows, generator):
     """The weight gradient of a linear layer for many samples, also where they make no batch of images."""
@@ -66,9 +74,17 @@ def test_recordings_take_long_sums_for_convolutions(rows, generator):
     assert "sum_of_outer_products" not in with_fast_products(make_fx(lambda x, y: y.mT @ x)(*few)).code
 
 
-@available
+@pytest.mark.usefixtures("faster_here")
 def test_products_of_products_are_replaced_both(generator):
     x = torch.randn(128, 128, generator=generator)
     recording = with_fast_products(make_fx(lambda x: x @ x @ x)(x))
     assert recording.code.count("mkldnn") == 2
     torch.testing.assert_close(recording(x), x @ x @ x, rtol=1e-5, atol=1e-3)
+
+
+def test_where_mkl_is_faster_recordings_stay_as_they_are(monkeypatch, generator):
+    monkeypatch.setattr(matrix_products, "FASTER_HERE", False)
+    x = torch.randn(2 * matrix_products.LONG, 64, generator=generator)
+    recording = make_fx(lambda x: x @ (x.mT @ x))(x)
+    assert "mkldnn" not in with_fast_products(recording).code
+    assert "sum_of_outer_products" not in recording.code
