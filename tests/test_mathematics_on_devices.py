@@ -344,3 +344,16 @@ def test_steps_do_not_wait_for_a_gpu(perturb):
 def test_the_command_trains_on_a_gpu(options):
     case("perceptron", "cuda")
     assert main(f"train data.limit=200 model.width=16 epochs=2 device=cuda {options}".split()) == 0
+
+
+@pytest.mark.cuda
+def test_a_trained_network_is_measured_on_each_device(runs, capsys):
+    case("perceptron", "cuda")
+    assert main(["train", "data.limit=200", "model.width=16", "epochs=2", "device=cuda"]) == 0
+    (folder,) = runs.iterdir()
+    told = {}
+    for device in ("cpu", "cuda"):
+        capsys.readouterr()
+        assert main(["evaluate", str(folder), f"device={device}"]) == 0
+        told[device] = [float(line.split()[2]) for line in capsys.readouterr().out.splitlines()[2:]]
+    assert told["cuda"] == pytest.approx(told["cpu"], abs=2e-3)

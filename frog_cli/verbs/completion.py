@@ -45,8 +45,8 @@ def words(verb: str) -> list[str]:
         names = [*targets.names(), "all", "scale=laptop", "scale=smoke"]
         return {"reproduce": [*names, "--list", "workers="], "table": ["runs", *names, "--html"]}.get(verb, names)
     if verb == "evaluate":
-        of_data = [word for word in _of_training() if word.startswith(("data=", "data."))]
-        return ["which=best", "which=last", *of_data]
+        of_run = [word for word in _of_training() if word.startswith(("data=", "data.", "device="))]
+        return ["which=best", "which=last", *of_run]
     if verb == "submit":
         return ["--dry-run", *_options(Slurm, "slurm."), "train", "search", "reproduce", *words("search")]
     own = {"search": _options(Search, "search."), "bench": _options(Bench, "bench."), "quality": _options(Quality)}

@@ -91,7 +91,7 @@ def test_evaluate_tells_what_the_run_did(runs, capsys):
     summary = json.loads((folder / "summary.json").read_text())
     capsys.readouterr()
     for which, error in (("last", "last_test_error_percent"), ("best", "test_error_percent_at_best_validation_loss")):
-        assert main(["evaluate", str(folder), f"which={which}"]) == 0
+        assert main(["evaluate", str(folder), f"which={which}", "device=cpu"]) == 0
         told = capsys.readouterr().out.splitlines()
         assert told[0].endswith("on digits:")
         assert told[-1].split()[:2] == ["test", "150"]
@@ -195,7 +195,9 @@ def test_a_network_of_an_idea_from_outside_is_loaded_while_its_file_is_the_same(
         (["which=best"], "frog evaluate: needs the folder of a run first"),
         (["nowhere"], "nowhere: is no folder"),
         ([".", "which=first"], "which=first: must be best or last, once"),
-        ([".", "model=mlp"], "model=mlp: must be which= or an option of the data"),
+        ([".", "model=mlp"], "model=mlp: must be which=, device= or an option of the data"),
+        ([".", "device=tpu"], "device=tpu: must be"),
+        ([".", "device=cuda:99"], "device=cuda:99: is not on this machine"),
         ([".", "data=foo"], "data=foo: must be one of"),
         (["."], ".: is no folder of a run: it has no config.yaml"),
     ],
