@@ -175,9 +175,7 @@ def local_gradients(model: Sequential, outputs: Iterable[Tensor], of_activities:
     for layer, output in zip(model, outputs, strict=True):
         start, end = end, end + output[0].numel()
         own = [parameter for parameter in layer.parameters() if parameter.requires_grad]
-        if not own:
-            continue
-        if not output.requires_grad:  # which does not depend on the layer's weights
+        if not own or not output.requires_grad:  # an output that does not depend on the layer's weights
             continue
         cotangent = of_activities(slice(start, end)).to(output.dtype).view_as(output)
         if not output.is_contiguous():  # torch's derivative of group normalisation needs the layout of the output

@@ -32,23 +32,33 @@ def mean(tangents: Tensor, slopes: Tensor) -> Tensor:
 
 
 def projection_if_well_conditioned(tangents: Tensor, slopes: Tensor) -> Tensor:
-    """Project through the Cholesky factor of the Gram matrix; NaN where the tangents are too dependent for that.
+    """Project through a Cholesky factor: of V V^T, or of V^T V if k > n; NaN where V is too dependent for that.
 
-    That is, where a bound of the condition number of their Gram matrix, scaled to unit length, exceeds eps^(-1/3):
-    below, the solution keeps two thirds of the digits. Without a branch, so that it can be recorded.
+    That is, where a bound of the condition number of this matrix, with tangents of unit length, exceeds eps^(-1/3):
+    below, the solution keeps two thirds of the digits. Without a branch on values, so that it can be recorded.
     """
-    tangents, given = at_least_single(tangents), slopes.dtype
-    slopes = at_least_single(slopes)
-    gram = tangents @ tangents.mT
-    length = gram.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
-    gram = gram / (length * length.mT)
-    factor, failed = torch.linalg.cholesky_ex(gram)
-    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    V, d = at_least_single(tangents), at_least_single(slopes)
+    if V.shape[-2] > V.shape[-1]:
+        length = torch.linalg.vector_norm(V, dim=-1, keepdim=True)
+        unit = V / length
+        factor, trusted = _cholesky(unit.mT @ unit)
+        gradient = torch.cholesky_solve(unit.mT @ (d / length), factor)
+        solution = unit @ torch.cholesky_solve(gradient, factor) / length  # of minimum norm
+    else:
+        gram = V @ V.mT
+        length = gram.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
+        factor, trusted = _cholesky(gram / (length * length.mT))
+        solution = torch.cholesky_solve(d / length, factor) / length
+    return torch.where(trusted[..., None, None], solution, torch.nan).to(slopes.dtype)
+
+
+def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factor of matrices `[..., k, k]`, and of which, `[...]`, it can be trusted."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     inverse_factor = torch.linalg.solve_triangular(factor, identity, upper=False)
-    bound = gram.abs().sum(-1).amax(-1) * inverse_factor.square().sum((-2, -1))
-    trusted = (bound < torch.finfo(gram.dtype).eps ** (-1 / 3)) & (failed == 0)
-    solution = torch.cholesky_solve(slopes / length, factor) / length
-    return torch.where(trusted[..., None, None], solution, torch.nan).to(given)
+    bound = matrix.abs().sum(-1).amax(-1) * inverse_factor.square().sum((-2, -1))
+    return factor, (bound < torch.finfo(matrix.dtype).eps ** (-1 / 3)) & (failed == 0)
 
 
 @ideas.aggregation(gram_only=True, without_branch=projection_if_well_conditioned)
@@ -78,11 +88,10 @@ def at_least_single(x: Tensor) -> Tensor:
 
 def _minimum_norm(tangents: Tensor, slopes: Tensor) -> Tensor:
     """Return the coefficients of the projection for any tangents `[k, n]` and slopes `[k, m]`."""
-    tangents, given = at_least_single(tangents), slopes.dtype
-    slopes = at_least_single(slopes)
-    length = torch.linalg.vector_norm(tangents, dim=-1, keepdim=True)
+    V, d = at_least_single(tangents), at_least_single(slopes)
+    length = torch.linalg.vector_norm(V, dim=-1, keepdim=True)
     length = torch.where(length > 0, length, 1)
-    U, S, _ = torch.linalg.svd(tangents / length, full_matrices=False)
-    kept = S > S.amax() * max(tangents.shape) * torch.finfo(S.dtype).eps
+    U, S, _ = torch.linalg.svd(V / length, full_matrices=False)
+    kept = S > S.amax() * max(V.shape) * torch.finfo(S.dtype).eps
     inverse = torch.where(kept, 1 / torch.where(kept, S, 1), 0).unsqueeze(-1)
-    return (U @ (inverse * (inverse * (U.mT @ (slopes / length)))) / length).to(given)
+    return (U @ (inverse * (inverse * (U.mT @ (d / length)))) / length).to(slopes.dtype)

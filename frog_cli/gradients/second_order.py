@@ -113,9 +113,7 @@ def curved_weights(model: Module, loss: SampleLoss, curvature: Curvature = "hess
         def outputs(*values: Tensor) -> tuple[Tensor, tuple[()]]:
             found = call_with(model, values, {}, untouched(inputs, model))
             if not isinstance(found, Tensor):
-                raise TypeError(
-                    f"Gauss-Newton curvature needs a model that returns a tensor, not {type(found).__name__}"
-                )
+                raise TypeError(f"Gauss-Newton needs a model that returns a tensor, not {type(found).__name__}")
             return check_reached_through_modules(found, parameters), ()
 
         def mean_loss(outputs: Tensor) -> Tensor:

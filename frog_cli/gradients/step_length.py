@@ -79,5 +79,4 @@ def bounded(length: Tensor, means: Means, before: Tensor, first: Tensor, smoothi
     if not smoothing:  # each measurement is trusted
         return torch.minimum(length, torch.where(before > 0, torch.inf, first))
     growth = torch.where(risen | (means.curvature < 0), 1, 1 / smoothing)
-    most = torch.where(before > 0, before * growth, first)
-    return torch.minimum(length, most)  # of which NaN stays
+    return torch.minimum(length, torch.where(before > 0, before * growth, first))  # of which NaN stays

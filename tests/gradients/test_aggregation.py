@@ -65,6 +65,32 @@ def test_error_is_bounded_by_the_condition_number_and_not_by_its_square(gap):
     assert relative_error(estimate(projection, V, gradient), project(V, gradient)) < max(4e-11, 1e-14 / gap)
 
 
+@pytest.mark.parametrize(("k", "n"), [(2, 1), (16, 10), (40, 9)])
+@pytest.mark.parametrize("m", [1, 5])
+def test_more_tangents_than_dimensions_need_no_general_solution(k, n, m):
+    V, slopes = sample(k, n), sample(k, m, seed=1)  # also of no gradient
+    length = V.norm(dim=1, keepdim=True)
+    for lengths in (torch.ones(k, 1).double(), torch.logspace(-9, 9, k).double().unsqueeze(1)):
+        found = projection_if_well_conditioned(lengths * V, lengths * slopes)
+        expected = torch.linalg.pinv((V @ V.mT) / (length * length.mT), rtol=1e-12) @ (slopes / length)
+        assert relative_error(found * lengths * length, expected) < 1e-10
+
+
+def test_more_tangents_than_dimensions_that_do_not_span_them_take_the_general_solution():
+    V, gradient = sample(16, 10), sample(1, 10, seed=1).mT
+    V[:, 3] = 2 * V[:, 5]
+    assert projection_if_well_conditioned(V, V @ gradient).isnan().all()
+    assert relative_error(estimate(projection, V, gradient), project(V, gradient)) < 1e-10
+
+
+def test_more_tangents_than_dimensions_in_single_precision():
+    gradient = sample(1, 10, seed=1).mT.float()
+    seen = [
+        projection_if_well_conditioned(V, V @ gradient) for V in (sample(16, 10, seed).float() for seed in range(100))
+    ]
+    assert sum(one.isfinite().all().item() for one in seen) > 90
+
+
 @pytest.mark.parametrize("angle", [1, 15, 45, 90])
 def test_projection_does_not_see_the_cone(angle):
     gradient = sample(1, 30, seed=1).mT
@@ -123,11 +149,12 @@ def test_sum_over_the_standard_basis_is_the_gradient():
 
 
 @pytest.mark.parametrize("name", AGGREGATIONS)
-def test_leading_indices_are_independent_bit_for_bit(name):
-    V = sample(5 * 16, 64).reshape(5, 16, 64)
+@pytest.mark.parametrize("n", [64, 10])
+def test_leading_indices_are_independent_bit_for_bit(name, n):
+    V = sample(5 * 16, n).reshape(5, 16, n)
     slopes = sample(5 * 16, 1, seed=1).reshape(5, 16, 1)
     together = AGGREGATIONS[name](V, slopes)
     assert torch.equal(together[1:4], AGGREGATIONS[name](V[1:4], slopes[1:4]))
-    grouped = AGGREGATIONS[name](V.reshape(5, 1, 16, 64), slopes.reshape(5, 1, 16, 1))
+    grouped = AGGREGATIONS[name](V.reshape(5, 1, 16, n), slopes.reshape(5, 1, 16, 1))
     assert grouped.shape == (5, 1, 16, 1)
     torch.testing.assert_close(grouped[:, 0], together)
