@@ -134,7 +134,8 @@ def carry_out(
 
         ranks.before_exit(locks.close)
         held = ranks.first(hold)
-        start, side_by_side = _starter(request.runs[0], held, device, ranks)
+        with interruption.nothing_to_save():
+            start, side_by_side = _starter(request.runs[0], held, device, ranks)
         for together, states in _with_states(side_by_side, ranks):
             _stop_if_asked(interruption)
             try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+from frog_cli.errors import Interrupted
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
 
@@ -25,6 +28,7 @@ class Interruption:
         """
         self.number: int | None = None
         self._agree = agree
+        self._nothing_to_save = False
 
     def __enter__(self) -> Interruption:
         main = threading.current_thread() is threading.main_thread()
@@ -45,8 +49,19 @@ class Interruption:
         self.number = agreed or self.number
         return agreed > 0
 
+    @contextmanager
+    def nothing_to_save(self) -> Iterator[None]:
+        """Let a signal raise Interrupted where it comes, such as while data are read; of several ranks it is noted."""
+        self._nothing_to_save = self._agree is None
+        try:
+            yield
+        finally:
+            self._nothing_to_save = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.number is not None and number == signal.SIGINT and self._agree is None:
             raise KeyboardInterrupt
         self.number = number
+        if self._nothing_to_save:
+            raise Interrupted(number)

@@ -22,9 +22,9 @@ WORDS = ["seeds=2", "epochs=2", "data.limit=100", "gradient=backprop", "learning
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("where", ["last measurement", "reading"])
 def test_a_signal_at_any_time_begins_no_further_run(where, number, tmp_path, monkeypatch):
-    """In the last measurement the run ends well, and the next one waits for the same command."""
+    """In the last measurement the run ends well, and the next one waits for the same command; reading ends at once."""
     request = train_request(WORDS)
-    measure, load = Classification.measure, execution._load
+    measure, load, read = Classification.measure, execution._load, []
 
     def interrupted_measure(self):
         if self.rows_recorded == 2:
@@ -34,7 +34,8 @@ def test_a_signal_at_any_time_begins_no_further_run(where, number, tmp_path, mon
     def interrupted_load(*arguments):
         monkeypatch.setattr(execution, "_load", load)  # a second Ctrl-C would stop at once
         os.kill(os.getpid(), number)
-        return load(*arguments)
+        read.append(load(*arguments))
+        return read[0]
 
     if where == "reading":
         monkeypatch.setattr(execution, "_load", interrupted_load)
@@ -46,6 +47,7 @@ def test_a_signal_at_any_time_begins_no_further_run(where, number, tmp_path, mon
     folders = [RunFolder(tmp_path, run) for run in request.runs]
     assert [folder.finished() is not None for folder in folders] == [where != "reading", False]
     assert list(tmp_path.glob("*/lock")) == []
+    assert read == []
     monkeypatch.undo()
     assert [result.failure for result in carry_out(request, tmp_path, quiet=True)] == [None, None]
 
