@@ -274,7 +274,7 @@ def test_a_network_whose_curvature_cannot_be_measured_is_refused_before_the_run(
     path = tmp_path / "own.py"
     path.write_text(
         "import torch\nfrom torch import nn\nfrom frog_cli import ideas\n\nclass Log(nn.Module):\n"
-        "    def forward(self, x):\n        return torch.lgamma(x.square() + 1)\n\n@ideas.model\n"
+        "    def forward(self, x):\n        return torch.sinc(x.square() + 1)\n\n@ideas.model\n"
         "def own(image, classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), Log())\n"
     )
     words = ["epochs=1", "data.limit=20", "learning_rate=0.1", *words]

@@ -62,6 +62,16 @@ def log_sigmoid(x: Jet) -> tuple[Jet, Tensor]:
     return _chained(x, value, slope, -slope * x.value.sigmoid()), x.value.new_empty(0)
 
 
+def randomised_leaky_relu(
+    x: Jet, noise: Tensor, low: float = 1 / 8, high: float = 1 / 3, training: bool = False, generator: Any = None
+) -> Jet:
+    """Multiply negative entries by factors that are drawn into `noise`, in evaluation by their mean."""
+    factors = value_of(noise)
+    value = aten.rrelu_with_noise.default(x.value, factors, low, high, training, generator)
+    slope = torch.where(x.value > 0, 1, factors if training else (low + high) / 2)
+    return Jet(value, x.terms * slope, x.directions)
+
+
 def gelu(x: Jet, approximate: str = "none") -> Jet:
     """Multiply by the normal distribution's cumulative function, or torch's approximation of it."""
     if approximate == "tanh":

@@ -52,11 +52,15 @@ class Jet(torch.Tensor):
         terms: the derivatives: the first ones `[K, *S]`, followed by the second ones, `[K + K (K + 1) / 2, *S]`,
             in the order of `pairs(K)`, unless those are all zero or the order is 1.
         directions: how many directions there are, and the order.
+        is_given: whether the value is a part of the point, which is not the function's own to write to.
+        is_still: whether it does not vary before it is written to, as what is made like another tensor to hold results.
     """
 
     value: Tensor
     terms: Tensor
     directions: Directions
+    is_given: bool = False
+    is_still: bool = False
     _same_memory: list[weakref.ref[Any]]  # this jet and those that would be views of one tensor
 
     @staticmethod
@@ -90,20 +94,23 @@ class Jet(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Apply an operation's rule."""
+        kwargs = kwargs or {}
+        if any(isinstance(one, Jet) and one.is_still for one in args) and not function.is_view:
+            if not any(isinstance(one, Jet) and not one.is_still for one in tree_leaves((args, kwargs))):
+                return _of_still(function, args, kwargs)
+            if not function._schema.is_mutable:
+                args = tuple(one.value if isinstance(one, Jet) and one.is_still else one for one in args)
         if function not in RULES:
-            check_torch_knows(function, args, kwargs or {})
+            check_torch_knows(function, args, kwargs)
+            result = function.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
             raise NoRuleError(
                 f"no forward-mode rule for the operation {function}: write the model without it, or add a rule of your "
                 "own to frog_cli.jets.jet.RULES, for a function of each entry by frog_cli.jets.elementwise.elementwise"
             )
-        kwargs = kwargs or {}
         if not torch.is_grad_enabled():  # the model says that here nothing is to be differentiated
-            if function._schema.is_mutable:
-                raise NoRuleError(f"{function} would write into a tensor with derivatives, without a gradient")
-            result = function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
-            if function.is_view:
-                args[0].note_views(result)
-            return result
+            return _without_gradient(function, args, kwargs)
         result = RULES[function](*args, **kwargs)
         if any(isinstance(one, Jet) and one.is_complex() for one in tree_leaves(result)):
             raise NoRuleError(f"no forward-mode rule for complex numbers, which {function} makes")
@@ -114,12 +121,46 @@ class Jet(torch.Tensor):
     def note_views(self, views: Any) -> None:
         """Note that a result, or each of a list of them, shows this jet's memory."""
         for view in views if isinstance(views, list | tuple) else [views]:
-            view._same_memory = self._same_memory
+            view._same_memory, view.is_still = self._same_memory, self.is_still
             self._same_memory.append(weakref.ref(view))
 
     def others_in_memory(self) -> list[Any]:
         """Return what else shows this jet's memory, so that a write to the one ought to change the other."""
         return [other for shown in self._same_memory if (other := shown()) is not None and other is not self]
+
+
+def _of_still(function: Any, args: Any, kwargs: Any) -> Any:
+    """Apply an operation to jets that do not vary yet; one that it writes to stays so.
+
+    Raises:
+        NoRuleError: if it would have another shape.
+    """
+    result = function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
+    for one in args:
+        if isinstance(one, Jet) and (one.value.shape, one.value.stride()) != (one.shape, one.stride()):
+            raise NoRuleError(f"{function} would give a tensor that is written to another shape")
+    return args[0] if function._schema.is_mutable else result
+
+
+def _without_gradient(function: Any, args: Any, kwargs: Any) -> Any:
+    """Apply an operation to values; a jet that it writes to has the derivatives that it had.
+
+    Raises:
+        NoRuleError: if more than this jet shows what is written.
+    """
+    named = dict(zip((one.name for one in function._schema.arguments), args, strict=False)) | kwargs
+    writes = [one.name for one in function._schema.arguments if one.alias_info is not None and one.alias_info.is_write]
+    written = [named[name] for name in writes if isinstance(named.get(name), Jet)]
+    if any(jet.others_in_memory() or jet.is_given for jet in written):
+        raise NoRuleError(f"{function} would write into a tensor with derivatives, without a gradient")
+    for jet in written:
+        jet.value = jet.value.clone()
+    result = function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
+    if any(jet.value.shape != jet.shape for jet in written):
+        raise NoRuleError(f"{function} would give a tensor with derivatives another shape")
+    if function.is_view:
+        args[0].note_views(result)
+    return written[0] if written else result
 
 
 def value_of(x: Any) -> Any:
@@ -186,7 +227,10 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
         _without_derivatives_of_others(),
         without_reverse_passes(),
     ):
-        return function(*(Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)))
+        point = [Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)]
+        for jet in point:
+            jet.is_given = True
+        return function(*point)
 
 
 _evaluating = ContextVar("evaluating", default=False)

@@ -30,6 +30,24 @@ def constant(operation: Any) -> Rule:
     return rule
 
 
+def alike(operation: Any) -> Rule:
+    """Make the rule of an operation that makes a tensor like another one, which does not vary until it is written to.
+
+    Its derivatives are zero, in memory only once.
+    """
+
+    def rule(x: Jet, *args: Any, **kwargs: Any) -> Any:
+        value = operation(x.value, *args, **kwargs)
+        if not value.is_floating_point() or value.device != x.device:
+            return value
+        zero = torch.zeros((), dtype=value.dtype, device=value.device)
+        made = Jet(value, zero.expand(x.K, *value.shape), x.directions)
+        made.is_still = True
+        return made
+
+    return rule
+
+
 def linear(operation: Any) -> Rule:
     """Make the rule of an operation that is linear in its first argument and treats leading dimensions independently.
 

@@ -15,6 +15,48 @@ from frog_cli.jets.terms import padded_terms
 
 aten = torch.ops.aten
 
+IN_PLACE = (
+    aten.add.Tensor,
+    aten.add.Scalar,
+    aten.sub.Tensor,
+    aten.mul.Tensor,
+    aten.div.Tensor,
+    aten.copy.default,
+    aten.index_put.default,
+    aten.index_add.default,
+    aten.index_copy.default,
+    aten.scatter_add.default,
+    aten.scatter.src,
+    aten.zero.default,
+    aten.fill.Scalar,
+    aten.fill.Tensor,
+    aten.masked_fill.Scalar,
+    aten.clamp.default,
+    aten.clamp_min.default,
+    aten.clamp_min.Tensor,
+    aten.clamp_max.default,
+    aten.neg.default,
+    aten.abs.default,
+    aten.sqrt.default,
+    aten.rsqrt.default,
+    aten.reciprocal.default,
+    aten.exp.default,
+    aten.log.default,
+    aten.relu.default,
+    aten.leaky_relu.default,
+    aten.threshold.default,
+    aten.hardtanh.default,
+    aten.hardsigmoid.default,
+    aten.hardswish.default,
+    aten.sigmoid.default,
+    aten.tanh.default,
+    aten.silu.default,
+    aten.mish.default,
+    aten.elu.default,
+    aten.celu.default,
+)
+"""Operations whose forms in place have rules, too: arithmetic, what sets or adds entries, `inplace=True`."""
+
 
 def form_in_place(operation: Any) -> Any:
     """Return the operation in place that does the same as one that makes a new tensor."""
@@ -38,6 +80,8 @@ def in_place(operation: Any) -> Rule:
         if result.shape != x.shape:
             raise NoRuleError(f"{form_in_place(operation)} would make {list(x.shape)} of {list(result.shape)}")
         result = Jet(result.value.to(x.dtype), result.terms.to(x.dtype), x.directions)
+        for one in (x, *others):
+            one.is_still = False
         if others:
             _write_through(x, result, others)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -41,6 +42,8 @@ def batch_norm(operation: Any) -> Rule:
     def rule(
         x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float
     ) -> tuple[Any, ...]:
+        if isinstance(running_mean, Jet) or isinstance(running_var, Jet):
+            raise NoRuleError("no forward-mode rule for running statistics that have derivatives")
         value, mean, inverse_deviation, *reserved = operation(  # what cuDNN reserves for its reverse mode
             value_of(x), value_of(weight), value_of(bias), running_mean, running_var, training, momentum, eps
         )
@@ -77,9 +80,9 @@ def rms_norm(x: Any, shape: Any, weight: Any = None, eps: float | None = None) -
 
 def group_norm(
     x: Any, weight: Any, bias: Any, N: int, C: int, HxW: int, groups: int, eps: float
-) -> tuple[Any, Tensor, Tensor]:
+) -> tuple[Any, Any, Any]:
     """Standardise each group of channels of each sample, then scale and shift."""
-    result, mean, inverse_deviation = _standardise(x.reshape(N, groups, -1), [-1], eps)
+    result, mean, inverse_deviation = _standardise(x.reshape(N, groups, C // groups * HxW), [-1], eps)
     channels = [1, -1] + [1] * (x.ndim - 2)
     result = result.reshape(x.shape)
     result = result if weight is None else result * weight.reshape(channels)
@@ -88,7 +91,7 @@ def group_norm(
         like = aten.native_group_norm.default(x.value, None, None, N, C, HxW, groups, eps)[0]
         if not like.is_contiguous():
             result = result.clone(memory_format=torch.channels_last)
-    return result, value_of(mean), value_of(inverse_deviation)
+    return result, mean.reshape(N, groups), inverse_deviation.reshape(N, groups)
 
 
 def _standardise(x: Any, dims: list[int], eps: float) -> tuple[Any, Any, Any]:
@@ -112,11 +115,36 @@ def deviation(x: Jet, *args: Any, **kwargs: Any) -> Jet:
     return _root(x.var(*args, **kwargs))
 
 
-def vector_norm(x: Jet, order: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Jet:
-    """Take the Euclidean norm."""
-    if order != 2:
-        raise NoRuleError(f"no forward-mode rule for the norm of order {order}")
-    return _root((x * x).sum(list(range(x.ndim)) if dim is None else dim, keepdim))
+def with_mean(of_deviations: Callable[..., Any]) -> Rule:
+    """Make the rule of a variance or deviation together with the mean over the same dimensions."""
+
+    def rule(x: Any, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> tuple[Any, Any]:
+        dims = list(dim or range(x.ndim))
+        return of_deviations(x, dim, correction=correction, keepdim=keepdim), x.mean(dims, keepdim)
+
+    return rule
+
+
+def vector_norm(x: Any, order: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
+    """Take a norm of any order: the root of a sum of powers, the largest entry, the smallest, how many are not zero."""
+    dims = list(range(x.ndim)) if dim is None else dim
+    size = x.abs()
+    if order == 1:
+        return size.sum(dims, keepdim)
+    if math.isinf(order):
+        return size.amax(dims, keepdim) if order > 0 else size.amin(dims, keepdim)
+    if order == 2:
+        return _root((x * x).sum(dims, keepdim))
+    if order == 0:
+        return size.sum(dims, keepdim) * 0 + (x.value != 0).sum(dims, keepdim)
+    found = (size**order).sum(dims, keepdim) ** (1 / order)
+    return Jet(found.value, found.terms.masked_fill(found.value == 0, 0), found.directions)
+
+
+def distances(x: Any, y: Any, order: float, mode: int | None = None) -> Any:
+    """Take the norms of the differences of all rows of two tensors."""
+    del mode  # of computing
+    return torch.linalg.vector_norm(x.unsqueeze(-2) - y.unsqueeze(-3), order, -1)
 
 
 def _root(x: Any) -> Jet:

@@ -6,6 +6,9 @@ convolution without a bias gives exactly 0 wherever its image is empty.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -72,6 +75,16 @@ def celu(x: Tensor, alpha: float = 1) -> Formula:
     return elu(x, alpha, 1, 1 / alpha)
 
 
+def nan_to_num(x: Tensor, nan: float | None = None, high: float | None = None, low: float | None = None) -> Formula:
+    """Replace what is not finite by numbers."""
+    return aten.nan_to_num.default(x, nan, high, low), x.isfinite().to(x.dtype), None
+
+
+def sawtooth(operation: Any) -> Callable[..., Formula]:
+    """Make the formula of what remains of each entry beside whole multiples of a number, a line between its jumps."""
+    return lambda x, *args: (operation(x, *args), torch.ones_like(x), None)
+
+
 def _between(x: Tensor, low: float, high: float) -> Tensor:
     """Return 1 strictly between two numbers, 0 elsewhere."""
     return ((x > low) & (x < high)).to(x.dtype)
@@ -80,3 +93,20 @@ def _between(x: Tensor, low: float, high: float) -> Tensor:
 def _within(x: Tensor, size: float) -> Tensor:
     """Return 1 from -size to size, both included, 0 elsewhere."""
     return (x.abs() <= size).to(x.dtype)
+
+
+PIECES: dict[Any, Callable[..., Formula]] = {
+    aten.leaky_relu.default: leaky_relu,
+    aten.threshold.default: threshold,
+    aten.hardtanh.default: hard_tanh,
+    aten.hardsigmoid.default: hard_sigmoid,
+    aten.hardswish.default: hard_swish,
+    aten.hardshrink.default: hard_shrink,
+    aten.softshrink.default: soft_shrink,
+    aten.elu.default: elu,
+    aten.celu.default: celu,
+    aten.clamp.default: clamp,
+    aten.nan_to_num.default: nan_to_num,
+    **{one: sawtooth(one) for one in (aten.frac.default, aten.remainder.Scalar, aten.fmod.Scalar)},
+}
+"""The formula of each operation."""

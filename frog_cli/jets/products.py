@@ -5,7 +5,7 @@ Terms are added where they end up, so that a step holds its operands and its res
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -114,6 +114,43 @@ def divide(x: Any, y: Any) -> Jet:
         return multiply(x, y.reciprocal())
     value = x.value / y  # not times the reciprocal, which is rounded to the precision of y
     return Jet(value, aligned_terms(x, value.ndim) / y, x.directions)
+
+
+def product(x: Any) -> Any:
+    """Multiply all entries."""
+    return product_along(x.flatten(), 0)
+
+
+def product_along(x: Any, dim: int, keepdim: bool = False) -> Any:
+    """Multiply the entries along a dimension, in pairs, so that none is divided by."""
+    while (count := x.shape[dim]) > 1:
+        half = count // 2
+        pairs = x.narrow(dim, 0, half) * x.narrow(dim, half, half)
+        x = pairs if count == 2 * half else torch.cat([pairs, x.narrow(dim, 2 * half, 1)], dim)
+    return x if keepdim else x.squeeze(dim)
+
+
+def cumulative_product(x: Any, dim: int) -> Any:
+    """Multiply each entry along a dimension by those before it, over twice as many at each step."""
+    done = 1
+    while x.ndim and done < (count := x.shape[dim]):
+        joined = x.narrow(dim, done, count - done) * x.narrow(dim, 0, count - done)
+        x = torch.cat([x.narrow(dim, 0, done), joined], dim)
+        done *= 2
+    return x
+
+
+def trilinear(
+    x: Any, y: Any, z: Any, of_x: Sequence[int], of_y: Sequence[int], of_z: Sequence[int], summed: list[int], _: int = 1
+) -> Any:
+    """Multiply three tensors, each with further dimensions of size 1, and sum over some dimensions."""
+    for dim in of_x:
+        x = x.unsqueeze(dim)
+    for dim in of_y:
+        y = y.unsqueeze(dim)
+    for dim in of_z:
+        z = z.unsqueeze(dim)
+    return (x * y * z).sum(summed)
 
 
 def convolution(

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from functools import partial
 
 import torch
 from torch.nn.functional import softplus as torch_softplus
 
 from frog_cli.jets.attention import attention
 from frog_cli.jets.cells import gru_cell, lstm_cell
-from frog_cli.jets.elementwise import elementwise, gelu, general_power, log_sigmoid, power, relu, softplus
-from frog_cli.jets.jet import RULES, Rule
+from frog_cli.jets.composed import WITH_OWN_VALUE
+from frog_cli.jets.elementwise import (
+    elementwise,
+    gelu,
+    general_power,
+    log_sigmoid,
+    power,
+    randomised_leaky_relu,
+    relu,
+    softplus,
+)
+from frog_cli.jets.formulas import FORMULAS
+from frog_cli.jets.jet import RULES
 from frog_cli.jets.linear import (
     add,
+    alike,
     clone,
     constant,
     convert,
@@ -28,23 +39,46 @@ from frog_cli.jets.linear import (
     reduce_dimensions,
     where,
 )
-from frog_cli.jets.losses import binary_cross_entropy_with_logits, huber_loss, mse_loss, smooth_l1_loss
-from frog_cli.jets.mutation import as_strided_in_place, form_in_place, in_place, transpose_in_place
-from frog_cli.jets.norms import batch_norm, deviation, group_norm, layer_norm, rms_norm, variance, vector_norm
-from frog_cli.jets.pieces import (
-    celu,
-    clamp,
-    elu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_swish,
-    hard_tanh,
-    leaky_relu,
-    soft_shrink,
-    threshold,
+from frog_cli.jets.losses import (
+    binary_cross_entropy_with_logits,
+    huber_loss,
+    mse_loss,
+    multi_margin_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
 )
-from frog_cli.jets.products import MATRIX_PRODUCTS, add_product, affine, convolution, divide, matrix_products, multiply
-from frog_cli.jets.selections import extreme, extreme_with_index, max_pool2d, of_two, ordered
+from frog_cli.jets.matrices import (
+    cholesky,
+    determinant,
+    inverse,
+    log_determinant,
+    solve,
+    solve_triangular,
+)
+from frog_cli.jets.mutation import IN_PLACE, as_strided_in_place, form_in_place, in_place, transpose_in_place
+from frog_cli.jets.norms import (
+    batch_norm,
+    deviation,
+    group_norm,
+    layer_norm,
+    rms_norm,
+    variance,
+    vector_norm,
+    with_mean,
+)
+from frog_cli.jets.pieces import PIECES
+from frog_cli.jets.placing import filled, part_replaced, placed, put_at_indices
+from frog_cli.jets.products import (
+    MATRIX_PRODUCTS,
+    add_product,
+    affine,
+    convolution,
+    divide,
+    matrix_products,
+    multiply,
+    trilinear,
+)
+from frog_cli.jets.selections import extreme, extreme_with_index, of_two, ordered, pooled_extreme
 from frog_cli.jets.shapes import (
     along_dimensions,
     cat,
@@ -66,8 +100,6 @@ from frog_cli.jets.terms import jointly_linear, with_value_of
 
 aten = torch.ops.aten
 
-LOG2, LOG10 = math.log(2), math.log(10)
-
 OF_ITSELF = {
     constant: (
         aten.eq.Scalar,
@@ -87,16 +119,24 @@ OF_ITSELF = {
         aten.sign.default,
         aten.isfinite.default,
         aten.isnan.default,
+        aten.new_ones.default,
+        aten.new_full.default,
+        aten.bernoulli.default,
+        aten.rand_like.default,
+        aten.randn_like.default,
+        aten.full_like.default,
+        aten.floor.default,
+        aten.ceil.default,
+        aten.trunc.default,
+        aten.round.default,
+        aten.detach.default,
+    ),
+    alike: (
         aten.zeros_like.default,
         aten.ones_like.default,
         aten.new_zeros.default,
-        aten.new_ones.default,
         aten.new_empty.default,
         aten.empty_like.default,
-        aten.full_like.default,
-        aten.floor.default,
-        aten.round.default,
-        aten.detach.default,
     ),
     linear: (
         aten.neg.default,
@@ -126,12 +166,42 @@ OF_ITSELF = {
         aten.flip.default,
         aten.cumsum.default,
     ),
-    each_term: (aten.index.Tensor, aten.roll.default, aten.repeat.default),
+    each_term: (
+        aten.index.Tensor,
+        aten.roll.default,
+        aten.repeat.default,
+        aten.avg_pool3d.default,
+        aten._adaptive_avg_pool3d.default,
+        aten.reflection_pad1d.default,
+        aten.reflection_pad2d.default,
+        aten.reflection_pad3d.default,
+        aten.replication_pad1d.default,
+        aten.replication_pad2d.default,
+        aten.replication_pad3d.default,
+        aten.upsample_nearest1d.default,
+        aten.upsample_linear1d.default,
+        aten.upsample_bicubic2d.default,
+        aten.upsample_nearest3d.default,
+        aten.upsample_trilinear3d.default,
+        aten.im2col.default,
+        aten.col2im.default,
+        aten.pixel_unshuffle.default,
+        aten.channel_shuffle.default,
+        aten.max_unpool2d.default,
+        aten.max_unpool3d.default,
+        aten.rot90.default,
+        aten.diag_embed.default,
+        aten.masked_select.default,
+        aten.take.default,
+    ),
+    placed: (aten.index_add.default, aten.index_copy.default, aten.scatter_add.default, aten.scatter.src),
+    filled: (aten.index_fill.int_Scalar, aten.scatter.value),
+    part_replaced: (aten.slice_scatter.default, aten.select_scatter.default),
     split: (aten.split.Tensor, aten.unsafe_split.Tensor, aten.split_with_sizes.default),
     extreme: (aten.amax.default, aten.amin.default),
-    extreme_with_index: (aten.max.dim, aten.min.dim),
+    extreme_with_index: (aten.max.dim, aten.min.dim, aten.median.dim),
     of_two: (aten.maximum.default, aten.minimum.default),
-    ordered: (aten.sort.default, aten.topk.default),
+    ordered: (aten.sort.default, aten.topk.default, aten.cummax.default, aten.cummin.default),
     softmax: (aten._softmax.default,),
     nll_loss: (aten.nll_loss_forward.default, aten.nll_loss2d_forward.default),
     batch_norm: (aten.native_batch_norm.default, aten._native_batch_norm_legit.default, aten.cudnn_batch_norm.default),
@@ -148,6 +218,7 @@ RULES.update(
         aten._to_copy.default: convert,
         aten.constant_pad_nd.default: pad,
         aten.masked_fill.Scalar: masked_fill,
+        aten.masked_fill.Tensor: lambda x, mask, value: where(mask, value, x),
         aten.where.self: where,
         aten.fill.Scalar: fill,
         aten.fill.Tensor: lambda x, number: jointly_linear(aten.copy.default, x, number),
@@ -184,61 +255,39 @@ RULES.update(
         aten.convolution.default: convolution,
         aten.mul.Tensor: multiply,
         aten.div.Tensor: divide,
-        # functions of each entry: value, slope, curvature
-        aten.exp.default: elementwise(lambda x: (value := x.exp(), value, value)),
-        aten.log.default: elementwise(lambda x: (x.log(), inverse := x.reciprocal(), -inverse.square())),
-        aten.log1p.default: elementwise(lambda x: (x.log1p(), inverse := (1 + x).reciprocal(), -inverse.square())),
-        aten.exp2.default: elementwise(lambda x: (value := x.exp2(), slope := LOG2 * value, LOG2 * slope)),
-        aten.log2.default: elementwise(lambda x: (x.log2(), slope := x.reciprocal() / LOG2, -slope / x)),
-        aten.log10.default: elementwise(lambda x: (x.log10(), slope := x.reciprocal() / LOG10, -slope / x)),
-        aten.tan.default: elementwise(lambda x: (value := x.tan(), slope := 1 + value.square(), 2 * value * slope)),
-        aten.sinh.default: elementwise(lambda x: (value := x.sinh(), x.cosh(), value)),
-        aten.cosh.default: elementwise(lambda x: (value := x.cosh(), x.sinh(), value)),
-        aten.sin.default: elementwise(lambda x: (value := x.sin(), x.cos(), -value)),
-        aten.cos.default: elementwise(lambda x: (value := x.cos(), -x.sin(), -value)),
-        aten.tanh.default: elementwise(lambda x: (value := x.tanh(), slope := 1 - value.square(), -2 * value * slope)),
-        aten.sigmoid.default: elementwise(
-            lambda x: (value := x.sigmoid(), slope := value * (1 - value), slope * (1 - 2 * value))
-        ),
-        aten.sqrt.default: elementwise(lambda x: (value := x.sqrt(), slope := 0.5 / value, -0.5 * slope / x)),
-        aten.rsqrt.default: elementwise(lambda x: (value := x.rsqrt(), slope := -0.5 * value / x, -1.5 * slope / x)),
-        aten.reciprocal.default: elementwise(
-            lambda x: (value := x.reciprocal(), slope := -value.square(), -2 * slope * value)
-        ),
-        aten.square.default: elementwise(lambda x: (x.square(), 2 * x, torch.full_like(x, 2))),
-        aten.abs.default: elementwise(lambda x: (x.abs(), x.sign(), None)),
-        aten.erf.default: elementwise(
-            lambda x: (x.erf(), slope := 2 / math.sqrt(math.pi) * (-x.square()).exp(), -2 * x * slope)
-        ),
-        aten.erfc.default: elementwise(
-            lambda x: (x.erfc(), slope := -2 / math.sqrt(math.pi) * (-x.square()).exp(), -2 * x * slope)
-        ),
-        aten.expm1.default: elementwise(lambda x: (x.expm1(), slope := x.exp(), slope)),
-        aten.atan.default: elementwise(lambda x: (x.atan(), slope := 1 / (1 + x.square()), -2 * x * slope.square())),
+        aten._trilinear.default: trilinear,
+        # matrices
+        aten.linalg_cholesky_ex.default: cholesky,
+        aten._linalg_solve_ex.default: solve,
+        aten.linalg_solve_triangular.default: solve_triangular,
+        aten.linalg_inv_ex.default: inverse,
+        aten._linalg_slogdet.default: log_determinant,
+        aten._linalg_det.default: determinant,
+        # places
+        aten.index_put.default: put_at_indices,
+        # functions of each entry
+        **{operation: elementwise(formula) for operation, formula in (FORMULAS | PIECES).items()},
         aten.softplus.default: elementwise(softplus),
         aten.pow.Tensor_Scalar: power,
         aten.relu.default: relu,
+        aten.rrelu_with_noise.default: randomised_leaky_relu,
         aten.gelu.default: gelu,
         aten.silu.default: lambda x: x * x.sigmoid(),
         aten.mish.default: lambda x: x * torch_softplus(x).tanh(),
         aten.glu.default: lambda x, dim=-1: (halves := x.split(x.shape[dim] // 2, dim))[0] * halves[1].sigmoid(),
-        # functions of each entry that are made of pieces
-        aten.leaky_relu.default: elementwise(leaky_relu),
-        aten.threshold.default: elementwise(threshold),
-        aten.hardtanh.default: elementwise(hard_tanh),
-        aten.hardsigmoid.default: elementwise(hard_sigmoid),
-        aten.hardswish.default: elementwise(hard_swish),
-        aten.hardshrink.default: elementwise(hard_shrink),
-        aten.softshrink.default: elementwise(soft_shrink),
-        aten.elu.default: elementwise(elu),
-        aten.celu.default: elementwise(celu),
-        aten.clamp.default: elementwise(clamp),
         aten.clamp_min.default: lambda x, low: x.clamp(min=low),
         aten.clamp_max.default: lambda x, high: x.clamp(max=high),
         aten._prelu_kernel.default: lambda x, slope: torch.where(x > 0, x, slope * x),
         aten.log_sigmoid_forward.default: log_sigmoid,
         # largest and smallest entries
-        aten.max_pool2d_with_indices.default: max_pool2d,
+        aten.max_pool2d_with_indices.default: pooled_extreme(aten.max_pool2d_with_indices.default, 2),
+        aten.max_pool3d_with_indices.default: pooled_extreme(aten.max_pool3d_with_indices.default, 3),
+        aten.adaptive_max_pool2d.default: pooled_extreme(aten.adaptive_max_pool2d.default, 2),
+        aten.adaptive_max_pool3d.default: pooled_extreme(aten.adaptive_max_pool3d.default, 3),
+        aten.fractional_max_pool2d.default: pooled_extreme(aten.fractional_max_pool2d.default, 2),
+        aten.fractional_max_pool3d.default: pooled_extreme(aten.fractional_max_pool3d.default, 3),
+        aten.kthvalue.default: lambda x, k, *where: extreme_with_index(partial(aten.kthvalue.default, k=k))(x, *where),
+        aten.median.default: lambda x: x.flatten().median(0).values,
         aten.max.default: lambda x: x.amax(),
         aten.min.default: lambda x: x.amin(),
         # softmax and losses
@@ -248,12 +297,16 @@ RULES.update(
         aten.mse_loss.default: mse_loss,
         aten.huber_loss.default: huber_loss,
         aten.smooth_l1_loss.default: smooth_l1_loss,
+        aten.soft_margin_loss.default: soft_margin_loss,
+        aten.multi_margin_loss.default: multi_margin_loss,
         aten.binary_cross_entropy_with_logits.default: binary_cross_entropy_with_logits,
         # norms
         aten.native_layer_norm.default: layer_norm,
         aten.native_group_norm.default: group_norm,
         aten.var.correction: variance,
         aten.std.correction: deviation,
+        aten.var_mean.correction: with_mean(variance),
+        aten.std_mean.correction: with_mean(deviation),
         aten._fused_rms_norm.default: rms_norm,
         aten.linalg_vector_norm.default: vector_norm,
         aten.norm.ScalarOpt_dim: vector_norm,
@@ -268,46 +321,6 @@ RULES.update(
     }
 )
 
-WITH_OWN_VALUE: dict[Any, Rule] = {
-    aten.addcmul.default: lambda x, a, b, value=1: x + value * (a * b),
-    aten.addcdiv.default: lambda x, a, b, value=1: x + value * (a / b),
-    aten.lerp.Scalar: lambda x, y, weight: x + weight * (y - x),
-    aten.lerp.Tensor: lambda x, y, weight: x + weight * (y - x),
-    aten.clamp_min.Tensor: lambda x, low: torch.where(x >= low, x, low),
-    aten.logaddexp.default: lambda x, y: y + torch_softplus(x - y, 1, 40),
-}
-"""Operations whose derivatives are those of a formula, whose value would round or overflow otherwise."""
-
 RULES.update({operation: with_value_of(operation, formula) for operation, formula in WITH_OWN_VALUE.items()})
-
-IN_PLACE = (
-    aten.add.Tensor,
-    aten.add.Scalar,
-    aten.sub.Tensor,
-    aten.mul.Tensor,
-    aten.div.Tensor,
-    aten.copy.default,
-    aten.zero.default,
-    aten.fill.Scalar,
-    aten.fill.Tensor,
-    aten.masked_fill.Scalar,
-    aten.clamp.default,
-    aten.clamp_min.default,
-    aten.clamp_min.Tensor,
-    aten.clamp_max.default,
-    aten.relu.default,
-    aten.leaky_relu.default,
-    aten.threshold.default,
-    aten.hardtanh.default,
-    aten.hardsigmoid.default,
-    aten.hardswish.default,
-    aten.sigmoid.default,
-    aten.tanh.default,
-    aten.silu.default,
-    aten.mish.default,
-    aten.elu.default,
-    aten.celu.default,
-)
-"""Operations whose forms in place have rules, too: arithmetic, what sets entries, and layers with `inplace=True`."""
 
 RULES.update({form_in_place(operation): in_place(operation) for operation in IN_PLACE})

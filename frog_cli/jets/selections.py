@@ -13,15 +13,22 @@ from frog_cli.jets.terms import from_right, jointly_linear
 aten = torch.ops.aten
 
 
-def max_pool2d(x: Jet, *args: Any) -> tuple[Jet, Tensor]:
-    """Take the largest entry of each window of an image."""
-    value, indices = aten.max_pool2d_with_indices.default(x.value, *args)
-    terms, where, among = x.terms.flatten(-2), indices.flatten(-2), -1
-    if indices.is_contiguous(memory_format=torch.channels_last):  # and is to stay so
-        terms, where, among = terms.mT, where.mT, -2
-    chosen = terms.gather(among, where.expand(len(terms), *where.shape))
-    chosen = chosen if among == -1 else chosen.mT
-    return Jet(value, chosen.unflatten(-1, indices.shape[-2:]), x.directions), indices
+def pooled_extreme(operation: Any, dims: int) -> Rule:
+    """Make the rule of the largest entry of each window of an image with so many dimensions, and its place."""
+
+    def rule(x: Any, *args: Any) -> Any:
+        args = tuple(map(value_of, args))  # of which random numbers choose windows, and may be jets
+        if not isinstance(x, Jet):
+            return operation(x, *args)
+        value, indices = operation(x.value, *args)
+        terms, where, among = x.terms.flatten(-dims), indices.flatten(-dims), -1
+        if dims == 2 and indices.is_contiguous(memory_format=torch.channels_last):  # and is to stay so
+            terms, where, among = terms.mT, where.mT, -2
+        chosen = terms.gather(among, where.expand(len(terms), *where.shape))
+        chosen = chosen if among == -1 else chosen.mT
+        return Jet(value, chosen.unflatten(-1, indices.shape[-dims:]), x.directions), indices
+
+    return rule
 
 
 def extreme(operation: Any) -> Rule:
@@ -39,10 +46,10 @@ def extreme(operation: Any) -> Rule:
 
 
 def extreme_with_index(operation: Any) -> Rule:
-    """Make the rule of the largest or smallest entry along one dimension, and its place."""
+    """Make the rule of the largest, smallest, middle or k-th entry along one dimension, and its place."""
 
-    def rule(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
-        value, index = operation(x.value, dim, keepdim)
+    def rule(x: Jet, dim: int = -1, keepdim: bool = False) -> tuple[Jet, Tensor]:
+        value, index = operation(x.value, dim=dim, keepdim=keepdim)
         where = index if keepdim else index.unsqueeze(dim)
         dim = from_right(dim, x.ndim)
         chosen = x.terms.gather(dim, where.expand(len(x.terms), *where.shape))
@@ -64,7 +71,7 @@ def of_two(operation: Any) -> Rule:
 
 
 def ordered(operation: Any) -> Rule:
-    """Make the rule of an operation that puts entries along a dimension in order, and says where they were."""
+    """Make the rule of entries along a dimension in order, or the largest up to each, and where they were."""
 
     def rule(x: Jet, *args: Any, **kwargs: Any) -> tuple[Jet, Tensor]:
         value, index = operation(x.value, *args, **kwargs)

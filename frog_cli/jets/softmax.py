@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frog_cli.jets.jet import Jet, Rule, pairs
+from frog_cli.jets.jet import Jet, NoRuleError, Rule, pairs
 from frog_cli.jets.terms import from_right, write_each_term
 
 aten = torch.ops.aten
@@ -56,6 +56,8 @@ def logsumexp(x: Jet, dim: Any, keepdim: bool = False) -> Jet:
 
     Where all numbers are -inf there is nothing to weigh, and the derivatives are 0.
     """
+    if x.ndim == 0:
+        return x
     value = aten.logsumexp.default(x.value, dim, True)
     p = (x.value - value.masked_fill(value.isinf(), 0)).exp()
     dims = tuple(from_right(one, x.value.ndim) for one in (dim if isinstance(dim, list | tuple) else [dim]))
@@ -76,6 +78,8 @@ def nll_loss(operation: Any) -> Rule:
     """Make the rule of the negative log-likelihood, which is linear, of samples or of pixels."""
 
     def rule(x: Jet, *args: Any) -> tuple[Jet, Tensor]:
+        if not isinstance(x, Jet) or any(isinstance(one, Jet) for one in args):
+            raise NoRuleError("no forward-mode rule for weights of classes that have derivatives")
         loss, total_weight = operation(x.value, *args)
         terms = torch.stack([operation(term, *args)[0] for term in x.terms])
         return Jet(loss, terms, x.directions), total_weight

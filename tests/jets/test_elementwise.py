@@ -11,6 +11,12 @@ from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
 from tests.jets.oracles import K, by_reverse_mode, check_case, randn
 
+
+def seeded_rrelu(x, training):
+    torch.manual_seed(0)
+    return F.rrelu(x, training=training)
+
+
 CASES = {
     "exp": torch.exp,
     "log": lambda x: (x * x + 1).log(),
@@ -56,6 +62,8 @@ CASES = {
     "logarithm of base 2": lambda x: (x * x + 1).log2(),
     "logarithm of base 10": lambda x: (x * x + 1).log10(),
     "complementary erf": lambda x: (x * x).erfc(),
+    "random slopes": lambda x: seeded_rrelu(x.sin(), training=True),
+    "mean slopes": lambda x: F.rrelu(x.sin()),
     "gated": lambda x: F.glu(x * x, 1),
 }
 

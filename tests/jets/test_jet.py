@@ -37,8 +37,8 @@ def test_many_points_at_once():
 
 
 def test_what_has_no_rule_is_named():
-    with pytest.raises(NotImplementedError, match=r"no forward-mode rule for the operation aten\.erfinv"):
-        measure_second_order(lambda x: x.erfinv().sum(), [X], [randn(K, 4, 6)])
+    with pytest.raises(NotImplementedError, match=r"no forward-mode rule for the operation aten\.sinc"):
+        measure_second_order(lambda x: x.sinc().sum(), [X], [randn(K, 4, 6)])
 
 
 def without_gradient(x):
@@ -86,7 +86,7 @@ def test_complex_numbers_are_left_to_torch_or_refused(name):
 
 def test_no_grad_is_heeded_or_refused_where_an_operation_has_no_rule():
     with pytest.raises(NotImplementedError, match=r"torch\.no_grad in a model, together with"):
-        forward(lambda x: (torch.asinh(without_gradient(x)).sum(), ()), (X,), (randn(K, *X.shape),))
+        forward(lambda x: (torch.sinc(without_gradient(x)).sum(), ()), (X,), (randn(K, *X.shape),))
 
 
 class Rounded(torch.autograd.Function):

@@ -19,9 +19,53 @@ def dropped(x: Tensor, train: bool) -> Tensor:
     return torch.native_dropout(x, 0.5, train)[0]
 
 
+def seeded(function):
+    """Let a function draw the same numbers each time."""
+
+    def with_seed(x: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return function(x)
+
+    return with_seed
+
+
+def thrown(p: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    return torch.bernoulli(p)
+
+
 CASES = {
     "shuffled pixels of one image": (lambda x: F.pixel_shuffle(x * x, 2), (4, 3, 3)),
     "average of one image": (lambda x: F.avg_pool2d(x * x, 2), (3, 4, 4)),
+    "average pooling of volumes": (lambda x: F.avg_pool3d(x * x, 2), (2, 3, 4, 4, 4)),
+    "adaptive average pooling of volumes": (lambda x: F.adaptive_avg_pool3d(x * x, 2), (2, 3, 5, 5, 4)),
+    "reflected signals": (lambda x: F.pad(x * x, (2, 1), mode="reflect"), (2, 3, 5)),
+    "reflected images": (lambda x: F.pad(x * x, (2, 1, 0, 1), mode="reflect"), (2, 3, 5, 4)),
+    "reflected volumes": (lambda x: F.pad(x * x, (1, 1, 0, 1, 1, 0), mode="reflect"), (1, 2, 3, 4, 3)),
+    "signals with repeated ends": (lambda x: F.pad(x * x, (2, 1), mode="replicate"), (2, 3, 5)),
+    "images with repeated edges": (lambda x: F.pad(x * x, (2, 1, 0, 1), mode="replicate"), (3, 5, 4)),
+    "volumes with repeated faces": (lambda x: F.pad(x * x, (1, 1, 0, 1, 1, 0), mode="replicate"), (1, 2, 3, 4, 3)),
+    "images that go round": (lambda x: F.pad(x * x, (2, 1, 0, 1), mode="circular"), (2, 3, 5, 4)),
+    "nearest of signals": (lambda x: F.interpolate(x * x, scale_factor=2), (2, 3, 4)),
+    "between signals": (lambda x: F.interpolate(x * x, size=7, mode="linear"), (2, 3, 4)),
+    "cubic between pixels": (lambda x: F.interpolate(x * x, size=(5, 7), mode="bicubic"), (2, 3, 4, 4)),
+    "nearest of volumes": (lambda x: F.interpolate(x * x, scale_factor=2), (1, 2, 2, 3, 2)),
+    "between volumes": (lambda x: F.interpolate(x * x, size=(3, 4, 3), mode="trilinear"), (1, 2, 2, 3, 2)),
+    "patches": (lambda x: F.unfold(x * x, 2, stride=2), (2, 3, 4, 4)),
+    "sum of patches": (lambda x: F.fold(x * x, (4, 5), 2), (2, 12, 12)),
+    "pixels into channels": (lambda x: F.pixel_unshuffle(x * x, 2), (2, 3, 4, 4)),
+    "shuffled channels": (lambda x: F.channel_shuffle(x * x, 2), (2, 4, 3, 3)),
+    "pooled and put back": (lambda x: F.max_unpool2d(*F.max_pool2d(x.sin(), 2, return_indices=True), 2), (2, 3, 4, 4)),
+    "volumes pooled and put back": (
+        lambda x: F.max_unpool3d(*F.max_pool3d(x.sin(), 2, return_indices=True), 2),
+        (2, 3, 4, 4, 2),
+    ),
+    "turned": lambda x: whole(torch.rot90, x * x, 1, [0, 1]),
+    "on a diagonal": lambda x: torch.diag_embed(x * x),
+    "selected": lambda x: (x * x).masked_select(X > 0),
+    "taken": lambda x: whole(torch.take, x * x, torch.tensor([3, 3, 17])),
+    "masked fill by a tensor": lambda x: x.masked_fill(X > 0, torch.tensor(0.5).double()) * x,
+    "rounded up and off": lambda x: x.sin() * (x.ceil() + x.trunc() * 2),
     "difference": lambda x: 1 - x + x.sin() - 2 * x,
     "constant": lambda x: x * torch.ones(6).double() + randn(4, 1),
     "sum": lambda x: x.sum(),
@@ -32,6 +76,11 @@ CASES = {
     "masked mean": lambda x: (x * (X > 0)).sum() / (X > 0).sum(),
     "pad": lambda x: F.pad(x, (1, 2), value=2.0) * 3,
     "to integers": lambda x: x * (10 * x).long(),
+    "one where": lambda x: torch.where(x > 0, x.sin(), 0.5),
+    "noise": lambda x: x * seeded(torch.rand_like)(x) + x.sin() * seeded(torch.randn_like)(x),
+    "dropout in its parts": lambda x: seeded(lambda x: F.dropout(x * x, 0.3))(x),
+    "whole samples dropped": lambda x: x * seeded(lambda x: x.new_empty(4, 1).bernoulli_(0.5).div_(0.5))(x),
+    "thrown": lambda x: x * thrown(x.sigmoid()),
     "where": lambda x: torch.where(x > 0, x * x, x),
     "masked fill": lambda x: x.masked_fill(x > 1, 0.5),
     "trained bias": (lambda x, b: F.conv2d(randn(2, 3, 5, 5), randn(4, 3, 3, 3), b) * x, (1,), (4,)),

@@ -7,10 +7,22 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from frog_cli.jets.jet import measure_second_order
-from tests.jets.oracles import X, check_case, randn
+from tests.jets.oracles import LABELS, X, check_case, randn
 
 TARGETS, ODDS = randn(4, 6, seed=5), torch.rand(4, 6, generator=torch.Generator().manual_seed(6)).double()
 WEIGHTS = torch.arange(1.0, 7).double()
+
+
+def multi_margin(x, target, p=1, margin=1.0, weight=None, reduction="mean"):
+    """Take torch's loss, or, as torch differentiates that once, the same in words that it differentiates twice."""
+    if not x.requires_grad:
+        return F.multi_margin_loss(x, target, p, margin, weight, reduction=reduction)
+    x, target = (x, target) if x.ndim == 2 else (x[None], target[None])
+    rows = torch.arange(len(x))
+    within = (margin - x[rows, target, None] + x).relu() ** p * (F.one_hot(target, x.shape[1]) == 0)
+    losses = (within * (1 if weight is None else weight[target, None])).mean(1)
+    return {"none": losses, "sum": losses.sum(), "mean": losses.mean()}[reduction]
+
 
 CASES = {
     "mse": lambda x: F.mse_loss(x, torch.ones(4, 6).double()),
@@ -24,6 +36,24 @@ CASES = {
     "two classes": lambda x: F.binary_cross_entropy_with_logits(x * x, ODDS),
     "each of two classes": lambda x: F.binary_cross_entropy_with_logits(x.sin(), ODDS, WEIGHTS, reduction="none"),
     "weighted classes": lambda x: F.binary_cross_entropy_with_logits(x.sin(), ODDS, pos_weight=WEIGHTS),
+    "probabilities": lambda x: F.binary_cross_entropy(x.sigmoid(), ODDS),
+    "each probability": lambda x: F.binary_cross_entropy(x.sigmoid(), ODDS, WEIGHTS, reduction="none"),
+    "soft margin": lambda x: F.soft_margin_loss(x * x, TARGETS.sign()),
+    "each soft margin": lambda x: F.soft_margin_loss(x.sin(), TARGETS.sign(), reduction="none"),
+    "margins of classes": lambda x: multi_margin(x.sin(), LABELS),
+    "squared margins of classes": lambda x: multi_margin(x.sin(), LABELS, 2, 0.7, WEIGHTS, reduction="none"),
+    "margins of one sample": lambda x: multi_margin(x[0].sin(), LABELS[0], reduction="sum"),
+    "divergence": lambda x: F.kl_div(x.log_softmax(1), ODDS.softmax(1), reduction="batchmean"),
+    "divergence of learnt targets": lambda x: F.kl_div(
+        x.log_softmax(1), x.sin().log_softmax(1), reduction="sum", log_target=True
+    ),
+    "angles between": lambda x: F.cosine_embedding_loss(x.sin(), X, torch.tensor([1, -1, 1, -1])),
+    "similarity": lambda x: F.cosine_similarity(x.sin(), x * x),
+    "gaussian": lambda x: F.gaussian_nll_loss(x, TARGETS, x * x),
+    "poisson": lambda x: F.poisson_nll_loss(x, ODDS, log_input=True, full=True),
+    "hinges": lambda x: F.hinge_embedding_loss(x.sin(), TARGETS.sign()),
+    "triplets": lambda x: F.triplet_margin_loss(x, x.sin(), X * X),
+    "ranks": lambda x: F.margin_ranking_loss(x, x.sin(), TARGETS.sign()),
     "learnt targets": lambda x: F.binary_cross_entropy_with_logits(x, x.sigmoid(), reduction="sum"),
 }
 

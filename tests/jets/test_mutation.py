@@ -39,6 +39,8 @@ def set_entries(x):
     return y * y
 
 
+FUNCTIONS = "neg", "abs", "sqrt", "rsqrt", "reciprocal", "exp", "log"
+
 CASES = {
     **{f"{name} in place": lambda x, layer=layer: layer(inplace=True)(x * x.exp()) for name, layer in LAYERS.items()},
     "in place": lambda x: (x * 1).add_(x * x).mul_(x),
@@ -49,6 +51,7 @@ CASES = {
     "tanh in place": lambda x: (x * 1).tanh_(),
     "masked fill in place": lambda x: (x * 1).masked_fill_(X > 0, 0.5),
     "sum with a number in place": lambda x: (x * x).add_(1.5).sqrt(),
+    "other functions in place": lambda x: sum(getattr((x * x + 0.5) * 1, f"{name}_")() for name in FUNCTIONS),
     "clamp in place": lambda x: (x * x * x).clamp_(-0.5, 0.5) * x,
     "at least in place": lambda x: (x * x * x).clamp_min_(-0.5) * x,
     "at most in place": lambda x: (x * x * x).clamp_max_(0.5) * x,

@@ -20,6 +20,13 @@ def statistics() -> tuple[Tensor, Tensor]:
     return torch.zeros(3).double(), torch.full((3,), 2.0).double()
 
 
+def whole_distances(x, y, order):
+    """Take distances as torch does where it differentiates them once, or in words that it differentiates twice."""
+    if x.requires_grad:
+        return (x.unsqueeze(-2) - y.unsqueeze(-3)).norm(order, -1)
+    return torch.cdist(x, y, order)
+
+
 CASES = {
     "variance": lambda x: x.var(0),
     "variance of all": lambda x: x.var([0, 1]),
@@ -33,6 +40,21 @@ CASES = {
     "instance norm": (lambda x: F.instance_norm(x), (2, 3, 4, 4)),
     "kept variance without correction": lambda x: x.sin().var(1, correction=0, keepdim=True),
     "deviation of all": lambda x: x.sin().std(),
+    "norm of order 3": lambda x: x.norm(3),
+    "norms of order 1": lambda x: x.sin().norm(1, dim=1),
+    "norms of order 1/2": lambda x: x.sin().norm(0.5, dim=0, keepdim=True),
+    "largest size": lambda x: x.sin().norm(torch.inf, dim=1),
+    "smallest size": lambda x: torch.linalg.vector_norm(x.sin(), -torch.inf, dim=1),
+    "how many are not zero": lambda x: torch.linalg.vector_norm(x.relu(), 0, dim=1) * x[:, 0],
+    "variance and mean": lambda x: sum(torch.var_mean(x.sin(), 1)),
+    "deviation and mean": lambda x: sum(torch.std_mean(x.sin(), [0, 1], correction=0, keepdim=True)),
+    "distances of rows": (lambda x, y: whole_distances(x.sin(), y, 2.0), (4, 6), (3, 6)),
+    "distances of many rows": (lambda x, y: whole_distances(x.sin(), y, 2.0).square(), (27, 2), (3, 2)),
+    "distances of order 1": (lambda x, y: whole_distances(x.sin(), y, 1.0), (2, 4, 6), (2, 3, 6)),
+    "statistics of group norm": (
+        lambda x: sum(one.sum() for one in torch.native_group_norm(x.sin(), None, None, 2, 6, 16, 3, 1e-5)),
+        (2, 6, 4, 4),
+    ),
     "norms": lambda x: x.sin().norm(dim=1, keepdim=True),
     "layer norm over two dimensions": lambda x: F.layer_norm(x.sin().view(2, 2, 6), (2, 6)),
     "layer norm with given weights": lambda x: F.layer_norm(x.sin(), (6,), randn(6), randn(6, seed=1)),
@@ -118,6 +140,13 @@ def test_a_variance_over_no_named_dimension_is_over_all():
     torch.testing.assert_close((value, slopes), by_reverse_mode(torch.var, [X], [randn(K, 4, 6, seed=1)])[:2])
 
 
-def test_other_norms_have_no_rule():
-    with pytest.raises(NotImplementedError, match="no forward-mode rule for the norm of order 3"):
-        measure_second_order(lambda x: x.norm(3), [X], [randn(K, 4, 6)])
+@pytest.mark.parametrize("order", [1.5, 2, 3])
+def test_at_zero_a_norm_has_the_slopes_of_reverse_mode(order):
+    x, unit = torch.zeros(2).double(), [torch.eye(2).double()]
+    _, slopes, _ = measure_second_order(lambda x: torch.linalg.vector_norm(x, order), [x], unit)
+    torch.testing.assert_close(slopes, by_reverse_mode(lambda x: torch.linalg.vector_norm(x, order), [x], unit)[1])
+
+
+def test_statistics_that_vary_are_refused():
+    with pytest.raises(NotImplementedError, match="no forward-mode rule for running statistics that have derivatives"):
+        measure_second_order(lambda x: F.batch_norm(x, x.mean(0), x.var(0)).sum(), [X], [randn(K, 4, 6)])

@@ -35,6 +35,10 @@ PIECES = {
     "clamp to nothing": lambda x: x.clamp(2, -0.5),
     "clamp from below": lambda x: x.clamp(min=-0.5),
     "clamp from above": lambda x: x.clamp(max=0.5),
+    "numbers for what is none": lambda x: x.nan_to_num(),
+    "fraction": lambda x: (x + 0.25).frac(),
+    "remainder": lambda x: (x + 0.25).remainder(0.7),
+    "remainder towards zero": lambda x: (x + 0.25).fmod(0.7),
     "at least": lambda x: torch.clamp_min(x, -0.5),
     "at most": lambda x: torch.clamp_max(x, 0.5),
 }

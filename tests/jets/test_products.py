@@ -15,6 +15,7 @@ CASES = {
     "sum with a quotient": lambda x: torch.addcdiv(x[0], x.sin(), x * x + 1, value=2),
     "between two": lambda x: torch.lerp(x.sin(), x * x, 0.3),
     "between two, by entries": lambda x: torch.lerp(x.sin(), x * x, x.sigmoid()),
+    "bilinear layer": (F.bilinear, (4, 3), (4, 2), (5, 3, 2), (5,)),
     "quotient": lambda x: x / (x * x + 1),
     "divided": lambda x: x / 3,
     "product": lambda x: x * x.exp(),

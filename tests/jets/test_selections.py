@@ -9,6 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from frog_cli.jets.jet import measure_second_order
 from tests.jets.oracles import check_case
 
+CHANCE = torch.rand(2, 3, 2, generator=torch.Generator().manual_seed(0)).double()
+
 CASES = {
     "in order": lambda x: (x * x).sort(1).values,
     "in falling order": lambda x: (x * x).sort(dim=0, descending=True)[0] * x,
@@ -26,6 +28,21 @@ CASES = {
     "maxima, kept": lambda x: x.sin().max(0, keepdim=True).values,
     "larger": (lambda x, y: torch.maximum(x * x, y), (4, 6), (4, 6)),
     "smaller": (lambda x, y: torch.minimum(x.sin(), y), (4, 6), (6,)),
+    "middle": lambda x: x.sin().median(),
+    "middles": lambda x: x.sin().median(1).values * x.sin().median(0, keepdim=True).values[:, :4].mean(),
+    "third smallest": lambda x: x.sin().kthvalue(3).values,
+    "second smallest of a column": lambda x: x.sin().kthvalue(2, 0, keepdim=True).values,
+    "largest so far": lambda x: x.sin().cummax(1).values,
+    "smallest so far": lambda x: x.sin().cummin(0).values,
+    "max pooling of volumes": (lambda x: F.max_pool3d(x.sin(), 2, 1), (2, 3, 3, 4, 4)),
+    "adaptive max pooling": (lambda x: F.adaptive_max_pool2d(x.sin(), (2, 3)), (2, 3, 5, 6)),
+    "adaptive max pooling of signals": (lambda x: F.adaptive_max_pool1d(x.sin(), 3), (2, 3, 7)),
+    "adaptive max pooling of volumes": (lambda x: F.adaptive_max_pool3d(x.sin(), 2), (2, 3, 4, 4)),
+    "fractional max pooling": (lambda x: F.fractional_max_pool2d(x.sin(), 2, 3, _random_samples=CHANCE), (2, 3, 7, 7)),
+    "fractional max pooling of volumes": (
+        lambda x: F.fractional_max_pool3d(x.sin(), 2, 3, _random_samples=torch.cat([CHANCE, CHANCE[..., :1]], -1)),
+        (2, 3, 5, 5, 5),
+    ),
     "equal": lambda x: torch.maximum(x.sin(), x.sin() * 1) + torch.minimum(x * x, x * x * 1),
     "max pooling in channels last": (lambda x: F.max_pool2d(x.to(memory_format=torch.channels_last), 2), (2, 3, 6, 6)),
 }

@@ -106,9 +106,9 @@ def test_a_function_of_its_own_options_has_no_fault():
 
 
 def test_an_operation_without_second_order_is_named():
-    finding = seen(judge_function(lambda x: torch.lgamma(x.square() + 1).sum(-1), 1.0), "second derivative")
+    finding = seen(judge_function(lambda x: torch.sinc(x.square() + 1).sum(-1), 1.0), "second derivative")
     assert finding.ok is None
-    assert "lgamma" in finding.seen
+    assert "sinc" in finding.seen
 
 
 def test_a_kink_at_the_start_is_found():

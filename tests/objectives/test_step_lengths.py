@@ -307,13 +307,13 @@ from torch import nn
 from frog_cli import ideas
 from tests.objectives.courses import check_that_it_goes_on_bitwise
 
-class LogGamma(nn.Module):
+class Wavy(nn.Module):
     def forward(self, x):
-        return torch.lgamma(x.square() + 1)
+        return torch.sinc(x.square() + 1)
 
 @ideas.model
 def strange(image, classes):
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), LogGamma())
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), Wavy())
 """
     )
     words = ["train", f"ideas=[{tmp_path}/my_ideas.py]", "model=strange", "gradient=backprop", *CURVATURE]

@@ -1,0 +1,100 @@
+"""Entries that are put at places of another tensor."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from frog_cli.jets.jet import Jet, measure_second_order
+from tests.jets.oracles import LABELS, K, X, check_case, randn, weigh
+
+ROWS = torch.tensor([1, 1, 3])
+
+
+def messages(x):
+    """Sum what the neighbours in a graph say, as graph networks do."""
+    sources, targets = torch.tensor([0, 1, 2, 3, 0]), torch.tensor([1, 0, 0, 2, 3])
+    return x.new_zeros(4, 6).index_add_(0, targets, (x[sources] * x[targets]).sin())
+
+
+def assigned(x):
+    y = x * x
+    y[LABELS[:3] % 4, ROWS] = x[:3, 0]
+    y[:, [0, 2]] = x[:, [1, 1]] * 2
+    y[0, torch.tensor([4, 5])] = 1.5
+    return y * x
+
+
+def assigned_into_nothing(x):
+    y = torch.zeros_like(x)
+    y[:, ::2] = x[:, 1::2].sin()
+    z = x.new_empty(2, 6)
+    z[0], z[1] = x[0] * x[1], 3
+    return torch.cat([y, z]) * torch.ones_like(x).sum()
+
+
+CASES = {
+    "added rows": lambda x: (x * x).index_add(0, ROWS, x[:3].sin()),
+    "added multiples of columns": lambda x: x.sin().index_add(-1, ROWS, x[:, :3] * x[:, 3:], alpha=0.5),
+    "added to given rows": lambda x: X.index_add(0, ROWS, x[:3].sin()),
+    "given rows added": lambda x: x.sin().index_add(0, ROWS, X[:3]),
+    "copied rows": lambda x: (x * x).index_copy(0, torch.tensor([2, 0]), x[:2].sin()),
+    "added at places": lambda x: (x * x).scatter_add(1, LABELS[:, None].expand(4, 2), x[:, :2].sin()),
+    "put at places": lambda x: (x * x).scatter(1, LABELS[:, None], x[:, :1].sin()),
+    "number at places": lambda x: (x * x).scatter(-1, LABELS[:, None], 2.5),
+    "number in rows": lambda x: (x * x).index_fill(0, ROWS, 2.5) * x,
+    "put at indices": lambda x: (x * x).index_put((torch.tensor([0, 1, 3]), ROWS), x[:3, 0].sin()),
+    "added at indices": lambda x: (x * x).index_put((ROWS, ROWS), x[:3, 0].sin(), accumulate=True),
+    "put at indices of one dimension": lambda x: torch.ops.aten.index_put(x * x, [None, ROWS], x[:, :3].sin(), True),
+    "given numbers at indices": lambda x: (x * x).index_put((ROWS,), X[0]),
+    "at indices of given numbers": lambda x: X.index_put((torch.tensor([2, 0]),), x[:1]),
+    "part replaced": lambda x: torch.slice_scatter(x * x, x[:2].sin(), 0, 1, 3),
+    "column replaced": lambda x: torch.select_scatter(x * x, x[:, 0].sin(), -1, 2),
+    "rows added in place": messages,
+    "added at places in place": lambda x: (x * x).scatter_add_(1, LABELS[:, None], x[:, :1].sin()),
+    "put at places in place": lambda x: (x * x).scatter_(1, LABELS[:, None], x[:, :1].sin()),
+    "copied in place": lambda x: (x * x).index_copy_(0, torch.tensor([2, 0]), x[:2].sin()),
+    "assigned": assigned,
+    "assigned into nothing": assigned_into_nothing,
+    "like another": lambda x: torch.empty_like(x).copy_(x.sin()) * x.new_ones(6) + x.new_full((6,), 2.0),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_operation(name):
+    check_case(CASES[name])
+
+
+def test_what_is_made_like_another_does_not_vary_before_it_is_written_to():
+    _, slopes, curvature = measure_second_order(
+        lambda x: weigh(torch.zeros_like(x)) + weigh(torch.ones_like(x) * 2), [X], [randn(K, 4, 6)]
+    )
+    assert slopes.count_nonzero() == curvature.count_nonzero() == 0
+
+
+def test_what_is_read_before_derivatives_are_written_to_it_is_a_constant():
+    """A mask of noise costs no derivatives; views of what is written to vary with it, whichever of them was written."""
+    seen = []
+
+    def function(x):
+        noise = torch.empty_like(x).bernoulli_(0.5).div_(0.5)
+        made = torch.zeros_like(x)
+        part = made[:2]
+        seen.extend([noise.is_still, isinstance(noise * 2, Jet), isinstance(made + noise, Jet), part.is_still])
+        part.copy_(x[:2].sin())
+        seen.extend([part.is_still, made.is_still, isinstance(made * 2, Jet)])
+        return weigh(made * made + x * noise)
+
+    with torch.random.fork_rng():
+        measure_second_order(function, [X], [randn(K, 4, 6)])
+    assert seen == [True, False, False, True, False, False, True]
+
+
+def test_what_is_made_to_be_written_to_keeps_its_shape():
+    def function(x):
+        made = torch.zeros_like(x[:1])
+        made.squeeze_()
+        return (made + x[0]).sum()
+
+    with pytest.raises(NotImplementedError, match="would give a tensor that is written to another shape"):
+        measure_second_order(function, [X], [randn(K, 4, 6)])
