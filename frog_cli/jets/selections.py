@@ -13,8 +13,9 @@ from frog_cli.jets.terms import from_right, jointly_linear
 aten = torch.ops.aten
 
 
-def pooled_extreme(operation: Any, dims: int) -> Rule:
-    """Make the rule of the largest entry of each window of an image with so many dimensions, and its place."""
+def pooled_extreme(operation: Any) -> Rule:
+    """Make the rule of the largest entry of each window of an image or a volume, as the name says, and its place."""
+    dims = 3 if "3d" in operation._schema.name else 2
 
     def rule(x: Any, *args: Any) -> Any:
         args = tuple(map(value_of, args))  # of which random numbers choose windows, and may be jets
