@@ -29,6 +29,12 @@ def times_logarithm(x: Any, y: Any) -> Any:
     return x * torch.where(nothing, 1, y).log()
 
 
+def logarithm_of_sum(x: Any, y: Any) -> Any:
+    """Return log(exp x + exp y), also where there is nothing to add."""
+    nothing = (value_of(x) == value_of(y)) & value_of(x).isinf()
+    return y + softplus(torch.where(nothing, 0, x - y), 1, 40)
+
+
 WITH_OWN_VALUE: dict[Any, Callable[..., Any]] = {
     aten.addcmul.default: lambda x, a, b, value=1: x + value * (a * b),
     aten.addcdiv.default: lambda x, a, b, value=1: x + value * (a / b),
@@ -36,7 +42,7 @@ WITH_OWN_VALUE: dict[Any, Callable[..., Any]] = {
     aten.lerp.Tensor: lambda x, y, weight: x + weight * (y - x),
     aten.clamp_min.Tensor: lambda x, low: torch.where(x >= low, x, low),
     aten.clamp_max.Tensor: lambda x, high: torch.where(x <= high, x, high),
-    aten.logaddexp.default: lambda x, y: y + softplus(x - y, 1, 40),
+    aten.logaddexp.default: logarithm_of_sum,
     aten.hypot.default: lambda x, y: (x * x + y * y).sqrt(),
     aten.atan2.default: angle,
     aten.xlogy.Tensor: times_logarithm,

@@ -20,6 +20,7 @@ from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.common_modules import module_db
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
+from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
 from tests.jets.oracles import by_differences, by_reverse_mode, randn, weigh
 
@@ -104,6 +105,9 @@ def disagreement(sample: Sample) -> str | None:
     function, points = sample
     tangents = [randn(2, *point.shape, seed=index) for index, point in enumerate(points)]
     found = measure_second_order(function, points, tangents)
+    _, of_first_order, _ = forward(lambda *x: (function(*x), ()), tuple(points), tuple(tangents))
+    if not torch.allclose(of_first_order, found[1], rtol=1e-7, atol=1e-9, equal_nan=True):
+        return "slopes of first order are others"
     try:
         expected = by_reverse_mode(function, points, tangents)
     except RuntimeError:

@@ -39,6 +39,19 @@ def test_a_sum_of_exponentials_with_nothing():
     assert slopes[0, 0] == 1
 
 
+def test_a_logarithm_of_nothing_leaves_what_is_masked_without_derivatives():
+    x = torch.tensor([1.0, 2.0]).double()
+
+    def masked(x):
+        nothing = torch.where(torch.tensor([True, False]), x, -torch.inf)
+        return torch.logaddexp(nothing, nothing).exp().sum()
+
+    found = measure_second_order(masked, [x], [torch.eye(2).double()])
+    twice = 2 * x[0].exp()
+    expected = twice, torch.stack([twice, 0 * twice]), torch.diag(torch.stack([twice, 0 * twice]))
+    torch.testing.assert_close(found, expected)
+
+
 def test_logsumexp_of_infinite_numbers():
     rows = torch.tensor([[-torch.inf, -torch.inf], [torch.inf, 0]]).double()
     value, _, _ = forward(lambda x: ((x + rows).logsumexp(1), ()), (torch.zeros(2, 2).double(),), (randn(K, 2, 2),))
