@@ -17,6 +17,13 @@ from frog_cli.jets.products import cumulative_product, product, product_along
 aten = torch.ops.aten
 
 
+def hypotenuse(x: Any, y: Any) -> Any:
+    """Return the root of the sum of two squares, of numbers of the size of 1."""
+    size = torch.maximum(value_of(x).abs(), value_of(y).abs())
+    size = torch.where(size == 0, 1, size)
+    return size * ((x / size).square() + (y / size).square()).sqrt()
+
+
 def angle(y: Any, x: Any) -> Any:
     """Return the angle of a point (x, y), less that of where it stands: the arctangent of its slope from there."""
     a, b = value_of(x), value_of(y)
@@ -43,7 +50,7 @@ WITH_OWN_VALUE: dict[Any, Callable[..., Any]] = {
     aten.clamp_min.Tensor: lambda x, low: torch.where(x >= low, x, low),
     aten.clamp_max.Tensor: lambda x, high: torch.where(x <= high, x, high),
     aten.logaddexp.default: logarithm_of_sum,
-    aten.hypot.default: lambda x, y: (x * x + y * y).sqrt(),
+    aten.hypot.default: hypotenuse,
     aten.atan2.default: angle,
     aten.xlogy.Tensor: times_logarithm,
     aten.special_entr.default: lambda x: -times_logarithm(x, x),

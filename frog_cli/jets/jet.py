@@ -33,6 +33,8 @@ Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}
 """The rule of each operation, and of each function that `may_have_rule`."""
 
+_OF_AN_EARLIER_PASS = "a tensor that the function keeps has derivatives of an earlier pass; keep x.detach() instead"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,6 +44,10 @@ class Directions(NamedTuple):
 
     number: int
     order: int
+
+
+_evaluating: ContextVar[Directions | None] = ContextVar("evaluating", default=None)
+"""The directions of the pass that is going on."""
 
 
 class Jet(torch.Tensor):
@@ -95,7 +101,10 @@ class Jet(torch.Tensor):
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Apply an operation's rule."""
         kwargs = kwargs or {}
-        if any(isinstance(one, Jet) and one.is_still for one in args) and not function.is_view:
+        directions = _evaluating.get()
+        if directions and any(isinstance(one, Jet) and one.directions is not directions for one in args):
+            raise NotImplementedError(_OF_AN_EARLIER_PASS)
+        if any(isinstance(one, Jet) and one.is_still for one in args):
             if not any(isinstance(one, Jet) and not one.is_still for one in tree_leaves((args, kwargs))):
                 return _of_still(function, args, kwargs)
             if not function._schema.is_mutable:
@@ -129,17 +138,35 @@ class Jet(torch.Tensor):
         return [other for shown in self._same_memory if (other := shown()) is not None and other is not self]
 
 
+def still(value: Tensor, directions: Directions) -> Jet:
+    """Return a jet that does not vary before it is written to: its derivatives are zero, in memory only once."""
+    jet = Jet(value, value.new_zeros(()).expand(directions.number, *value.shape), directions)
+    jet.is_still = True
+    return jet
+
+
 def _of_still(function: Any, args: Any, kwargs: Any) -> Any:
-    """Apply an operation to jets that do not vary yet; one that it writes to stays so.
+    """Apply an operation to jets that do not vary yet, and nor does what it writes to them, or shows of them.
 
     Raises:
-        NoRuleError: if it would have another shape.
+        NoRuleError: if one that it writes to would have another shape.
     """
+    jets = [one for one in args if isinstance(one, Jet)]
     result = function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
-    for one in args:
-        if isinstance(one, Jet) and (one.value.shape, one.value.stride()) != (one.shape, one.stride()):
-            raise NoRuleError(f"{function} would give a tensor that is written to another shape")
-    return args[0] if function._schema.is_mutable else result
+    if any((one.value.shape, one.value.stride()) != (one.shape, one.stride()) for one in jets):
+        raise NoRuleError(f"{function} would give a tensor that is written to another shape")
+
+    def shown(one: Any) -> Any:
+        for jet in jets if isinstance(one, Tensor) else []:
+            if one is jet.value:
+                return jet
+            if one.untyped_storage().data_ptr() == jet.value.untyped_storage().data_ptr() and one.numel():
+                view = still(one, jet.directions)
+                jet.note_views(view)
+                return view
+        return one
+
+    return tree_map(shown, result)
 
 
 def _without_gradient(function: Any, args: Any, kwargs: Any) -> Any:
@@ -221,7 +248,7 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
     """
     directions = Directions(tangents[0].shape[0], order)
     with (
-        _not_within_another(),
+        _not_within_another(directions),
         torch.enable_grad(),
         kernels_with_rules(primals[0].device),
         _without_derivatives_of_others(),
@@ -230,18 +257,18 @@ def evaluate(function: Callable[..., Any], primals: Sequence[Tensor], tangents: 
         point = [Jet(p.detach(), tangent, directions) for p, tangent in zip(primals, tangents, strict=True)]
         for jet in point:
             jet.is_given = True
-        return function(*point)
-
-
-_evaluating = ContextVar("evaluating", default=False)
+        result = function(*point)
+    if any(isinstance(one, Jet) and one.directions is not directions for one in tree_leaves(result)):
+        raise NotImplementedError(_OF_AN_EARLIER_PASS)
+    return result
 
 
 @contextmanager
-def _not_within_another() -> Iterator[None]:
+def _not_within_another(directions: Directions) -> Iterator[None]:
     """Refuse derivatives of derivatives, whose directions would be confused."""
     if _evaluating.get():
         raise NotImplementedError("a function that is differentiated cannot take forward-mode derivatives itself")
-    before = _evaluating.set(True)
+    before = _evaluating.set(directions)
     try:
         yield
     finally:
@@ -253,6 +280,7 @@ def _without_derivatives_of_others() -> Iterator[None]:
     """Refuse a `torch.autograd.Function` for jets: its derivative is its author's, not that of its operations."""
 
     def refuse(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        args = tuple(one.value if isinstance(one, Jet) and one.is_still else one for one in args)
         if any(isinstance(argument, Jet) for argument in args):
             raise NoRuleError(f"no forward-mode rule for {cls.__qualname__}, which has a derivative of its own")
         function: Any = super(_SingleLevelFunction, cls)

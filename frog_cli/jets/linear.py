@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frog_cli.jets.jet import Jet, NoRuleError, Rule, value_of
+from frog_cli.jets.jet import Jet, NoRuleError, Rule, still, value_of
 from frog_cli.jets.terms import (
     aligned_terms,
     broadcast_terms,
@@ -31,19 +31,11 @@ def constant(operation: Any) -> Rule:
 
 
 def alike(operation: Any) -> Rule:
-    """Make the rule of an operation that makes a tensor like another one, which does not vary until it is written to.
-
-    Its derivatives are zero, in memory only once.
-    """
+    """Make the rule of an operation that makes a tensor to be written to, with another one as its pattern."""
 
     def rule(x: Jet, *args: Any, **kwargs: Any) -> Any:
         value = operation(x.value, *args, **kwargs)
-        if not value.is_floating_point() or value.device != x.device:
-            return value
-        zero = torch.zeros((), dtype=value.dtype, device=value.device)
-        made = Jet(value, zero.expand(x.K, *value.shape), x.directions)
-        made.is_still = True
-        return made
+        return still(value, x.directions) if value.is_floating_point() and value.device == x.device else value
 
     return rule
 

@@ -86,7 +86,11 @@ def determinant(A: Jet) -> tuple[Jet, Tensor, Tensor]:
 
 def _traces(A: Jet) -> tuple[Any, Any]:
     """Return the traces of E and E^2 for A = A_0 (1 + E)."""
-    E = torch.linalg.inv(A.value) @ (A - A.value)
+    try:
+        E = torch.linalg.inv(A.value) @ (A - A.value)
+    except RuntimeError as error:
+        # no NoRuleError, after which torch's own forward mode would find slopes of zero
+        raise NotImplementedError("no forward-mode rule for the determinant of a singular matrix") from error
     return E.diagonal(0, -2, -1).sum(-1), (E * E.mT).sum((-2, -1))
 
 

@@ -69,7 +69,10 @@ def in_place(operation: Any) -> Rule:
 
     def rule(x: Any, *args: Any, **kwargs: Any) -> Jet:
         if not isinstance(x, Jet):
-            raise NoRuleError(f"{form_in_place(operation)} would write derivatives into a tensor that has none")
+            raise NoRuleError(
+                f"{form_in_place(operation)} would write derivatives into a tensor that has none; one made by "
+                "x.new_zeros or torch.empty_like can take them"
+            )
         others = x.others_in_memory()
         if not all(_can_see_writes_to(x, one) for one in (x, *others)):
             raise NoRuleError(f"{form_in_place(operation)} would write into memory that is shown in other ways, too")

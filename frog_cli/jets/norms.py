@@ -125,8 +125,9 @@ def with_mean(of_deviations: Callable[..., Any]) -> Rule:
     return rule
 
 
-def vector_norm(x: Any, order: float = 2, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
+def vector_norm(x: Any, order: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Take a norm of any order: the root of a sum of powers, the largest entry, the smallest, how many are not zero."""
+    x = x if dtype is None else x.to(dtype)
     dims = list(range(x.ndim)) if dim is None else dim
     size = x.abs()
     if order == 1:

@@ -18,10 +18,10 @@ def placed(operation: Any) -> Rule:
     """Make the rule of an operation that puts or adds entries at places along a dimension."""
 
     def rule(x: Any, dim: int, index: Tensor, source: Any, **kwargs: Any) -> Jet:
-        along = from_right(dim, x.ndim)
+        along, dims = from_right(dim, x.ndim), x.ndim
 
         def place(x: Tensor, source: Tensor) -> Tensor:
-            where = index.expand(*source.shape[: source.ndim - index.ndim], *index.shape) if index.ndim > 1 else index
+            where = index if x.ndim == dims else _for_each_term(operation, index, len(x))
             return operation(x, along, where, source, **kwargs)
 
         return jointly_linear(place, x, source, broadcast=False)
@@ -33,11 +33,16 @@ def filled(operation: Any) -> Rule:
     """Make the rule of an operation that puts a number, which does not vary, at places along a dimension."""
 
     def rule(x: Jet, dim: int, index: Tensor, number: Any) -> Jet:
-        where = index.expand(len(x.terms), *index.shape) if index.ndim > 1 else index
+        where = _for_each_term(operation, index, len(x.terms))
         terms = operation(x.terms, from_right(dim, x.ndim), where, 0)
         return Jet(operation(x.value, dim, index, number), terms, x.directions)
 
     return rule
+
+
+def _for_each_term(operation: Any, index: Tensor, count: int) -> Tensor:
+    """Return places for so many terms: a scatter has one for each entry, other operations one for each row."""
+    return index.expand(count, *index.shape) if "scatter" in operation._schema.name else index
 
 
 def put_at_indices(x: Any, indices: Sequence[Tensor | None], values: Any, accumulate: bool = False) -> Jet:

@@ -5,6 +5,7 @@ Terms are added where they end up, so that a step holds its operands and its res
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
@@ -74,7 +75,8 @@ def matrix_products(product: Bilinear) -> Rule:
             return (x.flatten(0, -2) @ y).unflatten(0, x.shape[:-1])
         if x.ndim > 3 or x.shape[:-2] != y.shape[:-2]:
             batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-            x, y = (factor.expand(*batch, *factor.shape[-2:]).reshape(-1, *factor.shape[-2:]) for factor in (x, y))
+            count = math.prod(batch)
+            x, y = (factor.expand(*batch, *factor.shape[-2:]).reshape(count, *factor.shape[-2:]) for factor in (x, y))
             return (x @ y).view(*batch, x.shape[-2], y.shape[-1])
         if x.ndim > 2:
             return bilinear(x, y, product, Tensor.baddbmm_)
@@ -97,7 +99,9 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Any:
 def add_product(bias: Any, x: Any, y: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Add a multiple of a matrix product to a multiple of a bias."""
     product = x @ y
-    return bias * beta + product * alpha if (beta, alpha) != (1, 1) else _add_to(product, bias)
+    if not beta:  # then the bias is not read, and may be anything
+        return product * alpha
+    return product * alpha + bias * beta if (beta, alpha) != (1, 1) else _add_to(product, bias)
 
 
 def multiply(x: Any, y: Any) -> Jet:
@@ -118,11 +122,13 @@ def divide(x: Any, y: Any) -> Jet:
 
 def product(x: Any) -> Any:
     """Multiply all entries."""
-    return product_along(x.flatten(), 0)
+    return product_along(x.reshape([x.numel()]), 0)
 
 
 def product_along(x: Any, dim: int, keepdim: bool = False) -> Any:
     """Multiply the entries along a dimension, in pairs, so that none is divided by."""
+    if not x.ndim or not x.shape[dim]:
+        return x * 1 if not x.ndim else x.sum(dim, keepdim) + 1
     while (count := x.shape[dim]) > 1:
         half = count // 2
         pairs = x.narrow(dim, 0, half) * x.narrow(dim, half, half)

@@ -119,6 +119,8 @@ OF_ITSELF = {
         aten.sign.default,
         aten.isfinite.default,
         aten.isnan.default,
+        aten.zeros_like.default,
+        aten.ones_like.default,
         aten.new_ones.default,
         aten.new_full.default,
         aten.bernoulli.default,
@@ -131,13 +133,7 @@ OF_ITSELF = {
         aten.round.default,
         aten.detach.default,
     ),
-    alike: (
-        aten.zeros_like.default,
-        aten.ones_like.default,
-        aten.new_zeros.default,
-        aten.new_empty.default,
-        aten.empty_like.default,
-    ),
+    alike: (aten.new_zeros.default, aten.new_empty.default, aten.empty_like.default),
     linear: (
         aten.neg.default,
         aten.alias.default,

@@ -57,7 +57,7 @@ def logsumexp(x: Jet, dim: Any, keepdim: bool = False) -> Jet:
     Where all numbers are -inf there is nothing to weigh, and the derivatives are 0.
     """
     if x.ndim == 0:
-        return x
+        return Jet(x.value.clone(), x.terms, x.directions)
     value = aten.logsumexp.default(x.value, dim, True)
     p = (x.value - value.masked_fill(value.isinf(), 0)).exp()
     dims = tuple(from_right(one, x.value.ndim) for one in (dim if isinstance(dim, list | tuple) else [dim]))

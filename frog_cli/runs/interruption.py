@@ -53,6 +53,8 @@ class Interruption:
     def nothing_to_save(self) -> Iterator[None]:
         """Let a signal raise Interrupted where it comes, such as while data are read; of several ranks it is noted."""
         self._nothing_to_save = self._agree is None
+        if self._nothing_to_save and self.number is not None:
+            raise Interrupted(self.number)
         try:
             yield
         finally:

@@ -21,6 +21,8 @@ CASES = {
     "log of the odds, cut off": lambda x: x.sigmoid().logit(0.2),
     "remainders": lambda x: torch.remainder(x * x, x.sin() + 2),
     "remainders towards zero": lambda x: torch.fmod(x * 3, x.sin() + 2),
+    "product of nothing": lambda x: x[:, :0].prod(1) * x[:, 0] + x[:, :0].prod(),
+    "product of a number": lambda x: x.sum().prod(0).cumprod(0) * x,
     "product of all": lambda x: (x.sin() + 1.5).prod(),
     "products": lambda x: (x.sin() + 0.2).prod(1),
     "kept products": lambda x: x.prod(0, keepdim=True) * x,
@@ -41,6 +43,13 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_operation(name):
     check_case(CASES[name])
+
+
+@pytest.mark.parametrize("size", [1e20, 1e-25])
+def test_lengths_of_large_and_small_numbers_in_single_precision(size):
+    x, y = torch.tensor([3.0, 0.0]), torch.tensor([4.0, 1.0])
+    found = measure_second_order(lambda x: torch.hypot(x, y * size), [x * size], [torch.eye(2)])
+    torch.testing.assert_close(found[1], torch.tensor([[0.6, 0.0], [0.0, 0.0]]))
 
 
 def test_angles_on_the_axes():

@@ -35,6 +35,7 @@ def thrown(p: Tensor) -> Tensor:
 
 
 CASES = {
+    "made like another": lambda x: x * torch.zeros_like(x).add_(2) + torch.ones_like(x),
     "shuffled pixels of one image": (lambda x: F.pixel_shuffle(x * x, 2), (4, 3, 3)),
     "average of one image": (lambda x: F.avg_pool2d(x * x, 2), (3, 4, 4)),
     "average pooling of volumes": (lambda x: F.avg_pool3d(x * x, 2), (2, 3, 4, 4, 4)),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.func import jvp
 
 from frog_cli.gradients import curvature, gradient
+from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import measure_second_order
 from tests.jets.oracles import K, check, check_case, randn
 
@@ -96,7 +98,15 @@ def test_an_ill_conditioned_solution_keeps_its_digits():
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("function", [torch.linalg.inv, torch.linalg.det, lambda A: torch.linalg.solve(A, A)])
+@pytest.mark.parametrize("measure", [measure_second_order, lambda f, x, V: forward(lambda x: (f(x), ()), x, V)])
+def test_the_determinant_of_a_singular_matrix_is_refused_where_torch_is_wrong(measure):
+    A, V = torch.diag(torch.tensor([1.0, 2.0, 0.0]).double()), randn(K, 3, 3)
+    with pytest.raises(NotImplementedError, match="the determinant of a singular matrix"):
+        measure(torch.linalg.det, (A,), (V,))
+    assert abs(jvp(torch.linalg.det, (A,), (V[0],))[1] - 2 * V[0, 2, 2]) > 0.1  # else torch has been mended
+
+
+@pytest.mark.parametrize("function", [torch.linalg.inv, lambda A: torch.linalg.solve(A, A)])
 def test_singular_matrices_are_refused(function):
     with pytest.raises(RuntimeError, match="singular"):
         measure_second_order(lambda x: function(x).sum(), [torch.ones(3, 3).double()], [randn(K, 3, 3)])

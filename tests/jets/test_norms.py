@@ -147,6 +147,12 @@ def test_at_zero_a_norm_has_the_slopes_of_reverse_mode(order):
     torch.testing.assert_close(slopes, by_reverse_mode(lambda x: torch.linalg.vector_norm(x, order), [x], unit)[1])
 
 
+def test_a_norm_in_another_type():
+    x, unit = torch.tensor([3e4, 4e4]).half(), [torch.eye(2).half()]
+    value, slopes, _ = measure_second_order(lambda x: torch.linalg.vector_norm(x, 2, dtype=torch.float32), [x], unit)
+    torch.testing.assert_close((value, slopes), (torch.tensor(5e4), torch.tensor([0.6, 0.8])), rtol=1e-3, atol=0)
+
+
 def test_statistics_that_vary_are_refused():
     with pytest.raises(NotImplementedError, match="no forward-mode rule for running statistics that have derivatives"):
         measure_second_order(lambda x: F.batch_norm(x, x.mean(0), x.var(0)).sum(), [X], [randn(K, 4, 6)])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
+from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import Jet, measure_second_order
 from tests.jets.oracles import LABELS, K, X, check_case, randn, weigh
 
@@ -26,7 +28,7 @@ def assigned(x):
 
 
 def assigned_into_nothing(x):
-    y = torch.zeros_like(x)
+    y = x.new_zeros(x.shape)
     y[:, ::2] = x[:, 1::2].sin()
     z = x.new_empty(2, 6)
     z[0], z[1] = x[0] * x[1], 3
@@ -41,6 +43,9 @@ CASES = {
     "copied rows": lambda x: (x * x).index_copy(0, torch.tensor([2, 0]), x[:2].sin()),
     "added at places": lambda x: (x * x).scatter_add(1, LABELS[:, None].expand(4, 2), x[:, :2].sin()),
     "put at places": lambda x: (x * x).scatter(1, LABELS[:, None], x[:, :1].sin()),
+    "a number at places of one row": lambda x: x[0].sin().scatter(0, ROWS, 2.5),
+    "put at places of one row": lambda x: x[0].sin().scatter(0, torch.tensor([4, 0, 2]), x[1, :3]),
+    "added at places of one row": lambda x: x.new_zeros(6).scatter_add_(0, ROWS, x[0, :3].sin()),
     "number at places": lambda x: (x * x).scatter(-1, LABELS[:, None], 2.5),
     "number in rows": lambda x: (x * x).index_fill(0, ROWS, 2.5) * x,
     "put at indices": lambda x: (x * x).index_put((torch.tensor([0, 1, 3]), ROWS), x[:3, 0].sin()),
@@ -67,7 +72,7 @@ def test_operation(name):
 
 def test_what_is_made_like_another_does_not_vary_before_it_is_written_to():
     _, slopes, curvature = measure_second_order(
-        lambda x: weigh(torch.zeros_like(x)) + weigh(torch.ones_like(x) * 2), [X], [randn(K, 4, 6)]
+        lambda x: weigh(x.new_zeros(4, 6)) + weigh(torch.empty_like(x).fill_(1) * 2), [X], [randn(K, 4, 6)]
     )
     assert slopes.count_nonzero() == curvature.count_nonzero() == 0
 
@@ -78,7 +83,7 @@ def test_what_is_read_before_derivatives_are_written_to_it_is_a_constant():
 
     def function(x):
         noise = torch.empty_like(x).bernoulli_(0.5).div_(0.5)
-        made = torch.zeros_like(x)
+        made = x.new_zeros(x.shape)
         part = made[:2]
         seen.extend([noise.is_still, isinstance(noise * 2, Jet), isinstance(made + noise, Jet), part.is_still])
         part.copy_(x[:2].sin())
@@ -90,9 +95,53 @@ def test_what_is_read_before_derivatives_are_written_to_it_is_a_constant():
     assert seen == [True, False, False, True, False, False, True]
 
 
+def test_what_shows_a_part_before_anything_is_written_sees_what_is_written():
+    def function(x):
+        made = x.new_zeros(4, 6)
+        parts = [made.as_strided((2, 2), (6, 1), 3), made.unfold(1, 2, 2), made[:2]]
+        made.fill_diagonal_(1.0)
+        made += x.sin()
+        return torch.cat([part.flatten() for part in parts]) * made.sum()
+
+    check_case(function)
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
+def test_what_does_not_vary_yet_may_go_through_a_function_with_a_derivative_of_its_own():
+    check_case(lambda x: x * Doubled.apply(x.new_zeros(4, 6) + 1))
+    check_case(lambda x: x * F.rrelu(x.new_zeros(4, 6).sub_(1.0), training=True, lower=0.2, upper=0.2))
+
+
+@pytest.mark.parametrize("measure", [measure_second_order, lambda f, x, V: forward(lambda x: (f(x), ()), x, V)])
+def test_what_a_function_keeps_of_an_earlier_pass_is_refused(measure):
+    kept = []
+
+    def function(x):
+        if not kept:
+            kept.append(x.new_zeros(4, 6))
+        kept[0][0] = x[0] * x[1]
+        return (kept[0] * x).sum()
+
+    measure(function, (X,), (randn(K, 4, 6),))
+    for count in (K, 1):
+        with pytest.raises(NotImplementedError, match="derivatives of an earlier pass"):
+            measure(function, (X,), (randn(count, 4, 6),))
+    with pytest.raises(NotImplementedError, match="derivatives of an earlier pass"):
+        measure(lambda x: kept[0].sum(), (X,), (randn(K, 4, 6),))
+
+
 def test_what_is_made_to_be_written_to_keeps_its_shape():
     def function(x):
-        made = torch.zeros_like(x[:1])
+        made = x.new_zeros(1, 6)
         made.squeeze_()
         return (made + x[0]).sum()
 
