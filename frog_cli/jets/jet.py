@@ -101,10 +101,10 @@ class Jet(torch.Tensor):
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Apply an operation's rule."""
         kwargs = kwargs or {}
-        directions = _evaluating.get()
-        if directions and any(isinstance(one, Jet) and one.directions is not directions for one in args):
+        directions, jets = _evaluating.get(), [*_jets_among(args)]
+        if directions and any(jet.directions is not directions for jet in jets):
             raise NotImplementedError(_OF_AN_EARLIER_PASS)
-        if any(isinstance(one, Jet) and one.is_still for one in args):
+        if any(jet.is_still for jet in jets):
             if not any(isinstance(one, Jet) and not one.is_still for one in tree_leaves((args, kwargs))):
                 return _of_still(function, args, kwargs)
             if not function._schema.is_mutable:
@@ -136,6 +136,15 @@ class Jet(torch.Tensor):
     def others_in_memory(self) -> list[Any]:
         """Return what else shows this jet's memory, so that a write to the one ought to change the other."""
         return [other for shown in self._same_memory if (other := shown()) is not None and other is not self]
+
+
+def _jets_among(args: Any) -> Iterator[Jet]:
+    """Yield the jets among an operation's arguments, and those in lists of them."""
+    for one in args:
+        if isinstance(one, Jet):
+            yield one
+        elif isinstance(one, list | tuple):
+            yield from _jets_among(one)
 
 
 def still(value: Tensor, directions: Directions) -> Jet:
@@ -178,9 +187,10 @@ def _without_gradient(function: Any, args: Any, kwargs: Any) -> Any:
     named = dict(zip((one.name for one in function._schema.arguments), args, strict=False)) | kwargs
     writes = [one.name for one in function._schema.arguments if one.alias_info is not None and one.alias_info.is_write]
     written = [named[name] for name in writes if isinstance(named.get(name), Jet)]
-    if any(jet.others_in_memory() or jet.is_given for jet in written):
+    varying = [jet for jet in written if not jet.is_still]
+    if any(jet.others_in_memory() or jet.is_given for jet in varying):
         raise NoRuleError(f"{function} would write into a tensor with derivatives, without a gradient")
-    for jet in written:
+    for jet in varying:
         jet.value = jet.value.clone()
     result = function(*tree_map(value_of, args), **tree_map(value_of, kwargs))
     if any(jet.value.shape != jet.shape for jet in written):

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from frog_cli.gradients.measurement import forward
 from frog_cli.jets.jet import Jet, measure_second_order
-from tests.jets.oracles import LABELS, K, X, check_case, randn, weigh
+from tests.jets.oracles import LABELS, K, X, by_reverse_mode, check_case, randn, weigh
 
 ROWS = torch.tensor([1, 1, 3])
 
@@ -135,8 +135,27 @@ def test_what_a_function_keeps_of_an_earlier_pass_is_refused(measure):
     for count in (K, 1):
         with pytest.raises(NotImplementedError, match="derivatives of an earlier pass"):
             measure(function, (X,), (randn(count, 4, 6),))
-    with pytest.raises(NotImplementedError, match="derivatives of an earlier pass"):
-        measure(lambda x: kept[0].sum(), (X,), (randn(K, 4, 6),))
+    for of_kept in (lambda x: kept[0].sum(), lambda x: torch.cat([x, kept[0]]).sum()):
+        with pytest.raises(NotImplementedError, match="derivatives of an earlier pass"):
+            measure(of_kept, (X,), (randn(K, 4, 6),))
+
+
+def test_values_alone_are_written_where_nothing_is_differentiated():
+    def running_means(x):
+        means = x.new_zeros(2, 6)
+        with torch.no_grad():
+            means[0].copy_(x.mean(0))
+            means[1].mul_(0.9).add_(x[1], alpha=0.1)
+        return (x[:2] - means).square() * means
+
+    def function(x):
+        return weigh(running_means(x))
+
+    tangents = [randn(K, 4, 6, seed=1)]
+    expected = by_reverse_mode(function, [X], tangents)
+    torch.testing.assert_close(measure_second_order(function, [X], tangents), expected)
+    _, slopes, _ = forward(lambda x: (function(x), ()), (X,), tuple(tangents))
+    torch.testing.assert_close(slopes, expected[1])
 
 
 def test_what_is_made_to_be_written_to_keeps_its_shape():
