@@ -108,7 +108,7 @@ class Jet(torch.Tensor):
             if not any(isinstance(one, Jet) and not one.is_still for one in tree_leaves((args, kwargs))):
                 return _of_still(function, args, kwargs)
             if not function._schema.is_mutable:
-                args = tuple(one.value if isinstance(one, Jet) and one.is_still else one for one in args)
+                args = _values_of_still(args)
         if function not in RULES:
             check_torch_knows(function, args, kwargs)
             result = function.decompose(*args, **kwargs)
@@ -145,6 +145,11 @@ def _jets_among(args: Any) -> Iterator[Jet]:
             yield one
         elif isinstance(one, list | tuple):
             yield from _jets_among(one)
+
+
+def _values_of_still(args: Any) -> tuple[Any, ...]:
+    """Return arguments with the values of jets that do not vary yet in their places."""
+    return tuple(one.value if isinstance(one, Jet) and one.is_still else one for one in args)
 
 
 def still(value: Tensor, directions: Directions) -> Jet:
@@ -290,7 +295,7 @@ def _without_derivatives_of_others() -> Iterator[None]:
     """Refuse a `torch.autograd.Function` for jets: its derivative is its author's, not that of its operations."""
 
     def refuse(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        args = tuple(one.value if isinstance(one, Jet) and one.is_still else one for one in args)
+        args = _values_of_still(args)
         if any(isinstance(argument, Jet) for argument in args):
             raise NoRuleError(f"no forward-mode rule for {cls.__qualname__}, which has a derivative of its own")
         function: Any = super(_SingleLevelFunction, cls)

@@ -25,40 +25,30 @@ def _refined(value: Tensor, correction: Callable[[Any], Any], order: int) -> Jet
     return Jet(value, found.terms, found.directions)
 
 
-def _order(*arguments: Any) -> int:
-    return max(one.directions.order for one in arguments if isinstance(one, Jet))
+def _solution(value: Tensor, A: Any, B: Any, left: bool) -> Jet:
+    """Return the jet of a solution of A X = B, or of X A = B."""
+    inverse = torch.linalg.inv(value_of(A))
+    order = max(one.directions.order for one in (A, B) if isinstance(one, Jet))
+    return _refined(value, lambda X: inverse @ (B - A @ X) if left else (B - X @ A) @ inverse, order)
 
 
 def solve(A: Any, B: Any, *, left: bool = True, **kwargs: Any) -> tuple[Any, Any, Any, Any]:
     """Solve A X = B, or X A = B; the factors of A that come with the solution do not vary."""
     value, *factors = aten._linalg_solve_ex.default(value_of(A), value_of(B), left=left, **kwargs)
-    inverse = torch.linalg.inv(value_of(A))
-    vectors = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
-
-    def missing(X: Any) -> Any:
-        if vectors:
-            return (inverse @ (B.unsqueeze(-1) - A @ X.unsqueeze(-1))).squeeze(-1)
-        return inverse @ (B - A @ X) if left else (B - X @ A) @ inverse
-
-    return _refined(value, missing, _order(A, B)), *factors
+    if B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1]):  # vectors
+        found: Any = _solution(value.unsqueeze(-1), A, B.unsqueeze(-1), left=True)
+        return found.squeeze(-1), *factors
+    return _solution(value, A, B, left), *factors
 
 
-def solve_triangular(
-    A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Jet:  # fmt: skip
+def solve_triangular(A: Any, B: Any, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Jet:
     """Solve with one triangle of a matrix, whose diagonal may count as 1."""
+    options = {"upper": upper, "left": left, "unitriangular": unitriangular}
+    value = aten.linalg_solve_triangular.default(value_of(A), value_of(B), **options)
     triangle = A.triu(int(unitriangular)) if upper else A.tril(-int(unitriangular))
     if unitriangular:
         triangle = triangle + torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
-    value = aten.linalg_solve_triangular.default(
-        value_of(A), value_of(B), upper=upper, left=left, unitriangular=unitriangular
-    )
-    inverse = torch.linalg.inv(value_of(triangle))
-    return _refined(
-        value,
-        lambda X: inverse @ (B - triangle @ X) if left else (B - X @ triangle) @ inverse,
-        _order(A, B),
-    )
+    return _solution(value, triangle, B, left)
 
 
 def inverse(A: Jet, **kwargs: Any) -> tuple[Jet, Tensor]:

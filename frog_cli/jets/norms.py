@@ -129,17 +129,16 @@ def vector_norm(x: Any, order: float = 2, dim: Any = None, keepdim: bool = False
     """Take a norm of any order: the root of a sum of powers, the largest entry, the smallest, how many are not zero."""
     x = x if dtype is None else x.to(dtype)
     dims = list(range(x.ndim)) if dim is None else dim
+    if order == 2:
+        return _root((x * x).sum(dims, keepdim))
     size = x.abs()
     if order == 1:
         return size.sum(dims, keepdim)
     if math.isinf(order):
         return size.amax(dims, keepdim) if order > 0 else size.amin(dims, keepdim)
-    if order == 2:
-        return _root((x * x).sum(dims, keepdim))
     if order == 0:
         return size.sum(dims, keepdim) * 0 + (x.value != 0).sum(dims, keepdim)
-    found = (size**order).sum(dims, keepdim) ** (1 / order)
-    return Jet(found.value, found.terms.masked_fill(found.value == 0, 0), found.directions)
+    return _root((size**order).sum(dims, keepdim), order)
 
 
 def distances(x: Any, y: Any, order: float, mode: int | None = None) -> Any:
@@ -148,7 +147,7 @@ def distances(x: Any, y: Any, order: float, mode: int | None = None) -> Any:
     return torch.linalg.vector_norm(x.unsqueeze(-2) - y.unsqueeze(-3), order, -1)
 
 
-def _root(x: Any) -> Jet:
-    """Return the root of a sum of squares, whose derivatives at 0 are 0 as torch has them, where it has a kink."""
-    root = x.sqrt()
+def _root(x: Any, order: float = 2) -> Jet:
+    """Return the root of a sum of powers, whose derivatives at 0 are 0 as torch has them, where it has a kink."""
+    root = x.sqrt() if order == 2 else x ** (1 / order)
     return Jet(root.value, root.terms.masked_fill(root.value == 0, 0), root.directions)

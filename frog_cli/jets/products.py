@@ -150,13 +150,11 @@ def trilinear(
     x: Any, y: Any, z: Any, of_x: Sequence[int], of_y: Sequence[int], of_z: Sequence[int], summed: list[int], _: int = 1
 ) -> Any:
     """Multiply three tensors, each with further dimensions of size 1, and sum over some dimensions."""
-    for dim in of_x:
-        x = x.unsqueeze(dim)
-    for dim in of_y:
-        y = y.unsqueeze(dim)
-    for dim in of_z:
-        z = z.unsqueeze(dim)
-    return (x * y * z).sum(summed)
+    factors = [x, y, z]
+    for index, dims in enumerate((of_x, of_y, of_z)):
+        for dim in dims:
+            factors[index] = factors[index].unsqueeze(dim)
+    return (factors[0] * factors[1] * factors[2]).sum(summed)
 
 
 def convolution(

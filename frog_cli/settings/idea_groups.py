@@ -187,12 +187,12 @@ def _store(declaration: Declaration) -> None:
     settings: dict[str, Any] = {"name": declaration.name}
     settings |= {one.name: "${data_root:}" if one.is_root else one.default for one in declaration.options}
     traits, node, package = declaration.traits, settings, None
-    if declaration.kind in _BESIDE and group != "objective":
-        node = {"defaults": [f"{_BESIDE[declaration.kind]}@_here_", "_self_"], **settings}
-    if group == "data":
-        node |= {"validation": traits["validation"]} if "validation" in traits else {}
-    elif group == "objective":
+    if group == "objective":
         node = {"defaults": [_BESIDE["function"], "_self_"], "objective": settings}
         node |= {"steps": traits["steps"]} if "steps" in traits else {}
         package = "_global_"
+    elif declaration.kind in _BESIDE:
+        node = {"defaults": [f"{_BESIDE[declaration.kind]}@_here_", "_self_"], **settings}
+    if group == "data":
+        node |= {"validation": traits["validation"]} if "validation" in traits else {}
     ConfigStore.instance().store(name=declaration.name, node=node, group=group, package=package)
